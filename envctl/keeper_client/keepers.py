@@ -17,6 +17,8 @@ from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone, KeeperS
 from envctl.keeper_client.starting import Duties, start_keeper
 
 SUPERVISOR_TIMEOUT = 10.0
+LAST_WORDS = 2.0
+"""Seconds; a keeper ends right after it has answered that it will."""
 
 
 class Keepers:
@@ -91,11 +93,15 @@ class Keepers:
         return bool(readable)
 
     def dismiss(self, keeper: KeeperClient | None, id: str) -> None:
-        """The keeper ends; nothing is torn down. (It is found before the record goes, and told after.)"""
+        """The keeper ends; nothing is torn down. (It is found before the record goes, and told after.)
+
+        One that still runs would be found as that of an instance whose state somebody has deleted.
+        """
         held = self._held.pop(id, None)
         if keeper is not None:
             with suppress(KeeperGone):
                 keeper.ask("POST", "/v1/stop", {})
+                _until(lambda: not keeper.runs, LAST_WORDS)
         if held is not None:
             held.close()
 
@@ -129,7 +135,7 @@ class Keepers:
 def _until(condition: Callable[[], bool], patience: float) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and not condition():
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def called_by(keeper: str) -> bool:

@@ -90,7 +90,7 @@ def test_a_lost_keeper_is_noticed(session: Session, record: Record, watched: boo
 def test_a_dismissed_one_ends_and_tears_nothing_down(session: Session, record: Record) -> None:
     keeper = ensure(session, record, watched=True)
     session.keepers.dismiss(keeper, ID)
-    until(lambda: not running(keeper.pid))
+    assert not running(keeper.pid), "nobody finds it any more"
     assert session.store.load(ID) is not None
     assert not (session.store.folder(ID) / "keeper.json").exists()
     session.keepers.dismiss(keeper, ID)  # twice, and where none was
