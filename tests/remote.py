@@ -58,13 +58,13 @@ def on_loopback(port: int = 0) -> Iterator[str]:
 @contextmanager
 def on_another_machine(images: Sequence[str]) -> Iterator[str]:
     """A second daemon that has *images*. Its addresses, ports and rules are its own: to us it is another machine."""
-    if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("nsenter"):
-        pytest.skip("a second daemon needs root, ip and nsenter")
+    if os.geteuid() != 0 or not all(map(shutil.which, ("ip", "nsenter", "unshare"))):
+        pytest.skip("a second daemon needs root, ip, nsenter and unshare")
     folder = Path(tempfile.mkdtemp(prefix="envctl-remote-"))
     with network(number := os.getpid() % 250) as (namespace, address):
         host = f"tcp://{address}:2375"
         # Not `ip netns exec`: that mounts another /sys, without the control groups.
-        line = ["nsenter", f"--net=/var/run/netns/{namespace}", "dockerd", "-H", host, "--tls=false", "--bip", f"10.233.{number}.1/24"]
+        line = ["nsenter", f"--net={namespace}", "dockerd", "-H", host, "--tls=false", "--bip", f"10.233.{number}.1/24"]
         line += ["--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid")]
         with (folder / "log").open("wb") as log:
             daemon = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
@@ -81,25 +81,30 @@ def on_another_machine(images: Sequence[str]) -> Iterator[str]:
 
 @contextmanager
 def network(number: int) -> Iterator[tuple[str, str]]:
-    """A namespace, and its address; it reaches us by a pair of interfaces."""
-    namespace, ours, theirs = f"envctl-{os.getpid()}", f"ect{os.getpid()}", f"ecr{os.getpid()}"
-    inside = ["-n", namespace]
-    commands = [
-        ["netns", "add", namespace],
-        ["link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", namespace],
-        ["addr", "add", f"10.232.{number}.1/30", "dev", ours],
-        ["link", "set", ours, "up"],
-        [*inside, "addr", "add", f"10.232.{number}.2/30", "dev", theirs],
-        [*inside, "link", "set", theirs, "up"],
-        [*inside, "link", "set", "lo", "up"],
-    ]
-    try:
-        for words in commands:
-            subprocess.run(["ip", *words], check=True)
-        yield namespace, f"10.232.{number}.2"
-    finally:
-        subprocess.run(["ip", "netns", "del", namespace], check=False)
-        subprocess.run(["ip", "link", "del", ours], check=False, stderr=subprocess.DEVNULL)
+    """A namespace's file, and its address; it reaches us by a pair of interfaces.
+
+    Not `ip netns add`: its first call mounts /run/netns over itself, and no pod of this machine that runs at that moment ever ends.
+    """
+    ours, theirs = f"ect{os.getpid()}", f"ecr{os.getpid()}"
+    with subprocess.Popen(["unshare", "--net", "sleep", "infinity"]) as holder:
+        namespace = f"/proc/{holder.pid}/ns/net"
+        inside = ["nsenter", f"--net={namespace}", "ip"]
+        commands = [
+            ["ip", "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", str(holder.pid)],
+            ["ip", "addr", "add", f"10.232.{number}.1/30", "dev", ours],
+            ["ip", "link", "set", ours, "up"],
+            [*inside, "addr", "add", f"10.232.{number}.2/30", "dev", theirs],
+            [*inside, "link", "set", theirs, "up"],
+            [*inside, "link", "set", "lo", "up"],
+        ]
+        try:
+            until(lambda: os.readlink(namespace) != os.readlink("/proc/self/ns/net"))
+            for words in commands:
+                subprocess.run(words, check=True)
+            yield namespace, f"10.232.{number}.2"
+        finally:
+            subprocess.run(["ip", "link", "del", ours], check=False, stderr=subprocess.DEVNULL)
+            holder.kill()
 
 
 def docker(host: str, *words: str) -> subprocess.CompletedProcess[str]:
