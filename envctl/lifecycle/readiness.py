@@ -20,7 +20,7 @@ from envctl.readiness.wait import PASSES, History, wait_until_ready
 if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
 
-SETTLED_SECONDS, COMPOSED_SECONDS, POLL_SECONDS = 1.0, 0.5, 0.025
+SETTLED_SECONDS, COMPOSED_SECONDS, POLL_SECONDS = 1.0, 0.25, 0.025
 """How long a service without any check must run, one of a Compose file (for Compose a moment is enough), and how often it is looked at."""
 END_POLL_SECONDS = 0.05
 HEALTH = Check("health")
