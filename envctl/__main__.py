@@ -21,10 +21,7 @@ def main() -> None:
     gc.set_threshold(200_000)  # far above what modules make: looking through them while they are imported takes a tenth of the time
     from envctl import cli
 
-    try:
-        cli.main()
-    finally:
-        gc.freeze()  # no collection at exit: the memory of a process goes with it
+    cli.main()
 
 
 if __name__ == "__main__":

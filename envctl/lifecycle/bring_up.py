@@ -80,6 +80,10 @@ class Run:
         )
         return deployment_of(engine, self.session.host, plan, settings)
 
+    def data(self, deployment: Deployment) -> Data:
+        """What is recorded of the data that *deployment* has, as the record says it at that moment."""
+        return Data(self.update, lambda: self.record, deployment)
+
     def update(self, change: Callable[[Record], Record]) -> None:
         """Raises RecordGone where the instance was removed meanwhile, or this command is over: nothing more is written about it."""
         with self._changing:
@@ -158,7 +162,7 @@ def bring_up(
     states = ServiceStates(plan.services, run.events)
     variables = {**run.environ, **run.plan.outputs, **process_variables(run.record)}
     work = BringUp(
-        plan, deployment, states, Data(run.update, lambda: run.record, deployment),
+        plan, deployment, states, run.data(deployment),
         Seeder(run.plan, deployment, variables, plan.folder), called=called(run.session, run.record), was_up=run.record.was_up, again=again,
         keep=keep, whole=services is None, lacking=run.lacking, worth_keeping=run.worth_keeping,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from envctl.instance.record import DataRecord, Record
 from envctl.instance.store import RecordGone
 from envctl.lifecycle import units
 from envctl.lifecycle.bring_up import Run, bring_up, part_of
-from envctl.lifecycle.data import Data, begun_otherwise, refuse_changed_seeds
+from envctl.lifecycle.data import begun_otherwise, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener, Phase
 from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.keeper import ensure_keeper
@@ -84,9 +84,6 @@ class Change(NamedTuple):
         known = called(self.run.session, self.run.record)
         refuse_changed_seeds(self.run.record, known, self.deployment(), [self.planned(name) for name in services])
 
-    def data(self, deployment: Deployment) -> Data:
-        return Data(self.run.update, lambda: self.run.record, deployment)
-
     def begin(self, services: Iterable[str]) -> None:
         self.run.events.begin(part_of(self.run.plan, services))
 
@@ -119,7 +116,7 @@ def restart(
             part.discard(planned)
         if build or planned.once:
             part.create(whole=False)
-            change.data(part).know_again([planned])
+            change.run.data(part).know_again([planned])
         else:
             change.run.events.tell(service, Phase.STOPPING)
             change.deployment().stop(planned)
@@ -196,7 +193,7 @@ def _refuse_shared_data(session: Session, record: Record, names: Sequence[str]) 
     """Asked before anything is touched. Raises UsageError: one of them would keep its data."""
     if names:
         with _opened(session, record, (), math.inf) as change:
-            change.data(change.deployment(names)).staying([change.planned(name) for name in names])
+            change.run.data(change.deployment(names)).staying([change.planned(name) for name in names])
 
 
 def _seeded_otherwise(session: Session, record: Record, services: Collection[str]) -> set[str]:
@@ -233,7 +230,7 @@ def _made_anew(
     with _changing(session, record, listeners, timeout) as change:
         services = [change.planned(name) for name in anew]
         part, names = change.deployment(anew), (*anew, *emptied)
-        data = change.data(part)
+        data = change.run.data(part)
         staying = data.staying(services)
         change.begin(names)
         if anew:
@@ -271,7 +268,7 @@ def _changing(session: Session, record: Record, listeners: Sequence[Listener], t
     deadline = time.monotonic() + timeout
     session.mask.add(record.secrets)
     with _alone(session, record) as record, _opened(session, record, listeners, deadline) as change:
-        change.data(change.deployment()).know_again(change.run.plan.services.values())
+        change.run.data(change.deployment()).know_again(change.run.plan.services.values())
         yield change
 
 

@@ -27,8 +27,7 @@ def made_of(service: ServicePlan) -> str:
 def _scripts(service: ServicePlan) -> Iterator[Any]:
     for path, file in sorted(service.files.items()):
         if path.startswith(f"{SCRIPTS}/"):
-            with file.open() as stream:
-                yield path, hashlib.file_digest(stream, "sha256").hexdigest()
+            yield path, file.digest
     for step in service.local.first if service.local else ():
         yield step.stdin
 

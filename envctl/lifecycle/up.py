@@ -24,7 +24,7 @@ from envctl.keeper_client.starting import watched_until_kept
 from envctl.lifecycle.adoption import adopt
 from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
-from envctl.lifecycle.data import Data, changed_seeds, refuse_changed_seeds
+from envctl.lifecycle.data import changed_seeds, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener
 from envctl.lifecycle.external_services import ask_used
 from envctl.lifecycle.failed import ended
@@ -189,7 +189,7 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
     run.events.begin(run.plan)
     for loss in () if again or options.alone else run.plan.losses:
         run.events.say(loss)
-    Data(run.update, lambda: run.record, deployment).know_again(run.plan.services.values())
+    run.data(deployment).know_again(run.plan.services.values())
     prepare_meanwhile(deployment, partial(_progress, run))
     if run.reseed:
         _discard_changed(run, deployment)
@@ -212,7 +212,7 @@ def _progress(run: Run, service: str, text: str) -> None:
 def _discard_changed(run: Run, deployment: Deployment) -> None:
     """Data of other seeds than those of now goes, and is made anew."""
     run.in_flight.await_first()
-    data = Data(run.update, lambda: run.record, deployment)
+    data = run.data(deployment)
     changed = list(changed_seeds(run.record, deployment, run.plan.services.values()))
     staying = data.staying(service for service, _ in changed)
     for service, what in changed:

@@ -6,6 +6,7 @@ are read (they are input), nothing else is.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,12 @@ class File(NamedTuple):
         """All that it holds. Raises as `open` does."""
         with self.open() as stream:
             return stream.read()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of that, in hexadecimal digits. Raises as `open` does."""
+        with self.open() as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     @property
     def size(self) -> int:

@@ -34,17 +34,12 @@ def server_hash(reading: Reading, subject: Subject, service: Service, kind: Kind
     several = {key: {name: _public(subject, given) for name, given in items.items()} for key, items in subject.several.items()}
     own = service.model_dump(mode="json", include={"env", "run", "command", "shell"})
     made = kind.model_dump(mode="json", include=MAKES_DATA)
-    content = [(path, _digest(file)) for path, file in sorted(files.items())]
+    content = [(path, file.digest) for path, file in sorted(files.items())]
     return chained(reading, subject.kind.kind, made, image, _public(subject, subject.parameters), several, own, content)
 
 
 def _public(subject: Subject, given: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key not in subject.kind.credentials and "password" not in key}
-
-
-def _digest(file: File) -> str:
-    with file.open() as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def chained(reading: Reading, *parts: Any) -> str:

@@ -84,5 +84,4 @@ def _programs(plan: Plan, service: ServicePlan, steps: Iterable[Step], identity:
 
 
 def _digest(file: File) -> list[Any]:
-    with file.open() as stream:
-        return [hashlib.file_digest(stream, "sha256").hexdigest(), file.executable]
+    return [file.digest, file.executable]

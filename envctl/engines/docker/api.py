@@ -25,6 +25,7 @@ QUIET = 10.0
 CHANGING = 50.0
 """More of them while something is changed: a removal takes its time."""
 PIECE = 1 << 16
+NOT_FOUND = 404
 
 
 class ApiError(Exception):
@@ -175,7 +176,7 @@ class Daemon:
         try:
             return self.get(path)
         except ApiError as error:
-            if error.status != 404:
+            if error.status != NOT_FOUND:
                 raise
             return None
 

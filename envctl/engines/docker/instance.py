@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from envctl.engines.docker.api import ApiError, Asked, suppressed
+from envctl.engines.docker.api import NOT_FOUND, ApiError, Asked, suppressed
 from envctl.engines.docker.connection import Connection
 from envctl.engines.protocol import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
@@ -17,7 +17,7 @@ from envctl.instance.labels import EXPIRES, INSTANCE
 from envctl.process.creation import InFlight
 from envctl.process.threads import merged
 
-MARKER, NOT_FOUND, NOT_IMPLEMENTED = "expires", 404, 501
+MARKER, NOT_IMPLEMENTED = "expires", 501
 ONE_OFF = "com.docker.compose.oneoff"
 """The label of what runs a single command, which is no service."""
 
@@ -153,7 +153,7 @@ class DockerInstance:
                 daemon.request("POST", "/volumes/create", body={"Name": name, "Labels": {**labels, EXPIRES: expires}})
         for volume in old:
             if volume != name:
-                with suppressed(404):
+                with suppressed(NOT_FOUND):
                     daemon.request("DELETE", f"/volumes/{volume}")
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:

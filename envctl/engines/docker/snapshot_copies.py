@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from envctl.engines.docker.api import CHANGING, ApiError, Daemon, suppressed
+from envctl.engines.docker.api import CHANGING, NOT_FOUND, ApiError, Daemon, suppressed
 from envctl.engines.docker.data_volumes import target_of
 from envctl.errors import EnvctlError
 from envctl.instance.labels import DATA, INSTANCE, SERVICE
@@ -95,9 +95,9 @@ def _remove_helper(daemon: Daemon, name: str) -> None:
         daemon.request("DELETE", f"/containers/{name}", {"force": "1", "v": "1"}, CHANGING)
     except ApiError as error:
         if error.status == BUSY:  # somebody else removes it at this moment
-            with suppressed(404):
+            with suppressed(NOT_FOUND):
                 daemon.request("POST", f"/containers/{name}/wait", {"condition": "removed"}, CHANGING)
-        elif error.status != 404:
+        elif error.status != NOT_FOUND:
             raise
 
 
@@ -110,7 +110,7 @@ def discard(daemon: Daemon, id: str, service: str) -> None:
     name = volume_of(id, service)
     try:
         _remove_helper(daemon, name)
-        with suppressed(404):
+        with suppressed(NOT_FOUND):
             daemon.request("DELETE", f"/volumes/{name}", {"force": "1"}, patience=CHANGING)
     except ApiError as error:
         raise EnvctlError(f"Docker cannot remove the volume {name} with the data of {service}: {error}") from None

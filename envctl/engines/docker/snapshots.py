@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.api import NOT_FOUND, ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.kept_images import begun
 from envctl.engines.protocol import Saved
@@ -98,7 +98,7 @@ def remove(daemon: Daemon, ref: str) -> bool:
     try:
         daemon.request("DELETE", f"/images/{ref}", patience=60)
     except ApiError as error:
-        return error.status == 404
+        return error.status == NOT_FOUND
     return True
 
 

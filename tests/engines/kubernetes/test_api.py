@@ -22,7 +22,7 @@ from envctl.engines.kubernetes.removal import remove_objects
 from envctl.errors import EngineMissing, UsageError
 from envctl.keeper.cluster.presence import record_name
 from tests.builders import session_in
-from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster
+from tests.engines.kubernetes.played import Played, kubeconfig
 
 ID = "t-123456"
 POLICIES = {"resources": [
@@ -41,13 +41,6 @@ PLUGIN = {
     "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": sys.executable,
     "args": ["-c", f"print({json.dumps(json.dumps(GIVEN))})"],
 }  # fmt: skip
-
-
-@pytest.fixture
-def played() -> Iterator[Played]:
-    with played_cluster() as found:
-        found.answers["GET /version"] = {"gitVersion": "v1"}
-        yield found
 
 
 def api_of(played: Played, tmp_path: Path, user: dict[str, Any] | None = None) -> Api:

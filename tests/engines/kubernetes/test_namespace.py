@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,16 @@ from envctl.instance.labels import ALIVE
 from envctl.instance.record import now
 from envctl.keeper.cluster.presence import record_name
 from tests.builders import plan_with, service, session_in
-from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster
+from tests.engines.kubernetes.played import Played, kubeconfig
 
 ID = "t-123456"
 SECRET = {"metadata": {"name": "login", "uid": "u"}, "type": "kubernetes.io/dockerconfigjson", "data": {"a": "Yg=="}}
 
 
 @pytest.fixture
-def played() -> Iterator[Played]:
-    with played_cluster() as found:
-        found.answers["GET /version"] = {"gitVersion": "v1"}
-        found.answers[f"PATCH /api/v1/namespaces/{ID}/secrets/login"] = {"metadata": {}}
-        yield found
+def played(played: Played) -> Played:
+    played.answers[f"PATCH /api/v1/namespaces/{ID}/secrets/login"] = {"metadata": {}}
+    return played
 
 
 def deployment(played: Played, tmp_path: Path, **cluster: Any) -> KubernetesDeployment:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from envctl.keeper.cluster.presence import record_name
 from envctl.lifecycle import gc
 from envctl.session import Session
 from tests.builders import session_in
-from tests.engines.kubernetes.played import Played, api_of, kubeconfig, played_cluster
+from tests.engines.kubernetes.played import Played, api_of, kubeconfig
 from tests.lifecycle.listed import PAST, ListedEngine, seen_as
 
 ID = "t-123456"
@@ -34,13 +33,6 @@ NAMESPACE = {"metadata": {"name": ID, "uid": "u", "labels": LABELS, "creationTim
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
     return session_in(tmp_path / "state", tmp_path)
-
-
-@pytest.fixture
-def played() -> Iterator[Played]:
-    with played_cluster() as found:
-        found.answers["GET /version"] = {"gitVersion": "v1"}
-        yield found
 
 
 @pytest.fixture

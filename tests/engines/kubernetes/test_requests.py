@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +16,7 @@ from envctl.engines.kubernetes.deployment import KubernetesDeployment
 from envctl.engines.protocol import DeploymentSettings
 from envctl.engines.registry import traits
 from tests.builders import plan_of, session_in
-from tests.engines.kubernetes.played import Played, kubeconfig, played_cluster
+from tests.engines.kubernetes.played import Played, kubeconfig
 
 ID = "t-123456"
 PODS = f"GET /api/v1/namespaces/{ID}/pods"
@@ -27,13 +27,6 @@ def pod(name: str, restarts: int = 0, state: str = "running") -> dict[str, Any]:
     meta = {"name": name, "uid": f"u-{name}", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"envctl.service": name}}
     statuses = [{"name": name, "restartCount": restarts, "state": {state: {}}, "containerID": f"c-{name}"}]
     return {"metadata": meta, "spec": {"containers": [{"name": name}]}, "status": {"containerStatuses": statuses}}
-
-
-@pytest.fixture
-def played() -> Iterator[Played]:
-    with played_cluster() as found:
-        found.answers["GET /version"] = {"gitVersion": "v1"}
-        yield found
 
 
 @pytest.fixture
