@@ -112,6 +112,8 @@ class Claim:
     id: str
     request: PullRequest
     closing: bool = False
+    seen: str | None = None
+    """The version of the lock for which it was made, empty for none: of another one it is not any more."""
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
     _asked_before: bool = False
     """We stood there: whoever stands there now has come after us."""
@@ -143,6 +145,8 @@ class Claim:
         if lock is not None and lock.newest == self.identity:
             return lock
         self._refuse_older(lock)
+        if self.seen is not None and not self._asked_before and (lock.version if lock is not None else "") != self.seen:
+            raise Superseded(f"{self.request.key}: another command has changed it meanwhile")
         if lock is not None and lock.newest and self._asked_before:
             raise Superseded(f"{self.request.key}: {lock.by()}")
         before = lock or Lock(self.id, self.request.key)
