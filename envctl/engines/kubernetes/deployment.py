@@ -66,6 +66,8 @@ ADMITTED = 10.0
 """Seconds after which nobody waits for a kubelet that has not seen yet what it was told."""
 ACCOUNT = 30.0
 """Seconds that a new namespace may take to let pods be made."""
+NO_ACCOUNT = "error looking up service account"
+"""How it is refused until then. (The name of a service account that lacks rights stands in refusals, too, and those stay.)"""
 
 
 @dataclass
@@ -269,7 +271,7 @@ class KubernetesDeployment(KubernetesInstance):
             except ApiError as error:
                 if item["kind"] == "Job" and error.status == 422 and "immutable" in error.message:
                     self._delete_job(item)
-                elif "serviceaccount" not in error.message or time.monotonic() > until:
+                elif NO_ACCOUNT not in error.message or time.monotonic() > until:
                     raise self._refused(item, error) from None
                 time.sleep(0.1)
 

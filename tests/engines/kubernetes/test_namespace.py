@@ -104,3 +104,20 @@ def test_its_owner_is_heard_of_from_the_first_moment(
     made._planned = made.plan = replace(made.plan, setting=replace(made.plan.setting, owner=owner, shared=shared))
     told = created(played, made, monkeypatch, whole=whole)
     assert (told.get(ALIVE, "") > now()) == heard
+
+
+CANNOT = 'serviceaccounts "envctl" is forbidden: User "system:serviceaccount:envctl-system:ci" cannot patch resource "serviceaccounts"'
+EARLY = 'pods "a" is forbidden: error looking up service account t-123456/default: serviceaccount "default" not found'
+
+
+def test_a_service_account_without_the_right_is_refused_at_once(played: Played, tmp_path: Path) -> None:
+    """Its name alone says "serviceaccount", as what is said of a namespace that is too new does."""
+    made, path = deployment(played, tmp_path), f"PATCH /api/v1/namespaces/{ID}/serviceaccounts/envctl"
+    item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "envctl", "namespace": ID}}
+    played.answers[path] = (403, {"message": CANNOT, "reason": "Forbidden"})
+    with pytest.raises(EnvctlError, match="ServiceAccount envctl: no right to make it: "):
+        made._apply(item)
+    assert len(copied(played)) == 1
+    answers = iter([(403, {"message": EARLY, "reason": "Forbidden"}), (200, {"metadata": {"uid": "u"}})])
+    played.answers[path] = lambda _: next(answers)
+    assert made._apply(item) == {"metadata": {"uid": "u"}}
