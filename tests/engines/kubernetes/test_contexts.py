@@ -170,6 +170,7 @@ def test_a_plugin_beside_its_file_is_found_from_anywhere(tmp_path: Path) -> None
         ("{users: [{name: a, user: {}}, {name: a, user: {}}]}", "has two users of the name a"),
         ("{contexts: [{name: a, context: {}}, {name: a}]}", "has two contexts of the name a"),
         ("{clusters: [{cluster: {}}, {name: '', cluster: {}}]}", "has two clusters without a name"),
+        ("{clusters: [{name: a, cluster: {insecure-skip-tls-verify: 'false'}}]}", 'the cluster a has insecure-skip-tls-verify: "false"'),
     ],
 )
 def test_what_is_no_configuration(tmp_path: Path, written: str | None, words: str) -> None:
@@ -269,6 +270,34 @@ def test_the_keeper_gets_texts_and_no_paths(tmp_path: Path) -> None:
     told = credentials(find_context(None, os.environ))
     assert (told["server"], told["token"]) == ("https://10.1.2.3:6443", "t-remote")
     assert told["ca"].startswith("-----BEGIN")
+
+
+def test_of_several_documents_the_first_counts(tmp_path: Path) -> None:
+    text = config(tmp_path / "config").read_text()
+    (tmp_path / "config").write_text(f"---\n{text}\n---\n{{current-context: other}}\n---\n{{")
+    assert find_context(None, os.environ).name == "remote"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user", "words"),
+    [
+        ({}, {"client-certificate": "a.pem", "token": "t"}, "has a client-certificate and no client-key"),
+        ({}, {"client-key-data": "YQ=="}, "has a client-key and no client-certificate"),
+        ({"insecure-skip-tls-verify": True, "certificate-authority-data": "YQ=="}, {}, "a certificate-authority that would not be used"),
+    ],
+)
+def test_halves_that_kubectl_refuses(cluster: dict[str, object], user: dict[str, object], words: str) -> None:
+    with pytest.raises(EnvctlError, match=words):
+        credentials(Context("x", "https://x", cluster, user))
+
+
+def test_a_tokens_file_need_not_be_there_beside_a_token(tmp_path: Path) -> None:
+    user = {"token": "t", "tokenFile": str(tmp_path / "token")}
+    assert credentials(Context("x", "https://x", {}, user))["token_file"] is None
+    with pytest.raises(EnvctlError, match="cannot be read: No such file"):
+        credentials(Context("x", "https://x", {}, {"tokenFile": user["tokenFile"]}))
+    (tmp_path / "token").write_text("of the file")
+    assert credentials(Context("x", "https://x", {}, user))["token_file"] == user["tokenFile"]
 
 
 def test_a_plugin_is_handed_on() -> None:
