@@ -17,6 +17,7 @@ from envctl.engines.protocol import HearsOfOwners as HearsOfOwners
 from envctl.engines.protocol import KeepsData as KeepsData
 from envctl.engines.protocol import KeptData as KeptData
 from envctl.engines.protocol import KnewDataOtherwise as KnewDataOtherwise
+from envctl.engines.protocol import KnowsWhoBars as KnowsWhoBars
 from envctl.engines.protocol import PortTaken as PortTaken
 from envctl.engines.protocol import PreparesCommands as PreparesCommands
 from envctl.engines.protocol import Progress as Progress

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from envctl.engines import Execution
+from envctl.engines import Execution, KnowsWhoBars
 from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
@@ -26,6 +26,8 @@ END_POLL_SECONDS = 0.05
 HEALTH = Check("health")
 REFUSED_SECONDS, GUESSED_REFUSED_SECONDS = 5.0, 2.0
 """Of nothing but a refused login, after which waiting is no use."""
+BARRED_SECONDS = 5.0
+"""Of nothing but a missing right: one that was given a moment ago is not known everywhere yet."""
 ATTEMPT_TIMEOUT = 1.0
 """Seconds of one attempt: short, so that an exit is noticed between two."""
 
@@ -82,6 +84,8 @@ class _Waiting:
     service: ServicePlan
     checks: tuple[Check, ...]
     own_check: OwnCheck
+    barred_since: list[float] = field(default_factory=list)
+    """One time, or none."""
 
     def wait(self) -> None:
         work, service = self.work, self.service
@@ -163,7 +167,14 @@ class _Waiting:
         until = seconds + (max(began, exits.times.get(name, began)) if guess else began)
         late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
-        return self.work.states.failed or late or exits.ended(self.service) or refused
+        return self.work.states.failed or late or exits.ended(self.service) or refused or bool(self._barred())
+
+    def _barred(self) -> str:
+        """Why nobody gets through, once that has been so for long enough."""
+        deployment = self.work.deployment
+        why = deployment.barred(self.service) if isinstance(deployment, KnowsWhoBars) else ""
+        self.barred_since[:] = [*self.barred_since, time.monotonic()][:1] if why else []
+        return why if why and time.monotonic() - self.barred_since[0] > BARRED_SECONDS else ""
 
     def _refused(self, history: History) -> bool:
         """A server that was up before has its users already; a new one may be about to make them."""
@@ -171,6 +182,9 @@ class _Waiting:
 
     def _not_ready(self, history: History, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
         name = self.service.name
+        if why := self._barred():
+            advice = "`envctl cluster install --print` shows the rights that an account needs"
+            return ServiceFailed(f"{name} cannot be reached: {why}", evidence_of(self.work, self.service, "readiness", advice=advice))
         if self._refused(history):
             advice = (
                 f"if its data was made with others: `envctl reset {self.work.called} {name}` makes it anew; or give it those that it has"

@@ -93,6 +93,32 @@ def test_a_service_has_a_deadline_of_its_own(line: MakeLine, slow: FakeDeploymen
     assert error.evidence.advice.startswith("raise `ready: {timeout: ...}` if it is only slow")
 
 
+class Barred(FakeDeployment):
+    """At every second look, and then always."""
+
+    looks = 0
+
+    def barred(self, service: ServicePlan) -> str:
+        self.looks += 1
+        return "no right to forward its port" if self.looks > 6 or self.looks % 2 else ""
+
+
+def test_one_that_nobody_may_reach_is_not_waited_for(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in between closes each connection, as a server that starts does."""
+
+    def closed(target: Target) -> None:
+        raise NotReady(ENDED)
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: closed)
+    monkeypatch.setattr(readiness, "BARRED_SECONDS", 0.001)
+    plan = service("db", ready_timeout=9999, outside={"host": "h", "port": 1}, checks=(Check("tcp"),))
+    deployment = Barred()
+    error = line(plan, deployment=deployment).fails()
+    assert deployment.looks > 7, "a right that has just been given may take a moment"
+    assert error.message == "db cannot be reached: no right to forward its port"
+    assert "cluster install --print" in error.evidence.advice
+
+
 def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
     ports = (port("main", 80, 1),)  # nothing listens there
     check = Check("tcp", {"patience": 0.05})

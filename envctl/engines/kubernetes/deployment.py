@@ -496,6 +496,9 @@ class KubernetesDeployment(KubernetesInstance):
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return forwards.probing(self.host, self.id, self.api.context, self.namespace, service)
 
+    def barred(self, service: ServicePlan) -> str:
+        return forwards.barred(self.host, self.id, service.name)
+
     def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
         return _data_id(service, self._known_pods(service.name))

@@ -70,11 +70,16 @@ def _entries(path: Path, entries: Any, many: str, folder: str) -> list[dict[str,
     if twice := [name for name in names if names.count(name) > 1]:
         what = f"two {many} of the name {twice[0]}" if twice[0] else f"two {many} without a name"
         raise EngineMissing(f"the kubeconfig {path} has {what}", hint="kubectl refuses that, too: rename one")
-    for name, told in ((each["name"], each[one]) for each in found):
-        if not isinstance(told.get(INSECURE) or False, bool):  # "false" as a text would say yes
-            what = f"the {one} {name} has {INSECURE}: {json.dumps(told[INSECURE], default=str)}"
-            raise EngineMissing(f"the kubeconfig {path} cannot be read: {what}", hint="true or false, without quotes")
+    for each in found:
+        _check_insecure(path, f"the {one} {each['name']}", each[one])
     return found
+
+
+def _check_insecure(path: Path, what: str, told: Any) -> None:
+    """`"false"` as a text would say yes."""
+    if not isinstance(told.get(INSECURE) or False, bool):
+        said = json.dumps(told[INSECURE], default=str)
+        raise EngineMissing(f"the kubeconfig {path} cannot be read: {what} has {INSECURE}: {said}", hint="true or false, without quotes")
 
 
 def _absolute(told: dict[str, Any], folder: str) -> dict[str, Any]:
