@@ -17,6 +17,8 @@ from envctl.preview.pull_request import pull_request
 from envctl.process.terminal import tell
 from envctl.session import Session
 
+REMEMBERED = 30 * 86400.0
+"""Seconds for which GitHub lets an older run be run again: for so long the lock of a closed pull request refuses it."""
 AT_ONCE = 5
 """More than these `gc` removes only when it is told to: a list that is wrong must not cost everything."""
 
@@ -63,12 +65,15 @@ def _is_closed(key: str, repository: str, open: Collection[int]) -> bool:
 def collect(session: Session, place: Place, repository: str, told: str | None = None, yes: bool = False) -> Iterator[Removed]:
     """Removes what belongs to pull requests that are not open, as *told* or as GitHub says; what cannot be removed keeps no other.
 
+    Locks go with it that refuse nobody any more.
+
     Raises:
         UsageError: more than `AT_ONCE`, and nobody has agreed to that; or as `open_numbers`.
     """
     # Before anybody is asked who is open: what changes from now on belongs to one that may have been opened after the answer.
     locks = {lock.id: lock for lock in place.locks.all(repository)}
-    due = collectable(place, repository, open_numbers(session, repository, told), locks)
+    numbers = open_numbers(session, repository, told)
+    due = collectable(place, repository, numbers, locks)
     if len(due) > AT_ONCE and not yes:
         raise UsageError(f"{len(due)} previews would go: {', '.join(sorted(due))}", hint="--yes removes them")
     for id, key in due.items():
@@ -81,6 +86,9 @@ def collect(session: Session, place: Place, repository: str, told: str | None = 
             yield Removed(id, id, f"{key} is not open", (error.message,))
         else:
             yield from [removed] if removed is not None else []
+    for id in set(locks) - set(due):
+        if locks[id].closed and _is_closed(locks[id].key, repository, numbers) and 0 < locks[id].renewed < time.time() - REMEMBERED:
+            place.locks.remove(locks[id])
 
 
 def _removed(session: Session, place: Place, id: str, key: str, seen: str, asking: bool) -> Removed | None:

@@ -35,6 +35,7 @@ class Lock:
     Attributes:
         newest: the identity of the newest run that has asked for it; *order*, *url* and *head* are that run's.
         holder: the identity of the one that works now; empty where none does.
+        renewed: when one that works was heard of last, in seconds since 1970.
         error: what the newest run ended with.
     """
 
@@ -91,7 +92,16 @@ class Locks:
             raise self._refused(error) from None
 
     def remove(self, lock: Lock) -> None:
-        self.api.delete(VERSION, "Lease", self.namespace, lock.id)
+        """Unless somebody has written it since.
+
+        Raises:
+            EnvctlError: it may not be removed.
+        """
+        try:
+            self.api.delete(VERSION, "Lease", self.namespace, lock.id, seen=lock.version)
+        except ApiError as error:
+            if error.status != 409:
+                raise self._refused(error) from None
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
         try:
@@ -201,9 +211,10 @@ def lease_of(lock: Lock, namespace: str) -> dict[str, Any]:
     meta: dict[str, Any] = {"name": lock.id, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "envctl"}}
     meta["annotations"] = {f"{PREFIX}{key}": text for key, text in told.items()}
     spec: dict[str, Any] = {"leaseDurationSeconds": LASTS}
+    if lock.renewed:  # also of one that nobody holds any more: it tells how old it is
+        spec["renewTime"] = datetime.fromtimestamp(lock.renewed, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if lock.holder:
-        renewed = datetime.fromtimestamp(lock.renewed, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        spec |= {"holderIdentity": lock.holder, "renewTime": renewed}
+        spec["holderIdentity"] = lock.holder
     meta |= {"resourceVersion": lock.version} if lock.version else {}
     return {"apiVersion": VERSION, "kind": "Lease", "metadata": meta, "spec": spec}
 

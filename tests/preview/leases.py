@@ -23,6 +23,11 @@ class Leases:
     def list(self, version: str, kind: str, namespace: str) -> list[dict[str, Any]]:
         return list(self.items.values())
 
+    def delete(self, version: str, kind: str, namespace: str, name: str, seen: str) -> None:
+        if name in self.items and self.items[name]["metadata"]["resourceVersion"] != seen:
+            raise ApiError(409, "changed")
+        self.items.pop(name, None)
+
     def request(self, method: str, path: str, item: dict[str, Any]) -> dict[str, Any]:
         name, there = item["metadata"]["name"], self.items.get(item["metadata"]["name"])
         if (there is not None) != (method == "PUT"):

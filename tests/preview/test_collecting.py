@@ -176,6 +176,22 @@ def test_what_has_changed_since_the_question_stays(
     assert not there.locks.read("pr-17-a").closed  # type: ignore[union-attr]
 
 
+def test_locks_that_refuse_nobody_any_more_go_too(tmp_path: Path, gone: dict[str, EnvctlError | None]) -> None:
+    there, old = place(), time.time() - collecting.REMEMBERED - 60
+    for number, closed, renewed in ((1, True, old), (2, True, old), (3, True, old + 3600), (4, False, old), (5, True, 0.0)):
+        cluster_of(there).locked(number, closed=closed, renewed=renewed)
+    list(collect(session_in(tmp_path), there, REPOSITORY, "1"))
+    assert [lock.key.rpartition("#")[2] for lock in there.locks.all(REPOSITORY)] == ["1", "3", "4", "5", "17"]
+
+
+def test_a_lock_that_was_written_since_stays() -> None:
+    there = place()
+    seen = cluster_of(there).locked(2, closed=True, renewed=1.0)
+    there.locks.write(replace(seen, closed=False))
+    there.locks.remove(seen)
+    assert there.locks.read(seen.id) is not None
+
+
 def test_one_that_github_has_left_out_of_its_list_stays(
     tmp_path: Path, gone: dict[str, EnvctlError | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

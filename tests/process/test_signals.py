@@ -124,7 +124,7 @@ def test_a_deadline_ends_whatever_waits() -> None:
 
 def test_a_deadline_is_no_error_that_may_be_left_out() -> None:
     """As a wait does that goes on whatever fails."""
-    waits = []
+    waits: list[int] = []
 
     def wait() -> None:
         while len(waits) < 2:
