@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ import requests
 from envctl.errors import EnvctlError, UsageError
 from envctl.lifecycle.down import Removed
 from envctl.preview import collecting
+from envctl.preview import github as github_module
 from envctl.preview.collecting import collect, collectable, open_numbers
 from envctl.preview.github import GitHub, State
 from envctl.preview.lock import Lock, Locks
@@ -32,6 +34,8 @@ class Answers:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], status: int = 200) -> None:
         self.given, self.status, self.asked = given, status, list[tuple[str, str, Any]]()
         monkeypatch.setattr(requests, "request", self.request)
+        self.pauses = list[float]()
+        monkeypatch.setattr(github_module, "time", SimpleNamespace(sleep=self.pauses.append))
 
     def request(self, method: str, url: str, json: Any = None, headers: Any = None, timeout: float = 0) -> requests.Response:
         path = url.removeprefix("https://api.test/repos/o/r")
@@ -210,6 +214,45 @@ def test_a_pull_requests_state_and_head(monkeypatch: pytest.MonkeyPatch) -> None
     assert github.state(17) == State(False, "abc")
     with pytest.raises(EnvctlError, match="no usable answer"):
         github.state(18)
+
+
+@pytest.mark.parametrize("error", [503, requests.ConnectionError("reset by peer")])
+def test_a_moment_without_an_answer_does_not_fail_a_preview(monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    github = GitHub.of(TOKEN, REPOSITORY)
+    assert github is not None
+    answers = Answers(monkeypatch, {"/pulls/17": {"state": "open", "head": {"sha": "abc"}}})
+
+    def fails_twice(*words: Any, **more: Any) -> requests.Response:
+        answer = answers.request(*words, **more)
+        if len(answers.asked) <= 2:
+            if isinstance(error, Exception):
+                raise error
+            answer.status_code = error
+        return answer
+
+    monkeypatch.setattr(requests, "request", fails_twice)
+    assert github.state(17) == State(True, "abc")
+    assert (len(answers.asked), answers.pauses) == (3, list(github_module.PAUSES))
+
+
+@pytest.mark.parametrize(("status", "asked"), [(404, 1), (403, 1), (502, 3)])
+def test_a_refusal_is_told_in_githubs_words(monkeypatch: pytest.MonkeyPatch, status: int, asked: int) -> None:
+    github = GitHub.of(TOKEN, REPOSITORY)
+    assert github is not None
+    answers = Answers(monkeypatch, {"/pulls/17": {"message": "Resource not accessible by integration"}}, status)
+    with pytest.raises(EnvctlError, match=f"GitHub answers {status}: Resource not accessible") as error:
+        github.state(17)
+    assert len(answers.asked) == asked
+    assert ("pull-requests: read" in error.value.hint) is (status != 502)
+
+
+def test_what_was_written_is_not_written_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    github = GitHub.of(TOKEN, REPOSITORY)
+    assert github is not None
+    answers = Answers(monkeypatch, {"/issues/17/comments?per_page=100&page=1": []}, 502)
+    with pytest.raises(EnvctlError, match="GitHub answers 502"):
+        github._ask("POST", "/issues/17/comments", {"body": "x"})
+    assert len(answers.asked) == 1
 
 
 def test_without_a_token_or_for_another_host_nobody_is_asked() -> None:
