@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -259,9 +260,12 @@ def test_on_a_terminal_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     assert "10.1.2.3" in terminal.said
 
 
-def test_a_pod_of_a_cluster_uses_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-    assert find_context(None, os.environ) == Context("in-cluster", "https://10.96.0.1:443", {}, {})
+@pytest.mark.parametrize(("host", "server"), [("10.96.0.1", "https://10.96.0.1:443"), ("fd00:10:96::1", "https://[fd00:10:96::1]:443")])
+def test_a_pod_of_a_cluster_uses_that(monkeypatch: pytest.MonkeyPatch, host: str, server: str) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    found = find_context(None, os.environ)
+    assert found == Context("in-cluster", server, {}, {})
+    assert urlsplit(found.server).hostname == host
 
 
 def test_the_keeper_gets_texts_and_no_paths(tmp_path: Path) -> None:
