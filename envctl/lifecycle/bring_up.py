@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from envctl.engines import Deployment, DeploymentSettings, Engine, PublishesRecords
+from envctl.engines import Deployment, DeploymentSettings, Engine, Left, PublishesRecords
 from envctl.engines.mixed import deployment_of
 from envctl.errors import OutOfTime
 from envctl.inspect.lookup import called
@@ -46,6 +46,7 @@ class Run:
         reseed: data whose seeds have changed is made anew; else that is a mistake.
         lacking: the services whose data could be kept for others, and is not.
         worth_keeping: those of them that took their time.
+        left: how the machine that worked on it before has ended.
     """
 
     session: Session
@@ -56,6 +57,7 @@ class Run:
     reseed: bool = False
     lacking: Collection[str] = ()
     worth_keeping: set[str] = field(default_factory=set)
+    left: Left = Left.DONE
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
