@@ -140,7 +140,7 @@ class BringUp:
     exits: Exits = field(init=False)
     histories: dict[str, History] = field(default_factory=dict)
     limiter: StartLimiter = field(default_factory=lambda: StartLimiter(max(2, os.cpu_count() or 2)))
-    priority: Mapping[str, int] = field(default_factory=dict)
+    priority: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.exits = Exits(self)
@@ -196,7 +196,7 @@ def _bring_up(work: BringUp, deadline: float) -> None:
     try:
         with work.deployment.exit_events(work.exits.happened, states.fail):
             threading.Thread(target=_import_probes, args=(services,), name="probes", daemon=True).start()
-            for service in services:
+            for service in sorted(services, key=lambda service: -work.priority[service.name]):
                 threading.Thread(target=_through_stages, args=(work, service), name=service.name, daemon=True).start()
             if not states.wait_all(finals, deadline) and not states.failed:
                 states.fail(_out_of_time(work, finals))

@@ -35,6 +35,7 @@ from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment, reached
 from envctl.lifecycle.snapshots import begin_as_kept, build_later
 from envctl.outputs import refuse_foreign_files, with_all_written
+from envctl.plan.health import waited_for
 from envctl.plan.model import Plan
 from envctl.process import signals
 from envctl.process.threads import each
@@ -189,8 +190,9 @@ def _without_ports(record: Record, service: str) -> Record:
 
 def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer, *, again: bool) -> None:
     run.events.begin(run.plan)
-    for loss in () if again or options.alone else run.plan.losses:
-        run.events.say(loss)
+    for told in () if again or options.alone else (*run.plan.losses, waited_for(run.plan.services.values())):
+        if told:
+            run.events.say(told)
     run.data(deployment).know_again(run.plan.services.values())
     prepare_meanwhile(deployment, partial(_progress, run))
     if run.reseed:
