@@ -202,9 +202,9 @@ class MixedDeployment(MixedInstance[Deployment]):
         if isinstance(at, AdmitsReaders):
             at.admit(service)
 
-    def barred(self, service: ServicePlan) -> str:
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
         at = self._at(service.name)
-        return at.barred(service) if isinstance(at, KnowsWhoBars) else ""
+        return at.barred(service) if isinstance(at, KnowsWhoBars) else None
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         return self._at(service.name).run_command(service, argv, attached)

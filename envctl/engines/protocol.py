@@ -506,8 +506,8 @@ class AdmitsReaders(Protocol):
 class KnowsWhoBars(Protocol):
     """A deployment whose services are reached through what may refuse that, and tells nobody who connects."""
 
-    def barred(self, service: ServicePlan) -> str:
-        """Why nobody gets through to it from here, however long he tries; empty where that is not known."""
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
+        """Why nobody gets through to it from here, however long he tries; None where that is not known."""
 
 
 @runtime_checkable

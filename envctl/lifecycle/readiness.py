@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from envctl.engines import Execution, KnowsWhoBars
-from envctl.errors import ServiceFailed
+from envctl.errors import EnvctlError, ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
 from envctl.lifecycle.not_ready import heard_instead, not_ready
@@ -167,14 +167,14 @@ class _Waiting:
         until = seconds + (max(began, exits.times.get(name, began)) if guess else began)
         late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
-        return self.work.states.failed or late or exits.ended(self.service) or refused or bool(self._barred())
+        return self.work.states.failed or late or exits.ended(self.service) or refused or self._barred() is not None
 
-    def _barred(self) -> str:
+    def _barred(self) -> EnvctlError | None:
         """Why nobody gets through, once that has been so for long enough."""
         deployment = self.work.deployment
-        why = deployment.barred(self.service) if isinstance(deployment, KnowsWhoBars) else ""
+        why = deployment.barred(self.service) if isinstance(deployment, KnowsWhoBars) else None
         self.barred_since[:] = [*self.barred_since, time.monotonic()][:1] if why else []
-        return why if why and time.monotonic() - self.barred_since[0] > BARRED_SECONDS else ""
+        return why if why and time.monotonic() - self.barred_since[0] > BARRED_SECONDS else None
 
     def _refused(self, history: History) -> bool:
         """A server that was up before has its users already; a new one may be about to make them."""
@@ -183,8 +183,8 @@ class _Waiting:
     def _not_ready(self, history: History, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
         name = self.service.name
         if why := self._barred():
-            advice = "`envctl cluster install --print` shows the rights that an account needs"
-            return ServiceFailed(f"{name} cannot be reached: {why}", evidence_of(self.work, self.service, "readiness", advice=advice))
+            evidence = evidence_of(self.work, self.service, "readiness", advice=why.hint)
+            return ServiceFailed(f"{name} cannot be reached: {why.message}", evidence)
         if self._refused(history):
             advice = (
                 f"if its data was made with others: `envctl reset {self.work.called} {name}` makes it anew; or give it those that it has"

@@ -11,7 +11,7 @@ import pytest
 
 from envctl.engines import CommandResult, ServiceState
 from envctl.engines.logs import text
-from envctl.errors import OutOfTime, ServiceFailed
+from envctl.errors import EnvctlError, OutOfTime, ServiceFailed
 from envctl.instance.record import InstanceState
 from envctl.lifecycle import readiness
 from envctl.lifecycle.events import Phase
@@ -98,9 +98,9 @@ class Barred(FakeDeployment):
 
     looks = 0
 
-    def barred(self, service: ServicePlan) -> str:
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
         self.looks += 1
-        return "no right to forward its port" if self.looks > 6 or self.looks % 2 else ""
+        return EnvctlError("no right to forward its port", hint="get it") if self.looks > 6 or self.looks % 2 else None
 
 
 def test_one_that_nobody_may_reach_is_not_waited_for(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_one_that_nobody_may_reach_is_not_waited_for(line: MakeLine, monkeypatch
     error = line(plan, deployment=deployment).fails()
     assert deployment.looks > 7, "a right that has just been given may take a moment"
     assert error.message == "db cannot be reached: no right to forward its port"
-    assert "cluster install --print" in error.evidence.advice
+    assert error.evidence.advice == "get it"
 
 
 def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:

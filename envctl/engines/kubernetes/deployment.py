@@ -17,7 +17,7 @@ from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.kubernetes import forwards
-from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
+from envctl.engines.kubernetes.api import ANSWER, RIGHTS, ApiError, Ignoring
 from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute, has_agent
 from envctl.engines.kubernetes.image_facts import image_facts
@@ -42,7 +42,7 @@ from envctl.engines.protocol import (
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import ALIVE, INSTANCE, RECORD, SERVICE
 from envctl.instance.record import Location, SnapshotRecord, now
-from envctl.keeper.cluster.pod_status import NO_DATA, SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
+from envctl.keeper.cluster.pod_status import NO_DATA, SEEDED, alive, data_ids, exit_status, is_admitted, newest, own_status, uid
 from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
@@ -66,6 +66,8 @@ ADMITTED = 10.0
 """Seconds after which nobody waits for a kubelet that has not seen yet what it was told."""
 ACCOUNT = 30.0
 """Seconds that a new namespace may take to let pods be made."""
+PODLESS = 3.0
+"""Seconds without a pod after which the namespace may be on its way out."""
 NO_ACCOUNT = "error looking up service account"
 """How it is refused until then. (The name of a service account that lacks rights stands in refusals, too, and those stay.)"""
 
@@ -77,6 +79,8 @@ class KubernetesDeployment(KubernetesInstance):
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
+    _podless: dict[str, float] = field(default_factory=dict)
+    """Services without a pod, and since when, or when the namespace was looked at last."""
     _jobs: set[str] = field(default_factory=set)
     _record: Object | None = None
     _ranged: bool = False
@@ -496,8 +500,28 @@ class KubernetesDeployment(KubernetesInstance):
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return forwards.probing(self.host, self.id, self.api.context, self.namespace, service)
 
-    def barred(self, service: ServicePlan) -> str:
-        return forwards.barred(self.host, self.id, service.name)
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
+        words = forwards.barred(self.host, self.id, service.name)
+        return EnvctlError(words, hint=RIGHTS) if words else self._removed_meanwhile(service.name)
+
+    def _removed_meanwhile(self, service: str) -> EnvctlError | None:
+        """That somebody has asked for the end of the namespace, which is looked at where the service has had no pod for a while."""
+        pod = self._watched.of(service) if self._watched is not None else None
+        if self.shared or (pod is not None and alive(pod)):
+            self._podless.pop(service, None)
+            return None
+        if time.monotonic() - self._podless.setdefault(service, time.monotonic()) < PODLESS:
+            return None
+        found: Object | None = {"metadata": {}}  # of somebody who may not look
+        with Ignoring(403):
+            found = self.api.get("v1", "Namespace", None, self.namespace)
+        if found is not None and not found["metadata"].get("deletionTimestamp"):
+            self._podless[service] = time.monotonic()
+            return None
+        what = "is being removed" if found is not None else "was removed"
+        return EnvctlError(
+            f"the namespace {self.namespace} {what}", hint="it has expired, or somebody has ended it; `envctl up` makes it anew"
+        )
 
     def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""

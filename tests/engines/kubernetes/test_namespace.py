@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from envctl.engines.kubernetes import deployment as deployment_module
 from envctl.engines.kubernetes.api import connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.deployment import KubernetesDeployment
@@ -121,3 +123,30 @@ def test_a_service_account_without_the_right_is_refused_at_once(played: Played, 
     answers = iter([(403, {"message": EARLY, "reason": "Forbidden"}), (200, {"metadata": {"uid": "u"}})])
     played.answers[path] = lambda _: next(answers)
     assert made._apply(item) == {"metadata": {"uid": "u"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"metadata": {}}, None),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, "the namespace t-123456 is being removed"),
+        ((404, {"message": "not found"}), "the namespace t-123456 was removed"),
+        ((403, {"message": "no"}), None),
+    ],
+)
+def test_a_namespace_that_goes_while_services_are_waited_for(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, why: str | None
+) -> None:
+    """A reaper, or somebody else, has ended it: no pod comes any more, and nobody who connects is told."""
+    made, path = deployment(played, tmp_path), f"GET /api/v1/namespaces/{ID}"
+    played.answers[path] = answer
+    pods: list[dict[str, Any]] = [{"metadata": {}}]
+    made._watched = SimpleNamespace(of=lambda _: pods[0] if pods else None)  # type: ignore[assignment]
+    first = service("a")
+    assert made.barred(first) is None
+    pods.clear()
+    assert made.barred(first) is None, "a new pod may come"
+    assert path.removeprefix("GET ") not in [what.removeprefix("GET ") for what, _ in played.asked]
+    monkeypatch.setattr(deployment_module, "PODLESS", 0)
+    found = made.barred(first)
+    assert (found.message if found is not None else None) == why
