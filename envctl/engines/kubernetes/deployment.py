@@ -26,6 +26,7 @@ from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, ow
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
 from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, note_added, owners, publish
+from envctl.engines.kubernetes.removal import gone
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.logs import text
@@ -250,11 +251,18 @@ class KubernetesDeployment(KubernetesInstance):
             raise UsageError(f"the namespace {self.namespace} has a {item['kind']} {name} that is not this instance's", hint="rename yours")
 
     def _is_there(self) -> bool:
-        """Whether its namespace is; somebody else's is refused."""
+        """Whether its namespace is; one that is being removed (a reaper, a closed pull request) is waited for.
+
+        Raises:
+            UsageError: it is somebody else's.
+            EnvctlError: it does not go.
+        """
         found = own_namespace(self.api, self.namespace, self.id)
-        if found is not None and found["metadata"].get("deletionTimestamp"):
-            raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
-        return found is not None
+        if found is None or not found["metadata"].get("deletionTimestamp"):
+            return found is not None
+        if not gone(self.api, self.namespace, found["metadata"]["uid"]):
+            raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="`envctl down` says what keeps it")
+        return False
 
     def pods(self, service: str = "") -> list[Object]:
         """None where its namespace is not made yet, though whoever has no rights there is not told so."""

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from envctl.engines.kubernetes import deployment as deployment_module
+from envctl.engines.kubernetes import removal
 from envctl.engines.kubernetes.api import connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.deployment import KubernetesDeployment
 from envctl.engines.protocol import DeploymentSettings
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError
-from envctl.instance.labels import ALIVE
+from envctl.instance.labels import ALIVE, INSTANCE
 from envctl.instance.record import now
 from envctl.keeper.cluster.presence import record_name
 from tests.builders import plan_with, service, session_in
@@ -150,3 +151,21 @@ def test_a_namespace_that_goes_while_services_are_waited_for(
     monkeypatch.setattr(deployment_module, "PODLESS", 0)
     found = made.barred(first)
     assert (found.message if found is not None else None) == why
+
+
+def test_a_namespace_that_is_being_removed_is_waited_for(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push after the reaper, or a pull request that is opened again: the run was red before."""
+    made, path = deployment(played, tmp_path), f"GET /api/v1/namespaces/{ID}"
+    meta = {"uid": "u", "resourceVersion": "7", "labels": {INSTANCE: ID}}
+    assert not made._is_there()
+    played.answers[path] = {"metadata": meta}
+    assert made._is_there()
+    ending = {"metadata": {**meta, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    answers = iter([ending, ending, (404, {"message": "not found"})])
+    played.answers[path] = lambda _: next(answers)
+    monkeypatch.setattr(removal, "PAUSE", 0)
+    assert not made._is_there()
+    played.answers[path] = ending
+    monkeypatch.setattr(removal, "PATIENCE", 0)
+    with pytest.raises(EnvctlError, match="is still being removed"):
+        made._is_there()
