@@ -19,6 +19,8 @@ from envctl.keeper.cluster.protocol import Object, path_of
 KEY, FORWARDS = "record.json", "forwards"
 ADDED = "envctl.adds."
 """Begins the annotations that name kinds of objects which a definition adds."""
+TRIES = 5
+"""For what somebody else has changed since it was read."""
 OURS_ALONE = ("process", "keeper")
 """What means nothing on another machine."""
 
@@ -100,6 +102,18 @@ def added_kinds(secrets: Iterable[Object]) -> list[tuple[str, str]]:
 
 def renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
     """The record, and what is told of it, with another time at which it expires; nothing where there is none."""
+    for _ in range(TRIES):
+        try:
+            _renew(api, namespace, id, expires)
+        except ApiError as error:  # whoever works on it says so from time to time
+            if error.status != 409:
+                raise
+        else:
+            return
+    raise EnvctlError(f"{id}: its record is changed by others again and again", hint="try it again")
+
+
+def _renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
     found = api.get("v1", "Secret", namespace, record_name(id))
     record = read(found) if found is not None else None
     if found is None or record is None:

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from envctl.engines import MadeElsewhere
-from envctl.engines.kubernetes.api import Api, connect
+from envctl.engines.kubernetes.api import Api, ApiError, connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.credentials import credentials
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.records import KEY, added_kinds, find_published, note_added, publish, refuse_others
+from envctl.engines.kubernetes.records import KEY, added_kinds, find_published, note_added, publish, refuse_others, renew
 from envctl.engines.kubernetes.removal import remove_objects
 from envctl.engines.kubernetes.work_lock import begun, done
-from envctl.errors import EngineMissing, UsageError
+from envctl.errors import EngineMissing, EnvctlError, UsageError
 from envctl.instance.labels import WORKER, WORKING
 from envctl.keeper.cluster.presence import record_name
 from tests.builders import session_in
@@ -140,6 +140,21 @@ def test_more_time_reaches_the_record(played: Played, api: Api, tmp_path: Path) 
     assert found.access == [{"name": "db/postgres"}]
     assert store.secret["metadata"]["annotations"]["envctl.expires"] == "2999-01-01T00:00:00Z"
     assert KEY in store.secret["data"]
+
+
+def test_more_time_is_given_again_where_somebody_has_changed_the_record_meanwhile(played: Played, api: Api) -> None:
+    store, refused = Store(played), [409, 409]
+    publish(api, ID, DOCUMENT, [])
+    path = f"PATCH /api/v1/namespaces/{ID}/secrets/{record_name(ID)}"
+    played.answers[path] = lambda body: (refused.pop(), {"message": "changed", "reason": "Conflict"}) if refused else store.patch(body)
+    renew(api, ID, ID, "2999-01-01T00:00:00Z")
+    assert store.secret["metadata"]["annotations"]["envctl.expires"] == "2999-01-01T00:00:00Z"
+    refused += [409] * 9
+    with pytest.raises(EnvctlError, match="is changed by others again and again"):
+        renew(api, ID, ID, None)
+    refused[:] = [403]
+    with pytest.raises(ApiError):
+        renew(api, ID, ID, None)
 
 
 def test_of_two_machines_that_make_it_the_first_one_does(played: Played, api: Api) -> None:
