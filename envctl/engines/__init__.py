@@ -20,6 +20,7 @@ from envctl.engines.protocol import KeptData as KeptData
 from envctl.engines.protocol import KnewDataOtherwise as KnewDataOtherwise
 from envctl.engines.protocol import KnowsWhoBars as KnowsWhoBars
 from envctl.engines.protocol import Left as Left
+from envctl.engines.protocol import MadeElsewhere as MadeElsewhere
 from envctl.engines.protocol import PortTaken as PortTaken
 from envctl.engines.protocol import PreparesCommands as PreparesCommands
 from envctl.engines.protocol import Progress as Progress
