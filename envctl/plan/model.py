@@ -289,6 +289,8 @@ class ServicePlan:
     """It runs once, and is `done` when it has ended with 0."""
     own: bool = False
     """It is the team's own code."""
+    unset: tuple[str, ...] = ()
+    """Variables of its image that its Compose file takes away: it names them, and nobody gives them a value."""
     replicas: int = 1
     resources: Limits | None = None
     mounts: tuple[str, ...] = ()

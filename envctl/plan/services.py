@@ -61,6 +61,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         run=_run(reading, service, scope, name),
         folder=_folder(reading, name, service),
         env=variables(reading, service, applied, scope, name),
+        unset=_unset(reading, service),
         files=files,
         ports=ports_of(reading, subject),
         exposed=_exposed(reading, subject),
@@ -136,6 +137,12 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
         with reading.located("services", name, "env", key):
             env[key] = evaluate(value, scope)
     return {key: as_text(value) for key, value in env.items() if value is not None}
+
+
+def _unset(reading: Reading, service: Service) -> tuple[str, ...]:
+    """Of a Compose file only: there a name without a value takes the image's variable away, unless the caller has one."""
+    bare = (key for key, value in service.env.items() if value is None and key not in reading.setting.environ)
+    return tuple(bare) if service.from_compose else ()
 
 
 def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, File]:

@@ -69,7 +69,8 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
     own: dict[str, Any] = {"image": service.image, "labels": _own_labels(plan, service), "init": True}
     if service.build is not None and standalone:
         own |= {"build": build_entry(service), "pull_policy": "build"}
-    own |= {"environment": escaped(service.env)} if service.env else {}
+    if environment := {**escaped(service.env), **dict.fromkeys(service.unset)}:
+        own["environment"] = environment
     own |= {"entrypoint": escaped(entrypoint)} if (entrypoint := service.run or service.entrypoint) else {}
     if service.command or service.run:
         own["command"] = escaped(service.command)

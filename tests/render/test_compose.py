@@ -134,6 +134,7 @@ def test_a_network_has_a_subnet_of_its_own() -> None:
         ({"stop": 2.5}, {"stop_grace_period": "2.5s"}),
         ({"entrypoint": ("a",), "command": ("b",)}, {"entrypoint": ["a"], "command": ["b"]}),
         ({"entrypoint": ("a",), "run": ("b", "c")}, {"entrypoint": ["b", "c"], "command": []}),
+        ({"env": {"A": "$"}, "unset": ("B",)}, {"environment": {"A": "$$", "B": None}}),
         ({"user": 999}, {"user": "999:999"}),
         ({"tester": True}, {"extra_hosts": ["host.docker.internal:host-gateway"]}),
         ({"replicas": 3}, {"scale": 3}),

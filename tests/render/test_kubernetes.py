@@ -754,6 +754,17 @@ def test_what_an_image_says_of_itself() -> None:
     assert pod_of(rendered(service("a", image="x:1", user=7), images=facts))["spec"]["securityContext"]["runAsUser"] == 7
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [(None, ["A, B"]), ({"x:1": ImageFacts(variables={"PATH", "B"})}, ["B"]), ({"x:1": ImageFacts(variables=set())}, [])],
+)
+def test_a_variable_that_a_pod_cannot_take_from_its_image_is_told(known: dict[str, ImageFacts] | None, told: list[str]) -> None:
+    losses = rendered(service("a", image="x:1", unset=("A", "B")), images=known or {}).losses
+    assert [loss for loss in losses if "without a value" in loss] == [
+        f"a: variables without a value ({names}): Compose takes them away where the image sets them, and a pod cannot" for names in told
+    ]
+
+
 def test_a_database_passes_strict(tmp_path: Path) -> None:
     (tmp_path / "env.yaml").write_text("name: e\nservices: {db: {kind: postgres}}\n")
     plan = planned(tmp_path / "env.yaml")

@@ -19,7 +19,7 @@ from envctl.render.kubernetes import exec_agent, exposing, network, probes
 from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.extra_objects import added, labelled, names, renamed
 from envctl.render.kubernetes.files import Filed, config_maps
-from envctl.render.kubernetes.pods import NOBODY, Made, gated, known_user, numbers, pushed_image
+from envctl.render.kubernetes.pods import NOBODY, Made, facts, gated, known_user, numbers, pushed_image
 from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, selector
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates
@@ -210,6 +210,9 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
         yield f"its readiness ({', '.join(left)}), which the kubelet cannot ask"
     if known_user(service) is None and not rendering.options.cluster.users:
         yield f"its image's user is not known: it runs as {NOBODY}; `kubernetes:` can name another in its securityContext"
+    known = facts(rendering, service).variables
+    if unset := [name for name in service.unset if known is None or name in known]:
+        yield f"variables without a value ({', '.join(unset)}): Compose takes them away where the image sets them, and a pod cannot"
     if service.tester:
         yield "it refers to the machine of the tests, which no pod can reach"
     if service.build is not None and rendering.options.standalone and rendering.options.registry is None:
