@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.definition.compose_config import WARNING, ask_compose, last_words
+from envctl.definition.compose_dotenv import dotenv
 from envctl.definition.compose_paths import UNREAD, ComposePaths
 from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
@@ -33,6 +34,8 @@ class ComposeServices:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Its volumes, networks, configs and secrets."""
     losses: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Those whose values are its secrets and configs (`environment: NAME`), of the caller or of the `.env` beside it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     if not config.get("services"):
         problems.extend(_only_profiles(files, reference))
         return _nothing(files, _source(files, {}, reference.nodes), problems)
-    reading = ComposeReading(config, reference.recognise, reference.project, reference.environ)
+    environ = {**dotenv(files[0].parent, reference.project, reference.environ), **reference.environ}
+    reading = ComposeReading(config, reference.recognise, reference.project, environ)
     services = reading.services()
     if not services:
         source = _source(files, config["services"], reference.nodes)
@@ -83,7 +87,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     extra = _extra(reading)
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
-    return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses))
+    return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses), _of_secrets(extra, environ))
 
 
 def _nothing(files: Sequence[Path], source: Source, problems: Sequence[Problem]) -> ComposeServices:
@@ -198,6 +202,11 @@ def _extra(reading: ComposeReading) -> dict[str, Any]:
     found["networks"] = without_addresses(found.get("networks", {}), lose)
     found["volumes"] = without_folders(found.get("volumes", {}), lose) | reading.volumes
     return {what: items for what, items in found.items() if items}
+
+
+def _of_secrets(extra: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    names = [str(item["environment"]) for what in ("configs", "secrets") for item in extra.get(what, {}).values() if item.get("environment")]
+    return {name: environ[name] for name in names if name in environ}
 
 
 def _unnamed(item: Any) -> dict[str, Any]:

@@ -390,6 +390,8 @@ class Plan:
     used: Mapping[str, str] = field(default_factory=dict)
     """Services that run already somewhere, and their URLs."""
     compose_extra: Mapping[str, Any] = field(default_factory=dict)
+    compose_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The values of variables that are secrets and configs of a Compose file."""
     losses: tuple[str, ...] = ()
     lanes: tuple[Mapping[str, str], ...] = ()
     """The outputs of each lane; those of the first are `outputs` too."""

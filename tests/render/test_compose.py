@@ -398,6 +398,12 @@ def test_losses_of_several_services_are_one() -> None:
     assert render_compose(plan_with(*marked, losses=("a: x", "c: x")), standalone=True).losses == ("a: x", "c: x", "a, b: no password")
 
 
+def test_secrets_of_a_dotenv_file_are_not_beside_what_is_rendered() -> None:
+    plan = plan_with(setting=setting_with(environ={"B": "b"}), compose_variables={"A": "hidden", "B": "b"})
+    (loss,) = render_compose(plan, standalone=True).losses
+    assert loss.startswith("secrets and configs of the variables A: ")
+
+
 def test_losses_of_the_plan_come_first() -> None:
     found = render_compose(plan_with(service("x", kind="k", losses=("b",)), losses=("a",)), standalone=True)
     assert found.losses == ("a", "x: b")

@@ -597,13 +597,23 @@ def test_files_that_a_compose_file_binds_are_copied_where_they_are_few(tmp_path:
     volumes = [{"type": "bind", "source": str(tmp_path / name), "target": f"/{name}"} for name in ("init", "many")]
     volumes.append({"type": "bind", "source": "/etc/hostname", "target": "/hostname"})
     compose = {"volumes": volumes, "configs": [{"source": "c", "target": "/etc/c"}], "secrets": [{"source": "token"}, {"source": "gone"}]}
-    extra = {"configs": {"c": {"content": "a $$b"}}, "secrets": {"token": {"file": str(tmp_path / "token")}, "gone": {"environment": "X"}}}
+    compose["secrets"].append({"source": "told", "target": "/etc/told"})
+    shared = {"token": {"file": str(tmp_path / "token")}, "gone": {"environment": "X"}, "told": {"environment": "Y"}}
     setting = replace(plan_with().setting, engine=traits("kubernetes"), project=tmp_path)
-    found = rendered(service("x", from_compose=True, compose=compose), plan={"setting": setting, "compose_extra": extra})
+    given = {"compose_extra": {"configs": {"c": {"content": "a $$b"}}, "secrets": shared}, "compose_variables": {"Y": "$y"}}
+    found = rendered(service("x", from_compose=True, compose=compose), plan={"setting": setting, **given})
     assert objects(found, "ConfigMap")["x-files"]["data"] == {"init_one.sql": "select 1;", "etc_c": "a $b"}
-    assert secrets(found) == {("x", "x.file.run_secrets_token"): "of the file"}
+    assert secrets(found) == {("x", "x.file.run_secrets_token"): "of the file", ("x", "x.file.etc_told"): "$y"}
     text = "\n".join(found.losses)
     assert [words for words in (f"{tmp_path}/many is not on", "/etc/hostname is not on", "secrets: gone") if words not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("networks", "told"), [({"default": {}}, False), ({"a": None, "b": {}}, True), ({"a": {"external": True}}, True), ({}, False)]
+)
+def test_one_network_of_a_compose_file_is_no_loss(networks: dict[str, Any], told: bool) -> None:
+    losses = rendered(service("x", from_compose=True), plan={"compose_extra": {"networks": networks}}).losses
+    assert any("reach each other on one" in loss for loss in losses) is told
 
 
 def test_services_of_a_compose_file_reach_each_other_on_every_port() -> None:

@@ -131,7 +131,7 @@ class DockerDeployment(DockerInstance):
         return ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
 
     def _compose_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        return self.connection.environment(self.settings.environ) | dict(variables)
+        return {**self.plan.compose_variables, **self.connection.environment(self.settings.environ), **variables}
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.settings.environ, progress)

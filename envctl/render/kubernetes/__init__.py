@@ -181,8 +181,9 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     for name, url in plan.used.items():
         if urlsplit(url).hostname in LOOPBACK:
             yield f"{name}: it runs on the machine of the tests ({urlsplit(url).netloc.rpartition('@')[2]}), which no pod can reach"
-    if plan.compose_extra.get("networks"):
-        yield f"networks of the Compose file ({', '.join(plan.compose_extra['networks'])}): its services reach each other on one"
+    networks = plan.compose_extra.get("networks", {})
+    if len(networks) > 1 or any((given or {}).get("external") for given in networks.values()):
+        yield f"networks of the Compose file ({', '.join(networks)}): its services reach each other on one"
     if not options.standalone:
         yield "a client that closes its sending half: no port forward passes that on, so the server sees the end with the connection's"
     if (options.cluster.quota or options.cluster.limits) and plan.setting.shared:
