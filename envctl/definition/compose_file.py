@@ -205,8 +205,8 @@ def _extra(reading: ComposeReading) -> dict[str, Any]:
 
 
 def _of_secrets(extra: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    names = [str(item["environment"]) for what in ("configs", "secrets") for item in extra.get(what, {}).values() if item.get("environment")]
-    return {name: environ[name] for name in names if name in environ}
+    given = [item for what in ("configs", "secrets") for item in extra.get(what, {}).values()]
+    return {name: environ[name] for item in given if (name := str(item.get("environment"))) in environ}
 
 
 def _unnamed(item: Any) -> dict[str, Any]:

@@ -268,7 +268,7 @@ def escaped(value: Any) -> Any:
 def _losses(plan: Plan) -> Iterator[str]:
     yield from plan.losses
     if unset := [name for name in plan.compose_variables if name not in plan.setting.environ]:
-        yield f"secrets and configs of the variables {', '.join(unset)}: set them where the rendered file runs, as its `.env` is not beside it"
+        yield f"secrets and configs of the variables {', '.join(unset)}: the `.env` that has them is not beside this file"
     yield from given_away(plan)
     for service in plan.services.values():
         name = service.name

@@ -113,7 +113,8 @@ def test_a_daemon_that_is_stopped_before_a_start_is_gone() -> None:
 
 def test_compose_gets_the_values_of_secrets_that_are_variables() -> None:
     there = deployment(Events(False))
-    there = replace(there, plan=replace(there.plan, compose_variables={"PW": "of .env", "B": "b"}))
+    connection = cast(Connection, SimpleNamespace(environment=dict))
+    there = replace(there, connection=connection, plan=replace(there.plan, compose_variables={"PW": "of .env", "B": "b"}))
     assert there._compose_environment({"B": "asked"}).items() >= {"PW": "of .env", "B": "asked"}.items()
 
 
