@@ -63,6 +63,30 @@ def test_what_does_not_work_with_an_image_of_a_relative_is_told(image: str, kind
     assert bool(read.losses.lines()) is told
 
 
+@pytest.mark.parametrize(
+    ("text", "service", "kind", "given"),
+    [
+        ("FROM postgres:17", {"environment": {"POSTGRES_PASSWORD": "p$$w"}}, "postgres", {"username": "postgres", "password": "p$w"}),
+        ("FROM postgres:17\nENV POSTGRES_PASSWORD=a$b POSTGRES_USER=me", {"environment": {"POSTGRES_USER": "you"}}, "postgres",
+         {"username": "you", "password": "a$b"}),
+        ('FROM redis:8\nCMD redis-server --requirepass "x y"', {}, "redis", {"username": "", "password": "x y"}),
+        ("FROM redis:8\nCMD redis-server --requirepass x", {"command": ["--requirepass", "y"]}, "redis", {"username": "", "password": "y"}),
+        ("FROM redis:8\nCMD redis-cli monitor", {}, "service", None),
+        ("FROM redis:8\nCMD redis-cli monitor", {"entrypoint": ["redis-server"]}, "redis", {"username": "", "password": ""}),
+        ("FROM python:3.13\nCMD serve", {"image": "postgres:17"}, "service", None),
+    ],
+)  # fmt: skip
+def test_what_is_built_is_of_the_kind_that_it_is_built_from(
+    tmp_path: Path, text: str, service: dict[str, Any], kind: str, given: dict[str, Any] | None
+) -> None:
+    (tmp_path / "Dockerfile").write_text(text)
+    found = one(tmp_path, build={"context": str(tmp_path), "dockerfile": "Dockerfile"}, **service)
+    assert (found["kind"], {key: value for key, value in found.get("with", {}).items() if key in ("username", "password")} or None) == (
+        kind,
+        given,
+    )
+
+
 class TestCredentials:
     @pytest.mark.parametrize(
         "service",
