@@ -463,7 +463,7 @@ def test_nothing_is_made_in_the_background_of_a_container_that_a_job_runs_in(
 
     monkeypatch.setattr(snapshots, "spawn_detached", spawned)
     monkeypatch.setattr(snapshots, "in_container", lambda: contained)
-    session = session_in(tmp_path, **({"CI": ci} if ci else {}))
+    session = session_in(tmp_path, CI=ci)
     run = Run(session, record_of(), plan_of(tmp_path, TEXT, {"a.sql": ""}), Events([]), 0.0)
     run.worth_keeping.add("db")
     snapshots.build_later(session, UpOptions("t"), run)
