@@ -154,6 +154,10 @@ def _columns(reading: Reading, path: Path, at: At) -> list[str]:
         reading.wrong(at, f"'{path.name}' has no header", "its first line names the columns")
     elif "" in found:
         reading.wrong(at, f"'{path.name}': column {found.index('') + 1} of the header has no name", "its first line names all columns")
+    elif len(found) == 1 and (separator := next((each for each in (";", "\t", "|") if each in found[0]), "")):
+        shown = "a tab" if separator == "\t" else f"`{separator}`"
+        hint = "save it with commas (in a spreadsheet: CSV UTF-8, comma delimited), and numbers with a point"
+        reading.wrong(at, f"'{path.name}': {shown} separates its columns, where a comma is expected", hint)
     elif twice := next((name for number, name in enumerate(found) if name in found[:number]), None):
         reading.wrong(at, f"'{path.name}' has the column '{twice}' twice", "a server that takes it would keep one of both values")
     return found

@@ -239,6 +239,8 @@ def test_the_header_of_a_file(tmp_path: Path, name: str, content: bytes, expecte
     [
         ("", "'x.csv' has no header"),
         ("a,,c\n1,2,3\n", "'x.csv': column 2 of the header has no name"),
+        ("\ufeffa;b\r\n1;2,5\r\n", "'x.csv': `;` separates its columns, where a comma is expected"),
+        ("a\tb\n1\t2\n", "'x.csv': a tab separates its columns, where a comma is expected"),
         ("a,b, a\n1,2,3\n", "'x.csv' has the column 'a' twice"),
     ],
 )
