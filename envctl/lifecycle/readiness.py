@@ -93,7 +93,7 @@ class _Waiting:
         except NotReady as error:
             work.states.go_on()
             if not work.exits.ended(service):
-                raise self._not_ready(history, self._targets(asked), error) from None
+                raise self._not_ready(history, asked, error) from None
             return
         try:
             if guessed:
@@ -169,7 +169,7 @@ class _Waiting:
         """A server that was up before has its users already; a new one may be about to make them."""
         return self.work.was_up and history.refused_seconds > REFUSED_SECONDS
 
-    def _not_ready(self, history: History, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
+    def _not_ready(self, history: History, asked: Sequence[Check], error: NotReady) -> ServiceFailed:
         name = self.service.name
         if self._refused(history):
             advice = (
@@ -177,7 +177,7 @@ class _Waiting:
             )
             message = f"{name} does not accept the credentials from the definition: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
-        return not_ready(self.work, self.service, targets, error)
+        return not_ready(self.work, self.service, self._targets(asked), error, self._seconds(asked))
 
     def settle(self) -> None:
         """One that nobody can ask is up when it has run for a while: most that fail at all fail at once. One that ran before has.

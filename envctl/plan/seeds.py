@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,24 @@ def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], l
     project, digests = reading.loaded.project, known_digests(reading.setting.environ)
     with reading.located(*at):
         files, folder = _files(reading, step, at)
+        for path in files if step.format == "sql" else ():
+            _check_text(reading, path, (*at, "sql"))
         counted += entries(project, ((folder, path) for path in files), digests)
         counted.append(("inputs", ""))
         counted += entries(project, _inputs(reading, step, at), digests)
     return files, counted
+
+
+def _check_text(reading: Reading, path: Path, at: At) -> None:
+    """What no client of a server reads as SQL, told by its first bytes."""
+    head = b""
+    with suppress(OSError, EOFError), open_unpacked(path, reading.loaded.project) as raw:  # who loads it says what is wrong with it
+        head = raw.read(5)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = "save it as UTF-8; PowerShell's `>` writes UTF-16, and `pg_dump --file` or `mysqldump --result-file` does not"
+        reading.wrong(at, f"'{path.name}' is UTF-16", hint)
+    elif head == b"PGDMP":
+        reading.wrong(at, f"'{path.name}' is an archive of pg_dump", "`restore: FILE` in the place of `sql: FILE`")
 
 
 def _command(reading: Reading, step: SeedStep, name: str, at: At) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ _KNOWN = (
         "between \\restrict and \\unrestrict only what pg_dump writes is run: take both out",
     ),
     (
-        r"\\i(?:r|nclude(?:_relative)?)?\b|near '(?:source|\\\.) ",
+        r"psql:.*error: .*\.sql: No such file|File '[^']*\.sql' not found|\\i(?:r|nclude(?:_relative)?)?\b|near '(?:source|\\\.) ",
         "this file is sent alone: `\\i`, `\\ir` and `source` find nothing; name the folder (`sql: FOLDER`), or each file in a step",
     ),
     (

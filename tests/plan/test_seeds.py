@@ -366,3 +366,16 @@ def test_data_in_a_step_may_refer_to_services(tmp_path: Path) -> None:
     (found,) = steps(plan_of(tmp_path, text))[0].inline["t"]
     assert found["a"] == "app"
     assert "@cache:6379" in found["b"], "as the server itself would be told"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("create table t (n int);".encode("utf-16"), "'1.sql' is UTF-16; save it as UTF-8"),
+        (b"PGDMP\x01\x0e\x00", "'1.sql' is an archive of pg_dump; `restore: FILE`"),
+    ],
+)
+@pytest.mark.parametrize("named", ["seeds", "seeds/1.sql"])
+def test_what_is_no_sql_is_told_before_anything_starts(tmp_path: Path, content: bytes, words: str, named: str) -> None:
+    with pytest.raises(DefinitionError, match=r"environment.yaml:[12]: services.db.seed.0.sql: " + words):
+        plan_of(tmp_path, f"services: {{db: {{kind: postgres, seed: [{{sql: {named}}}]}}}}", {"seeds/1.sql": content})
