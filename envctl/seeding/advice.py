@@ -21,7 +21,7 @@ _KNOWN = (
     ),
     (
         r"SET USER privilege|SUPER privilege|specified as a definer",
-        "the dump's DEFINER is another account: `with: {username: root}` loads it as root, or take the DEFINER clauses out",
+        "the DEFINER is another account: `{restore: FILE, owners: false}` instead of `sql: FILE` loads it as root, without those clauses",
     ),
     (
         r"the BINLOG|GTID_PURGED|REPLICATION SLAVE ADMIN",
