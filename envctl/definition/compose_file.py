@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.compose_complaints import place_of
 from envctl.definition.compose_config import WARNING, ask_compose, last_words
 from envctl.definition.compose_dotenv import dotenv
 from envctl.definition.compose_paths import UNREAD, ComposePaths
@@ -67,7 +68,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     if problems or not files:
         return _nothing(files, reference.source, problems)
     if unread:  # Compose might read it, and what it names; its words of that would be those of a file outside
-        return _nothing(files, _source(files, {}, reference.nodes), unread)
+        return _nothing(files, _source(files, {}, reference.nodes), [problem._replace(path="") for problem in unread])
     variables = list(filter(Path.is_file, paths.variables))
     problems += unfit(variables, reference.project)
     done = None if problems else ask_compose(reference.answers, files, profiles, reference.environ)
@@ -104,7 +105,8 @@ def _failure(stderr: str, files: Sequence[Path], variables: list[Path], referenc
         return last_words(ask_compose(reference.answers, files, (), reference.environ, "--profiles", options=options).stderr)
 
     said = last_words(stderr)
-    other = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {said}")
+    file, line = place_of(said, reference.nodes, files[0])
+    other = Problem(displayed(file), line, "", f"Docker Compose says: {said}")
     return complaint(said, variables, reference.project, alone) or other
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from envctl.definition.compose_dotenv import dotenv, substituted
-from envctl.definition.source import MAX_BYTES, TreePath, displayed, inside
+from envctl.definition.source import MAX_BYTES, TreePath, decoded, displayed, inside
 from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, pairs, parse_nodes
 from envctl.errors import Problem
 from envctl.files.folders import FileRefused
@@ -78,15 +78,18 @@ class ComposePaths:
 
     def _read(self, reading: _Reading) -> None:
         try:
-            document = parse_nodes(read_file(reading.file, self.project, largest=MAX_BYTES).decode("utf-8-sig"), any_tag=True)
+            text = decoded(read_file(reading.file, self.project, largest=MAX_BYTES), displayed(reading.file))
+            document = None if isinstance(text, Problem) else parse_nodes(text, any_tag=True)
         except FileRefused as error:
             self.problems.append(Problem(displayed(reading.file), 1, "", str(error)))
         except OSError:
             pass  # Compose says what is wrong with it
-        except (UnicodeDecodeError, YamlError) as error:
-            message = f"what it names cannot be checked: {error}"
-            self.problems.append(Problem(displayed(reading.file), getattr(error, "line", 1), UNREAD, message))
+        except YamlError as error:
+            self.problems.append(Problem(displayed(reading.file), error.line, UNREAD, error.message, error.hint))
         else:
+            if isinstance(text, Problem):
+                self.problems.append(text._replace(path=UNREAD))
+                return
             self.nodes[reading.file] = document
             variables = None if reading.variables is None else dict(reading.variables)
             for named in _named(document):

@@ -19,6 +19,7 @@ from envctl.definition.models import Build, Requests, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.errors import DefinitionError
 from envctl.plan.addressing import TESTS, Viewpoint
+from envctl.plan.composed import check_composed
 from envctl.plan.dockerfile_run import proposed_run
 from envctl.plan.exposing import Exposed
 from envctl.plan.files import contents, listed, service_files, texts_of
@@ -40,6 +41,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     kind = localised(subject.kind) if local else subject.kind
     scope = reading.resolver.reader_in(name)
     applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
+    check_composed(reading, name, service)
     build = _build(reading, name, service)
     image = _image(reading, subject, service, build)
     checks = _checks(kind, subject, service)
