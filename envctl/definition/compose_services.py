@@ -210,12 +210,20 @@ class ComposeReading:
             return {port_name(number): number for number in dict.fromkeys(numbers)}
         names = {number: port for port, number in known.ports.items()}
         main, usual = next(iter(known.ports.items()))
-        told = self._given(name).first(known.port) or ""
+        told = self._told_port(name, known, numbers)
         unusual = [int(told)] if _PORT.fullmatch(told) else [number for number in numbers or _exposed(service) if number not in names]
         if unusual and (_PORT.fullmatch(told) or usual not in numbers):
             names = {number: port for number, port in names.items() if port != main} | {unusual[0]: main}
             usual = unusual[0]
         return {names.get(number) or port_name(number): number for number in dict.fromkeys([usual, *numbers])}
+
+    def _told_port(self, name: str, known: Recognised, published: Sequence[int]) -> str:
+        """By its arguments or variables; else by its configuration, which may have several, unless only others are published."""
+        given = self._given(name)
+        if told := given.first([place for place in known.port if not place.startswith("@")]):
+            return told
+        told = (given.first([place for place in known.port if place.startswith("@")]) or "").partition(" ")[0].rpartition(":")[2]
+        return told if _PORT.fullmatch(told) and (not published or int(told) in published) else ""
 
     def _parameters(self, name: str, known: Recognised) -> dict[str, Any]:
         """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""

@@ -106,6 +106,14 @@ def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
     return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}"
 
 
+def heard_elsewhere(work: BringUp, service: ServicePlan) -> str:
+    """Where a service listens that does not listen on any of its ports; empty for others, and where nobody can tell."""
+    heard, wanted = _heard(work, service), [port.number for port in service.ports]
+    if not heard or any(number in wanted for _, number in heard):
+        return ""
+    return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}"
+
+
 def _numbers(heard: Sequence[tuple[str, int]]) -> str:
     return " and ".join(dict.fromkeys(str(port) for _, port in heard))
 

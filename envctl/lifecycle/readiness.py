@@ -11,7 +11,7 @@ from envctl.engines import Execution
 from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
-from envctl.lifecycle.not_ready import heard_instead, not_ready
+from envctl.lifecycle.not_ready import heard_elsewhere, heard_instead, not_ready
 from envctl.lifecycle.own_check import OwnCheck
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, NotReady, Target
@@ -107,7 +107,9 @@ class _Waiting:
     def _unproved(self, error: NotReady) -> str:
         if isinstance(error, LoginRefused):
             return "it does not accept the credentials in its Compose file"
-        return heard_instead(self.work, self.service, str(error)) if "tcp:" in str(error) else f"it runs; {error}"
+        if "tcp:" in str(error):
+            return heard_instead(self.work, self.service, str(error))
+        return heard_elsewhere(self.work, self.service) or f"it runs; {error}"
 
     def _seconds(self, checks: Sequence[Check]) -> float:
         """A health check is given the time that its engine gives it."""
