@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -60,6 +61,7 @@ class DeploymentSettings:
         cluster: `[kubernetes]` of envctl.toml.
         document: the instance's record as JSON, for engines that keep it beside the instance.
         snapshots: service to what its data began as, or is to begin as.
+        worker: `STORE@MARK`: the state that knows what we do, and the process that works; empty where the instance was there before.
     """
 
     folder: Path
@@ -70,6 +72,7 @@ class DeploymentSettings:
     cluster: Mapping[str, Any] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
     snapshots: Mapping[str, SnapshotRecord] = field(default_factory=dict)
+    worker: str = ""
 
 
 class CommandResult(NamedTuple):
@@ -526,6 +529,46 @@ class HearsOfOwners(Protocol):
 
     def heard_of_owner(self, id: str, until: str) -> None:
         """The owner of the instance is taken to live until then; nothing where the instance is not there."""
+
+
+class Left(Enum):
+    """How whoever worked on an instance has left it: some data may be half made, where it failed or died."""
+
+    DONE = "done"
+    FAILED = "failed"
+    DIED = "died"
+
+
+class Handover(NamedTuple):
+    """What another machine has left.
+
+    Attributes:
+        record: as that machine has published it; None where this one was the last itself, and knows.
+    """
+
+    record: PublishedRecord | None = None
+    left: Left = Left.DONE
+
+
+class MadeElsewhere(EnvctlError):
+    """Another machine is making the instance at this moment, or has just made it."""
+
+
+@runtime_checkable
+class SharedByMachines(Protocol):
+    """An engine whose instances commands of several machines may work on."""
+
+    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[Handover]:
+        """While no command of another machine works on the instance.
+
+        Args:
+            worker: as in `DeploymentSettings`.
+            pause: called between two looks while another one works; it may raise.
+            new: we are about to make it (`Deployment.create` raises MadeElsewhere where another machine does, too).
+
+        Raises:
+            EnvctlError: nobody could look.
+        """
 
 
 @runtime_checkable

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from envctl.engines import Deployment, DeploymentSettings, Engine, PublishesRecords
+from envctl.engines import Deployment, DeploymentSettings, Engine, Left, PublishesRecords
 from envctl.engines.mixed import deployment_of
 from envctl.errors import OutOfTime
 from envctl.inspect.lookup import called
 from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.instance.store import RecordGone
 from envctl.keeper.process_marks import MARK
@@ -46,6 +48,7 @@ class Run:
         reseed: data whose seeds have changed is made anew; else that is a mistake.
         lacking: the services whose data could be kept for others, and is not.
         worth_keeping: those of them that took their time.
+        left: how the machine that worked on it before has ended.
     """
 
     session: Session
@@ -56,6 +59,7 @@ class Run:
     reseed: bool = False
     lacking: Collection[str] = ()
     worth_keeping: set[str] = field(default_factory=set)
+    left: Left = Left.DONE
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -64,6 +68,11 @@ class Run:
     def environ(self) -> Mapping[str, str]:
         """The variables of programs that are started on this machine meanwhile: by its mark a keeper finds them, should we be killed."""
         return {**self.session.environ, MARK: self.record.id}
+
+    @property
+    def worker(self) -> str:
+        """Who works on it, for other machines: our state and our process."""
+        return f"{hashlib.sha256(str(self.session.store.home).encode()).hexdigest()[:12]}@{process_mark()}"
 
     def deployment(self, engine: Engine, plan: Plan) -> Deployment:
         """The services of *plan*, each in its place; their engines are told what the record says now."""
@@ -77,6 +86,7 @@ class Run:
             cluster=dict(record.choices.kubernetes),
             document=encode(record),
             snapshots=record.snapshots,
+            worker="" if record.was_up else self.worker,
         )
         return deployment_of(engine, self.session.host, plan, settings)
 
@@ -138,7 +148,7 @@ class BringUp:
     exits: Exits = field(init=False)
     histories: dict[str, History] = field(default_factory=dict)
     limiter: StartLimiter = field(default_factory=lambda: StartLimiter(max(2, os.cpu_count() or 2)))
-    priority: Mapping[str, int] = field(default_factory=dict)
+    priority: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.exits = Exits(self)
@@ -194,7 +204,7 @@ def _bring_up(work: BringUp, deadline: float) -> None:
     try:
         with work.deployment.exit_events(work.exits.happened, states.fail):
             threading.Thread(target=_import_probes, args=(services,), name="probes", daemon=True).start()
-            for service in services:
+            for service in sorted(services, key=lambda service: -work.priority[service.name]):
                 threading.Thread(target=_through_stages, args=(work, service), name=service.name, daemon=True).start()
             if not states.wait_all(finals, deadline) and not states.failed:
                 states.fail(_out_of_time(work, finals))

@@ -146,3 +146,9 @@ def test_what_the_project_lacks_is_told_before_anything_starts(tmp_path: Path, s
         problems += [f"{problem.path}: {problem.message}" for problem in error.problems]
     assert len(problems) == len(told)
     assert all(problem.startswith(f"services.a.{start}") for problem, start in zip(problems, told, strict=True))
+
+
+def test_a_known_server_is_as_slow_as_its_kind(tmp_path: Path) -> None:
+    environment = composed(tmp_path, db=Service(kind="mariadb", image="mariadb:11.8", ports={"mysql": 3306}), app=Service(image="a:1"))
+    plan = make_plan(environment, setting_of(environment))
+    assert plan.services["db"].slow > plan.services["app"].slow == 1.0
