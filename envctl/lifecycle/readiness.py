@@ -11,8 +11,9 @@ from envctl.engines import Execution
 from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
-from envctl.lifecycle.not_ready import heard_elsewhere, heard_instead, not_ready
+from envctl.lifecycle.not_ready import heard_elsewhere, heard_instead, listens_nowhere, not_ready
 from envctl.lifecycle.own_check import OwnCheck
+from envctl.plan.health import SERVER_PATIENCE
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness.wait import PASSES, History, wait_until_ready
@@ -164,8 +165,14 @@ class _Waiting:
         exits, name = self.work.exits, self.service.name
         until = seconds + (max(began, exits.times.get(name, began)) if guess else began)
         late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
+        late = late and not (guess and self._is_still_silent(began))
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
         return self.work.states.failed or late or exits.ended(self.service) or refused
+
+    def _is_still_silent(self, began: float) -> bool:
+        """A known server that makes its files listens nowhere yet: it has the time of one whose port is published."""
+        known = any(check.probe not in ("health", "tcp") for check in self.checks)
+        return known and time.monotonic() < began + SERVER_PATIENCE and listens_nowhere(self.work, self.service)
 
     def _refused(self, history: History) -> bool:
         """A server that was up before has its users already; a new one may be about to make them."""
