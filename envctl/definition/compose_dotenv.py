@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 MAX_DOTENV = 1_000_000
 """Bytes."""
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?:(?P<sign>:?[-?])(?P<word>[^{}$]*))?\}|(?P<bare>\w+))")
-_RAW = re.compile(r"^\s*(?:export\s+)?[^=]*=\s*'")
-"""Between single quotes, everything stands for itself."""
+_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<braced>\w+)(?:(?P<sign>:?[-?+])(?P<word>[^{}$]*))?\}|(?P<bare>[A-Za-z_]\w*))")
+_QUOTE = re.compile(r"^\s*(?:export\s+)?[^=:]*[=:]\s*(['\"])")
 
 
 def dotenv(folder: Path, project: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -41,9 +40,10 @@ def dotenv(folder: Path, project: Path, environ: Mapping[str, str]) -> dict[str,
 
 
 def _text(binding: Binding, variables: Mapping[str, str]) -> str:
-    value = binding.value or ""
-    literal = _RAW.match(binding.original.string) or "\\$" in value  # Compose takes an escaped `$` for itself
-    return value if literal else substituted(value, variables)
+    value, quote = binding.value or "", _QUOTE.match(binding.original.string)
+    if quote is not None and quote[1] == "'":
+        return value  # everything stands for itself
+    return substituted(value.replace("\\$", "$$") if quote is not None else value, variables)
 
 
 def substituted(text: str, variables: Mapping[str, str]) -> str:
@@ -52,7 +52,10 @@ def substituted(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
+    if found["dollar"]:
+        return "$"
     value, sign = variables.get(found["braced"] or found["bare"]), found["sign"] or ""
-    if value is None or (not value and sign.startswith(":")):
-        return str(found["word"]) if sign.endswith("-") else ""
-    return value
+    missing = value is None or (not value and sign.startswith(":"))
+    if sign.endswith("+"):
+        return "" if missing else str(found["word"])
+    return (str(found["word"]) if sign.endswith("-") else "") if missing else str(value)

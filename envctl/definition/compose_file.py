@@ -79,7 +79,8 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     if not config.get("services"):
         problems.extend(_only_profiles(files, reference))
         return _nothing(files, _source(files, {}, reference.nodes), problems)
-    environ = {**dotenv(files[0].parent, reference.project, reference.environ), **reference.environ}
+    beside = dotenv(files[0].parent, reference.project, reference.environ)
+    environ = {**{name: value for name, value in beside.items() if "${" not in value}, **reference.environ}
     reading = ComposeReading(config, reference.recognise, reference.project, environ)
     services = reading.services()
     if not services:

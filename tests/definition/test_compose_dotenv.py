@@ -18,8 +18,13 @@ from envctl.definition.compose_dotenv import dotenv, substituted
         ('A=1\nexport B="$A"', "1"),
         ("B=${NONE:-x}y", "xy"),
         ("B=${NONE}y", "y"),
-        ('B="\\\\${A}"', "\\${A}"),
-        ("B=${A:+x}", "${A:+x}"),
+        ("A=1\nB=sec$$A", "sec$A"),
+        ('A=1\nB="sec$$A$A"', "sec$A1"),
+        ("A=1\nB='sec$$A'", "sec$$A"),
+        ('B="x\\$A"', "x$A"),
+        ("A=1\nB=x\\$A", "x\\1"),
+        ("A=1\nB=${A:+x}${NONE:+y}$", "x$"),
+        ("B=${A:-${C}}", "${A:-}"),
         ("\ufeffB=1", "1"),
         ("B", ""),
     ],
@@ -38,4 +43,4 @@ def test_none_has_no_variables(tmp_path: Path, made: str) -> None:
 
 
 def test_what_is_not_understood_keeps_its_dollar() -> None:
-    assert substituted("$A ${A} ${B-x} ${B:?no} ${A:+x}", {"A": "1"}) == "1 1 x  ${A:+x}"
+    assert substituted("$A ${A} ${B-x} ${B:?no} ${A/x}", {"A": "1"}) == "1 1 x  ${A/x}"
