@@ -87,7 +87,7 @@ def created(played: Played, made: KubernetesDeployment, monkeypatch: pytest.Monk
     monkeypatch.setattr(KubernetesDeployment, "_take_in", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_set_forwards", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_apply", lambda self, item: self.api.apply(item) if item["kind"] == "Namespace" else item)
-    monkeypatch.setattr(KubernetesDeployment, "_publish", lambda *_: None)
+    monkeypatch.setattr(KubernetesDeployment, "_publish", lambda *_, **__: None)
     monkeypatch.setattr(KubernetesDeployment, "_remove_strays", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_check_free", lambda *_: None)
     for path in (ID, f"{ID}/secrets/{record_name(ID)}"):
