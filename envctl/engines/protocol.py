@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -61,7 +60,8 @@ class DeploymentSettings:
         cluster: `[kubernetes]` of envctl.toml.
         document: the instance's record as JSON, for engines that keep it beside the instance.
         snapshots: service to what its data began as, or is to begin as.
-        worker: `STORE@MARK`: the state that knows what we do, and the process that works; empty where the instance was there before.
+        worker: `STORE@MARK`: the state that knows what we do, and the process that works.
+        new: the instance was not there for anybody before.
     """
 
     folder: Path
@@ -73,6 +73,7 @@ class DeploymentSettings:
     document: Mapping[str, Any] = field(default_factory=dict)
     snapshots: Mapping[str, SnapshotRecord] = field(default_factory=dict)
     worker: str = ""
+    new: bool = False
 
 
 class CommandResult(NamedTuple):
@@ -494,7 +495,17 @@ class KeptData(Protocol):
 
 @runtime_checkable
 class AdmitsReaders(Protocol):
-    """An engine on which nobody inside reaches a server that has no data yet."""
+    """An engine on which nobody inside reaches a server that has no data yet, and all machines see whether it has."""
+
+    def made_by(self, service: ServicePlan) -> str | None:
+        """Who makes its data (`DeploymentSettings.worker`) and has not finished; empty where nobody has begun, None where it is made."""
+
+    def note_begun(self, service: ServicePlan) -> None:
+        """We make its data from now on.
+
+        Raises:
+            EnvctlError: that cannot be said to the engine.
+        """
 
     def admit(self, service: ServicePlan) -> None:
         """It has its data: from now on others reach it.
@@ -539,25 +550,6 @@ class HearsOfOwners(Protocol):
         """The owner of the instance is taken to live until then; nothing where the instance is not there."""
 
 
-class Left(Enum):
-    """How whoever worked on an instance has left it: some data may be half made, where it failed or died."""
-
-    DONE = "done"
-    FAILED = "failed"
-    DIED = "died"
-
-
-class Handover(NamedTuple):
-    """What another machine has left.
-
-    Attributes:
-        record: as that machine has published it; None where this one was the last itself, and knows.
-    """
-
-    record: PublishedRecord | None = None
-    left: Left = Left.DONE
-
-
 class MadeElsewhere(EnvctlError):
     """Another machine is making the instance at this moment, or has just made it."""
 
@@ -566,8 +558,8 @@ class MadeElsewhere(EnvctlError):
 class SharedByMachines(Protocol):
     """An engine whose instances commands of several machines may work on."""
 
-    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[Handover]:
-        """While no command of another machine works on the instance.
+    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[PublishedRecord | None]:
+        """While no command of another machine works on the instance; what is published of it then, None where there is nothing.
 
         Args:
             worker: as in `DeploymentSettings`.

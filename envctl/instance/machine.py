@@ -60,6 +60,12 @@ def owner_alive(mark: str) -> bool | None:
     return bool(start) and system.start_time(int(pid)) == start
 
 
+def known_here(worker: str, ours: str) -> bool:
+    """Whether the state that works as *ours* knows what *worker* did (`STORE@MARK`): it was the same one, of the same machine."""
+    store, _, mark = worker.partition("@")
+    return store == ours.partition("@")[0] and process_alive(mark) is not None
+
+
 def _place() -> tuple[str, str, str]:
     """Machine, boot and the namespace of process numbers, without dots and colons."""
     return _digest(machine_id()), _digest(_boot_id()), _namespace()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from envctl.engines import Deployment, DeploymentSettings, Engine, Left, PublishesRecords
+from envctl.engines import Deployment, DeploymentSettings, Engine, PublishesRecords
 from envctl.engines.mixed import deployment_of
 from envctl.errors import OutOfTime
 from envctl.inspect.lookup import called
@@ -48,7 +48,6 @@ class Run:
         reseed: data whose seeds have changed is made anew; else that is a mistake.
         lacking: the services whose data could be kept for others, and is not.
         worth_keeping: those of them that took their time.
-        left: how the machine that worked on it before has ended.
     """
 
     session: Session
@@ -59,7 +58,6 @@ class Run:
     reseed: bool = False
     lacking: Collection[str] = ()
     worth_keeping: set[str] = field(default_factory=set)
-    left: Left = Left.DONE
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -86,7 +84,8 @@ class Run:
             cluster=dict(record.choices.kubernetes),
             document=encode(record),
             snapshots=record.snapshots,
-            worker="" if record.was_up else self.worker,
+            worker=self.worker,
+            new=not record.was_up,
         )
         return deployment_of(engine, self.session.host, plan, settings)
 
@@ -138,6 +137,8 @@ class BringUp:
     seeder: Seeder
     called: str = ""
     """The instance, as commands name it where this one was typed."""
+    worker: str = ""
+    """Who makes data, for other machines (`Run.worker`)."""
     was_up: bool = False
     again: Collection[str] = ()
     keep: bool = False
@@ -173,7 +174,8 @@ def bring_up(
     variables = {**run.environ, **run.plan.outputs, **process_variables(run.record)}
     work = BringUp(
         plan, deployment, states, run.data(deployment),
-        Seeder(run.plan, deployment, variables, plan.folder), called=called(run.session, run.record), was_up=run.record.was_up, again=again,
+        Seeder(run.plan, deployment, variables, plan.folder), called=called(run.session, run.record), worker=run.worker,
+        was_up=run.record.was_up, again=again,
         keep=keep, whole=services is None, lacking=run.lacking, worth_keeping=run.worth_keeping,
     )  # fmt: skip
     try:

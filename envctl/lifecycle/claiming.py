@@ -137,7 +137,8 @@ def _refuse_held(found: FoundInstance) -> None:
 
 def _is_anothers(engine: Engine, found: FoundInstance) -> bool:
     """Whether another machine has made what it says of it, too; of what has just been made that comes in a moment."""
-    if found.ending or not isinstance(engine, FindsPublishedRecords):
+    over = found.ending or found.owner or (found.expires and found.expires <= now())
+    if over or not isinstance(engine, FindsPublishedRecords):
         return False
     until = time.monotonic() + SAID
     while engine.published(found.id, found.project) is None:

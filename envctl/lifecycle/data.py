@@ -34,6 +34,11 @@ class Data:
             return True
         return len(self.recorded(service).steps) == len(service.steps) and (not service.sets_up or self.is_set_up(service))
 
+    def is_recorded(self, service: ServicePlan) -> bool:
+        """Whether anything is known of the data that is there now."""
+        found = self.record().data.get(service.name)
+        return found is not None and found.data_id == self.deployment.data_id(service)
+
     def is_set_up(self, service: ServicePlan) -> bool:
         """Whether all that its set-up makes is there; a set-up that has changed since makes what is lacking."""
         found = self.recorded(service)
@@ -96,6 +101,13 @@ class Data:
         found = self.recorded(service)
         # What was made of the data before is not what it is now.
         self._note(service, replace(found, steps=(*found.steps, step.hash), units=()))
+
+    def note_whole(self, service: ServicePlan) -> None:
+        """Another machine has made all of it."""
+        steps = tuple(step.hash for step in service.steps)
+        self._note(
+            service, DataRecord(self.deployment.data_id(service), steps, set_up=True, made=made_of(service), first=first_of(service))
+        )
 
     def note_units(self, service: ServicePlan, before: DataRecord, made: Iterable[str]) -> None:
         """What was made of data of which *before* was known: making it may have changed by what that data is known."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from envctl.engines import Engine, open_engine
+from envctl.engines import Engine, FindsPublishedRecords, open_engine
 from envctl.engines.mixed import remove_everywhere
 from envctl.engines.registry import names as engines_there_are
 from envctl.engines.registry import traits
@@ -78,7 +78,7 @@ def tear_down(session: Session, engine: Engine, record: Record, wait: bool = Tru
     killed, stop = was_killed(record), {} if session.by_keeper else record.stop
     note_removal(session, record, process_mark())  # by which the next command sees that we were killed
     keeper = session.keepers.find(record.id)
-    left = _removed(session, engine, record.id, stop, killed, wait)
+    left = [] if _is_anothers(engine, record) else _removed(session, engine, record.id, stop, killed, wait)
     if left:
         note_removal(session, record, "")
         return left
@@ -87,6 +87,17 @@ def tear_down(session: Session, engine: Engine, record: Record, wait: bool = Tru
     # Last: until here a killed command is noticed by it.
     session.keepers.dismiss(keeper, record.id)
     return []
+
+
+def _is_anothers(engine: Engine, record: Record) -> bool:
+    """Whether what is there under its id is another machine's: that has made it at the same time, or anew."""
+    if not isinstance(engine, FindsPublishedRecords):
+        return False
+    try:
+        found = engine.published(record.id, record.project)
+    except EnvctlError:
+        return False
+    return found is not None and found.document.get("secret") not in (None, record.secret)
 
 
 def note_removal(session: Session, record: Record, process: str) -> None:

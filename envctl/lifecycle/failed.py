@@ -15,6 +15,7 @@ from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordGone, UnreadableRecord
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.down import tear_down
+from envctl.lifecycle.machines import StillWorkedOn
 from envctl.lifecycle.options import UpOptions
 from envctl.process.signals import shielded
 
@@ -70,7 +71,8 @@ def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:
 
 def _left(run: Run, error: BaseException, before: InstanceState) -> BaseException:
     """What was only asked for wrongly is as it was before."""
-    state = before if isinstance(error, UsageError | DefinitionError) and before is not InstanceState.STARTING else InstanceState.FAILED
+    untouched = isinstance(error, UsageError | DefinitionError | StillWorkedOn | UnreadableRecord)
+    state = before if untouched and before is not InstanceState.STARTING else InstanceState.FAILED
     with suppress(RecordGone, UnreadableRecord, OSError):
         run.update(lambda record: replace(record, state=state, process="", error=str(error) if state is InstanceState.FAILED else ""))
     run.session.keepers.release(run.record.id)

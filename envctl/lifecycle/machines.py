@@ -6,32 +6,41 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from envctl.engines import Deployment, Engine, Handover, Left, SharedByMachines
-from envctl.errors import EnvctlError, OutOfTime
-from envctl.inspect.lookup import called
-from envctl.instance.record import Location, Record
+from envctl.engines import AdmitsReaders, Deployment, Engine, MadeElsewhere, PublishedRecord, SharedByMachines
+from envctl.errors import OutOfTime
+from envctl.instance.machine import known_here
+from envctl.instance.record import Record
 from envctl.lifecycle.adoption import read_published
-from envctl.lifecycle.bring_up import Run
 from envctl.plan.model import ServicePlan
+
+if TYPE_CHECKING:
+    from envctl.lifecycle.bring_up import Run
 
 POLL = 1.0
 """Seconds between two looks at whether the other machine has ended."""
 
 
+class StillWorkedOn(OutOfTime):
+    """A command of another machine was waited for until the deadline; nothing was changed."""
+
+
 @contextmanager
 def alone_among_machines(run: Run, engine: Engine) -> Iterator[None]:
-    """While no other machine works on the instance; what that has made of the data is in the record, and how it ended in `Run.left`.
+    """While no other machine works on the instance; what that has made of the data is in the record.
 
     Raises:
-        OutOfTime: another one did until the deadline.
+        StillWorkedOn
+        MadeElsewhere: another machine makes it, has made it anew, or has removed it.
         UnreadableRecord: a later version has worked on it.
     """
     if not isinstance(engine, SharedByMachines):
         yield
         return
-    with engine.alone(run.record.id, run.worker, _Waiting(run), new=not run.record.was_up) as handover:
-        _take_over(run, handover)
+    with engine.alone(run.record.id, run.worker, _Waiting(run), new=not run.record.was_up) as published:
+        if published is not None:
+            _take_over(run, engine, published)
         yield
 
 
@@ -47,47 +56,44 @@ class _Waiting:
             self._run.events.say(f"{name}: waits for a command of another machine that works on it")
         self._told = True
         if time.monotonic() > self._run.deadline:
-            raise OutOfTime(f"out of time: a command of another machine still works on {name}")
+            raise StillWorkedOn(f"out of time: a command of another machine still works on {name}")
         time.sleep(POLL)
 
 
-def _take_over(run: Run, handover: Handover) -> None:
-    run.left = handover.left
-    if handover.record is None:
-        return
+def _take_over(run: Run, engine: Engine, published: PublishedRecord) -> None:
+    """What is known here of data that is there counts; else what is published of it."""
     record = run.record
-    found = read_published(handover.record, Location(record.engine, record.context, record.namespace))
-    run.update(lambda record: with_data_of(record, found))
+    found = read_published(published, record.location)
+    if found.secret != record.secret:
+        raise MadeElsewhere(f"{record.id} was removed, and made anew by another machine")
+    services, local = run.plan.services, record.choices.local
+    differing = [name for name in found.data if name in services and name not in local and record.data.get(name) != found.data[name]]
+    if not differing:
+        return
+    deployment = run.deployment(engine, run.plan)
+    there = {name: deployment.data_id(services[name]) for name in differing}
+    news = [name for name in differing if found.data[name].data_id == there[name] != _data_id(record, name)]
+    run.update(lambda record: with_data_of(record, found, news))
 
 
-def with_data_of(record: Record, found: Record) -> Record:
-    """*record* with what another machine's says of the data."""
-    return replace(record, data={**record.data, **found.data}, snapshots=found.snapshots)
+def _data_id(record: Record, service: str) -> str:
+    return record.data[service].data_id if service in record.data else ""
 
 
-def discard_half_made(run: Run, deployment: Deployment, services: Iterable[ServicePlan], retry: bool = True) -> None:
-    """Data that another machine has begun to make and not finished is thrown away: nobody here knows how far it came.
+def with_data_of(record: Record, found: Record, services: Iterable[str]) -> Record:
+    """*record* with what *found* says of the data of *services*."""
+    news = list(services)
+    snapshots = {name: kept for name, kept in record.snapshots.items() if name not in news}
+    snapshots |= {name: kept for name, kept in found.snapshots.items() if name in news}
+    return replace(record, data={**record.data, **{name: found.data[name] for name in news}}, snapshots=snapshots)
 
-    Args:
-        retry: also where it failed there; it may fail here as well.
 
-    Raises:
-        EnvctlError: it failed there, and there is no *retry*.
-    """
-    if run.left is Left.DONE:
+def discard_half_made(run: Run, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
+    """Data that another machine has begun to make and not finished is thrown away: nobody here knows how far it came."""
+    if not (run.record.was_up and isinstance(deployment, AdmitsReaders)):
         return
     data = run.data(deployment)
     for service in services:
-        if data.is_whole(service) or not _is_unknown(run.record, service.name, deployment.data_id(service)):
-            continue
-        if run.left is Left.FAILED and not retry:
-            hint = f"`envctl reset {called(run.session, run.record)} {service.name}` makes its data anew"
-            raise EnvctlError(f"{service.name}: a command of another machine failed while its data was made", hint=hint)
-        run.events.say(f"{service.name}: another machine left its data half made: it is made anew")
-        data.discard(service)
-
-
-def _is_unknown(record: Record, service: str, data_id: str) -> bool:
-    """Whether there is data which nobody has finished: what a machine has made is published when all of it is there."""
-    found = record.data.get(service)
-    return bool(data_id) and (found is None or found.data_id != data_id)
+        if service.gated and not data.is_whole(service) and (by := deployment.made_by(service)) and not known_here(by, run.worker):
+            run.events.say(f"{service.name}: another machine left its data half made: it is made anew")
+            data.discard(service)

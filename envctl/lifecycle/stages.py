@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from envctl import seeding
 from envctl.engines import AdmitsReaders, BuildsMeanwhile, ConnectsProcesses, Execution, PreparesCommands
+from envctl.errors import EnvctlError
+from envctl.instance.machine import known_here
 from envctl.lifecycle import units
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import LOG_LINES, failure
@@ -89,6 +91,20 @@ def connect(work: BringUp, service: ServicePlan) -> None:
         work.deployment.connect(service)
 
 
+def begin_data(work: BringUp, service: ServicePlan) -> None:
+    """Where machines share the instance the others see who makes its data; what one of them has made is not made again."""
+    if not (work.was_up and service.gated and isinstance(work.deployment, AdmitsReaders)) or work.data.is_whole(service):
+        return
+    by = work.deployment.made_by(service)
+    if by is None and not work.data.is_recorded(service):
+        work.data.note_whole(service)
+    elif by and not known_here(by, work.worker):
+        hint = f"`envctl reset {work.called} {service.name}` makes it anew, `envctl up` does so, too"
+        raise EnvctlError(f"{service.name}: a command of another machine has begun to make its data, and has not finished it", hint=hint)
+    elif by is not None:
+        work.deployment.note_begun(service)
+
+
 def set_up(work: BringUp, service: ServicePlan) -> None:
     """What its kind does once in a new server."""
     if _is_done(work, service) or not service.sets_up or work.data.is_set_up(service):
@@ -164,5 +180,5 @@ def _is_done(work: BringUp, service: ServicePlan) -> bool:
 
 
 STAGES: tuple[Callable[[BringUp, ServicePlan], None], ...] = (
-    await_image, await_needs, restore_data, start, await_ready, connect, set_up, seed, make_units, admit, save_data,
+    await_image, await_needs, restore_data, start, await_ready, connect, begin_data, set_up, seed, make_units, admit, save_data,
 )  # fmt: skip

@@ -86,7 +86,9 @@ def up(
         try:
             return _up(session, options, listeners, owner, environment, timer, elsewhere)
         except MadeElsewhere as error:
-            if owner or options.fresh or time.monotonic() > timer.began + options.timeout:
+            if time.monotonic() > timer.began + options.timeout:
+                raise OutOfTime(f"out of time after {options.timeout:g} s: {error}") from None
+            if owner or options.fresh:
                 raise UsageError(str(error), hint="wait for it, or take another --name or --key") from None
             elsewhere = True
 

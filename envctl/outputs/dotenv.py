@@ -10,9 +10,9 @@ name. For them values that are quoted stand once more as they are, within quotes
 variable, which has its own in the end:
 
     WORDS='two words #1'
-    PLAIN="
+    PLAIN='
     WORDS=two words #1
-    PLAIN="
+    PLAIN='
     PLAIN=plain
 """
 
@@ -55,5 +55,7 @@ def _unquoted(values: Mapping[str, str]) -> Iterator[str]:
 
 
 def _mark(value: str) -> str:
-    """Quotes that hold *value* without ending in it; empty where there are none that all know."""
-    return next((mark for mark in ('"', "'") if mark not in value), "")
+    """Quotes that hold *value* and leave it alone, in a shell as well; empty where there are none."""
+    if "'" not in value:
+        return "'"
+    return "" if set('"$`\\') & set(value) else '"'

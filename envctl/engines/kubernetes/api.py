@@ -124,6 +124,11 @@ class Api:
         found: Object = self.request("PATCH", path, item, "application/apply-patch+yaml", fieldManager=MANAGER, force="true")
         return found
 
+    def create(self, item: Object) -> Object:
+        """Raises ApiError: 409 where there is one of that name."""
+        path = self.path(item["apiVersion"], item["kind"], item["metadata"].get("namespace"))
+        return dict(self.request("POST", path, item, fieldManager=MANAGER))
+
     def get(self, version: str, kind: str, namespace: str | None, name: str) -> Object | None:
         with Ignoring(404):
             return dict(self.request("GET", self.path(version, kind, namespace, name)))

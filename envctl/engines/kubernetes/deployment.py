@@ -28,6 +28,7 @@ from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
 from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, note_added, owners, publish, refuse_others
 from envctl.engines.kubernetes.removal import gone
 from envctl.engines.kubernetes.restarting import restart_in_place
+from envctl.engines.kubernetes.seeded_gate import note_begun, open_gate
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.kubernetes.work_lock import begun as begun_work
 from envctl.engines.kubernetes.work_lock import done as done_work
@@ -45,9 +46,20 @@ from envctl.engines.protocol import (
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import ALIVE, INSTANCE, RECORD, SERVICE
 from envctl.instance.record import Location, SnapshotRecord, now
-from envctl.keeper.cluster.pod_status import NO_DATA, SEEDED, alive, data_ids, exit_status, is_admitted, newest, own_status, uid
+from envctl.keeper.cluster.pod_status import (
+    NO_DATA,
+    alive,
+    data_ids,
+    exit_status,
+    is_admitted,
+    is_seeded,
+    maker,
+    newest,
+    own_status,
+    uid,
+)
 from envctl.keeper.cluster.presence import record_name
-from envctl.keeper.cluster.protocol import Object, path_of
+from envctl.keeper.cluster.protocol import Object
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.attached import Attached
 from envctl.process.threads import begun, each
@@ -179,13 +191,11 @@ class KubernetesDeployment(KubernetesInstance):
         if not self.shared:
             again = self._is_there()
             self._fresh = not again
-            if again and self.settings.worker:
-                refuse_others(self.api, self.namespace, self.settings.document)
-            self._take_in(self._apply(self._owner_heard(common.pop(0)) if whole else common.pop(0)))
+            self._take_in(self._namespace_made(self._owner_heard(common.pop(0)) if whole else common.pop(0), again))
             common = list(self.manifests.common[1:])
         if whole:
-            worker = self.settings.worker
-            self._publish(self.settings.document, forwards.forwards_of(self.plan), begun_work(worker) if worker else {}, new=bool(worker))
+            told = begun_work(self.settings.worker) if self.settings.new else {}
+            self._publish(self.settings.document, forwards.forwards_of(self.plan), told, self.settings.new)
             if self.shared and self.plan.setting.owner:
                 heard_of_owner(self.api, self.namespace, self.id, now(OWNER_LASTS))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
@@ -195,6 +205,19 @@ class KubernetesDeployment(KubernetesInstance):
         if whole and again:
             self._remove_strays()
         self._set_forwards(forwards.with_approvals(self.host, self.id, forwards.forwards_of(self.plan)), whole)
+
+    def _namespace_made(self, namespace: Object, there: bool) -> Object:
+        """Of two machines that make an instance at the same time, the one that makes the namespace is the first.
+
+        Raises:
+            MadeElsewhere: another one has.
+        """
+        if self.settings.new and not there:
+            with Ignoring(409), self.settings.in_flight.creating():
+                return self.api.create(namespace)
+        if self.settings.new:
+            refuse_others(self.api, self.namespace, self.settings.document, must_be=True)
+        return self._apply(namespace)
 
     def _owner_heard(self, namespace: Object) -> Object:
         """From its first moment on: of a machine that dies before it has said another word nobody would ever know that it has."""
@@ -234,7 +257,7 @@ class KubernetesDeployment(KubernetesInstance):
     def publish(self, document: Mapping[str, Any]) -> None:
         """With all forwards: also of the services that a part of a plan leaves out."""
         ours = [entry for entry in forwards.kept(self.host, self.id) if forwards.PROBE not in entry["name"]]
-        self._publish(document, forwards.for_others(ours), done_work(self.settings.worker) if self.settings.worker else {})
+        self._publish(document, forwards.for_others(ours), done_work(self.settings.worker) if self.settings.new else {})
 
     def _publish(self, document: Mapping[str, Any], access: Sequence[Object], told: Mapping[str, str], new: bool = False) -> None:
         if document:
@@ -485,17 +508,26 @@ class KubernetesDeployment(KubernetesInstance):
         for pod in replicas(self._known_pods(service.name)):
             if is_admitted(pod):
                 continue
-            path = f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/status"
-            condition = {"type": SEEDED, "status": "True", "reason": "Seeded"}
-            try:
-                self.api.request("PATCH", path, {"status": {"conditions": [condition]}}, "application/strategic-merge-patch+json")
-            except ApiError as error:
-                hint = "an administrator gives the right to `patch` pods/status with `envctl cluster install`"
-                raise EnvctlError(f"{service.name}: it cannot be marked as seeded: {error.message}", hint=hint) from None
+            self._noted(service, lambda pod=pod: open_gate(self.api, pod))  # type: ignore[misc]
         watched = self._watched
         if watched is not None:
             until = time.monotonic() + ADMITTED
             watched.wait(lambda: time.monotonic() > until or all(map(is_admitted, replicas(self._known_pods(service.name)))))
+
+    def _noted(self, service: ServicePlan, note: Callable[[], None]) -> None:
+        try:
+            note()
+        except ApiError as error:
+            hint = "an administrator gives the right to `patch` pods/status with `envctl cluster install`"
+            raise EnvctlError(f"{service.name}: it cannot be marked as seeded: {error.message}", hint=hint) from None
+
+    def made_by(self, service: ServicePlan) -> str | None:
+        pod = newest(self._known_pods(service.name))
+        return None if pod is not None and is_seeded(pod) else maker(pod or {})
+
+    def note_begun(self, service: ServicePlan) -> None:
+        for pod in replicas(self._known_pods(service.name)):
+            self._noted(service, lambda pod=pod: note_begun(self.api, pod, self.settings.worker))  # type: ignore[misc]
 
     def finish(self, whole: Collection[str]) -> None:
         """Endpoints with data of ours refuse from now on when a pod has been replaced."""

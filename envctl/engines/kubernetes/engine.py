@@ -14,7 +14,7 @@ from envctl.engines.kubernetes.pods import state_of
 from envctl.engines.kubernetes.records import heard_of_owner
 from envctl.engines.kubernetes.removal import remove_namespace, remove_objects
 from envctl.engines.kubernetes.traits import TRAITS
-from envctl.engines.protocol import DeploymentSettings, FoundInstance, Handover, PublishedRecord, Wanted
+from envctl.engines.protocol import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
@@ -104,11 +104,11 @@ class KubernetesEngine:
             with Ignoring(404):
                 self.api.request("PATCH", path_of("v1", "Namespace", None, id), change, "application/merge-patch+json")
 
-    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[Handover]:
+    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[PublishedRecord | None]:
         from envctl.engines.kubernetes.work_lock import alone, alone_from_the_start
 
         place = self.namespace or id
-        return alone_from_the_start(self.api, place, id) if new else alone(self.api, place, id, worker, pause)
+        return alone_from_the_start(self.api, place, id, worker) if new else alone(self.api, place, id, worker, pause)
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         from envctl.engines.kubernetes.records import find_published

@@ -53,22 +53,28 @@ def publish(
 
 def _made(api: Api, secret: Object, document: Mapping[str, Any]) -> Object:
     """Made by nobody but us: of two machines that make an instance at the same time one is the first."""
-    meta = secret["metadata"]
     try:
-        return dict(api.request("POST", path_of("v1", "Secret", meta["namespace"]), secret))
+        return api.create(secret)
     except ApiError as error:
         if error.status != 409:
             raise
-    refuse_others(api, meta["namespace"], document)
+    refuse_others(api, secret["metadata"]["namespace"], document)
     return api.apply(secret)
 
 
-def refuse_others(api: Api, namespace: str, document: Mapping[str, Any]) -> None:
-    """Raises MadeElsewhere: the instance of that id is not the one that *document* is the record of."""
-    id = str(document["id"])
-    found = api.get("v1", "Secret", namespace, record_name(id))
+def refuse_others(api: Api, namespace: str, document: Mapping[str, Any], must_be: bool = False) -> None:
+    """
+    Args:
+        must_be: there has to be a record.
+
+    Raises:
+        MadeElsewhere: the instance of that id is not the one that *document* is the record of.
+    """
+    id, found = str(document["id"]), None
+    with Ignoring(403):  # in a namespace of their own nobody has rights but they
+        found = api.get("v1", "Secret", namespace, record_name(id))
     record = read(found) if found is not None else None
-    if found is not None and (record is None or record.document.get("secret") != document["secret"]):
+    if (found is not None or must_be) and (record is None or record.document.get("secret") != document["secret"]):
         raise MadeElsewhere(f"another machine is bringing {id} up, or has brought it up")
 
 

@@ -1,134 +1,192 @@
-"""One machine at a time changes an instance: the annotations of its record's Secret, which all of them see, say which.
+"""One machine at a time changes an instance: annotations of its record's Secret, which all of them see, say which one does.
 
-Only the version of the Secret that was read is replaced, so no two machines both believe that they have it.
+It is taken by replacing the very version of the Secret that was read, and renewed only where it is still ours. A holder is taken for
+dead when it has not renewed it for a while by the clock of whoever waits: the clocks of two machines may differ.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 
 from envctl.engines.kubernetes.api import Api, ApiError, Ignoring
 from envctl.engines.kubernetes.records import read
-from envctl.engines.protocol import Handover, Left, MadeElsewhere
+from envctl.engines.kubernetes.seeded_gate import note_begun
+from envctl.engines.protocol import MadeElsewhere, PublishedRecord
 from envctl.errors import EnvctlError
-from envctl.instance.labels import WORKER, WORKING
+from envctl.instance.labels import INSTANCE, UNFINISHED, WORKER, WORKING
 from envctl.instance.machine import owner_alive
 from envctl.instance.record import now
+from envctl.keeper.cluster.pod_status import has_data, maker
 from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 
-LASTS, EVERY = 60.0, 15.0
-"""Seconds for which one word of whoever works counts, and between two words."""
+LASTS, EVERY, LONG_PAST = 60.0, 15.0, 600.0
+"""Seconds: without a renewal until a holder is taken for dead, between two renewals, and since one that nobody needs to wait for."""
+LAST_RENEWAL = 5.0
+"""Seconds in which a renewal that is under way has to end."""
 DONE, FAILED = "done", "failed"
 """What stands in the place of a time once the work has ended."""
+REFUSED = (409, 422)
+"""The statuses with which a change of what is not as we think it is is refused."""
 
 
 def begun(worker: str) -> dict[str, str]:
     """The annotations with which a new record is written: nobody has to say separately that it works."""
-    return {WORKER: worker, WORKING: now(LASTS)}
+    return {WORKER: worker, WORKING: now(LASTS), UNFINISHED: "true"}
 
 
 def done(worker: str) -> dict[str, str]:
     """Those with which it is written when everything is there."""
-    return {WORKER: worker, WORKING: DONE}
+    return {WORKER: worker, WORKING: DONE, UNFINISHED: ""}
+
+
+@dataclass
+class _Lock:
+    """Ours, once it is taken."""
+
+    api: Api
+    namespace: str
+    id: str
+    worker: str
+    every: float = EVERY
+    renewed: bool = False
+    lost: bool = False
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def say(self, state: str) -> None:
+        """Where it is still ours. Raises ApiError: it is not."""
+        annotations = "/metadata/annotations/"
+        change = [
+            {"op": "test", "path": f"{annotations}{WORKER}", "value": self.worker},
+            {"op": "add", "path": f"{annotations}{WORKING}", "value": state},
+        ]
+        self.api.request("PATCH", path_of("v1", "Secret", self.namespace, record_name(self.id)), change, "application/json-patch+json")
+
+    def renew(self) -> None:
+        while not self._ended.wait(self.every):
+            try:
+                self.say(now(LASTS))
+                self.renewed = True
+            except ApiError as error:
+                self.lost = error.status in REFUSED
+                if self.lost:
+                    return
+            except EnvctlError:
+                pass  # the next one may get through
+
+    @contextmanager
+    def held(self, says_done: bool = True) -> Iterator[None]:
+        """Renewed until the work has ended, which is said then.
+
+        Args:
+            says_done: it is said here also where nothing was renewed.
+        """
+        thread = threading.Thread(target=self.renew, name="work lock", daemon=True)
+        thread.start()
+        state = FAILED
+        try:
+            yield
+            state = DONE
+        finally:
+            self._ended.set()
+            thread.join(LAST_RENEWAL)
+            if state == FAILED or says_done or self.renewed:
+                with suppress(EnvctlError):  # others find out by the time
+                    self.say(state)
+        if self.lost:
+            hint = "nothing was heard of this one for a minute; `envctl up` again brings everything to what its definition says"
+            raise EnvctlError(f"another machine has begun to work on {self.id} meanwhile", hint=hint)
 
 
 @contextmanager
-def alone(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None], every: float = EVERY) -> Iterator[Handover]:
-    """While no other machine works on the instance; it hears of us until we have ended.
+def alone(
+    api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None], every: float = EVERY
+) -> Iterator[PublishedRecord | None]:  # fmt: skip
+    """While no other machine works on the instance; what is published of it then, None where there is nothing.
 
     Args:
         worker: as in `DeploymentSettings`.
         pause: called between two looks while another one works; it may raise.
 
     Raises:
-        EnvctlError: nobody could look.
+        MadeElsewhere: it was removed while we waited.
+        EnvctlError: nobody could look; or another machine took over.
     """
-    handover = _taken(api, namespace, id, worker, pause)
-    if handover is None:
-        yield Handover()
+    found = _taken(api, namespace, id, worker, pause)
+    if found is None:
+        yield None
         return
-    with _heard_of(api, namespace, id, every):
-        yield handover
-        _finally_say(api, namespace, id, DONE)
+    with _Lock(api, namespace, id, worker, every).held():
+        yield read(found)
 
 
 @contextmanager
-def alone_from_the_start(api: Api, namespace: str, id: str, every: float = EVERY) -> Iterator[Handover]:
-    """While we make the instance: its record says `begun` when it comes, and `done` in the end."""
-    with _heard_of(api, namespace, id, every):
-        yield Handover()
+def alone_from_the_start(api: Api, namespace: str, id: str, worker: str, every: float = EVERY) -> Iterator[PublishedRecord | None]:
+    """While we make the instance: its record says `begun` when it comes, and `done` in the end, without further requests."""
+    with _Lock(api, namespace, id, worker, every).held(says_done=False):
+        yield None
 
 
-@contextmanager
-def _heard_of(api: Api, namespace: str, id: str, every: float) -> Iterator[None]:
-    ended = threading.Event()
-    threading.Thread(target=_keep, args=(api, namespace, id, ended, every), name="work lock", daemon=True).start()
-    try:
-        yield
-    except MadeElsewhere:
-        raise  # it is not ours to speak of
-    except BaseException:
-        _finally_say(api, namespace, id, FAILED)
-        raise
-    finally:
-        ended.set()
-
-
-def _finally_say(api: Api, namespace: str, id: str, how: str) -> None:
-    with suppress(EnvctlError):  # others find out by the time
-        _say(api, namespace, id, {WORKING: how})
-
-
-def _taken(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None]) -> Handover | None:
-    """None where the instance is not there: nobody else can work on it either."""
+def _taken(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None]) -> Object | None:
+    """The record's Secret, as the one before has left it; None where the instance is not there: nobody else can work on it either."""
+    others, waited = _Others(), False
     while True:
-        found = api.get("v1", "Secret", namespace, record_name(id))
+        found = _read(api, namespace, id)
+        if found is None and waited:
+            raise MadeElsewhere(f"{id} is gone: another machine has removed it")
         if found is None:
             return None
-        told = found["metadata"].get("annotations") or {}
-        before, working = told.get(WORKER, ""), told.get(WORKING, DONE)
-        if before and _still_works(before, working):
+        annotations = found["metadata"].get("annotations") or {}
+        if others.work(annotations):
             pause()
+            waited = True
             continue
-        try:
-            there = _say(api, namespace, id, {WORKER: worker, WORKING: now(LASTS)}, found["metadata"]["resourceVersion"])
-        except ApiError as error:
-            if error.status != 409:
-                raise
-            continue
-        return _handover(found, worker, before, working) if there else None
+        if annotations.get(UNFINISHED):
+            _mark_half_made(api, namespace, id, annotations.get(WORKER, ""))
+        if _replaced(api, namespace, id, worker, found["metadata"]["resourceVersion"]):
+            return found
 
 
-def _still_works(before: str, working: str) -> bool:
-    return working not in (DONE, FAILED) and working > now() and owner_alive(before.partition("@")[2]) is not False
+def _read(api: Api, namespace: str, id: str) -> Object | None:
+    """None also where the namespace is not there: whoever has no rights in it is not told so."""
+    with Ignoring(403):
+        return api.get("v1", "Secret", namespace, record_name(id))
+    return None
 
 
-def _handover(found: Object, worker: str, before: str, working: str) -> Handover:
-    """What we did last ourselves we know better."""
-    if not before or _is_same(before, worker):
-        return Handover()
-    left = Left.DONE if working == DONE else Left.FAILED if working == FAILED else Left.DIED
-    return Handover(read(found), left)
-
-
-def _is_same(before: str, worker: str) -> bool:
-    """Whether it was the same state, in the same boot of the same machine: another one may have the same path."""
-    return before.partition("@")[0] == worker.partition("@")[0] and owner_alive(before.partition("@")[2]) is not None
-
-
-def _keep(api: Api, namespace: str, id: str, ended: threading.Event, every: float) -> None:
-    while not ended.wait(every):
-        with suppress(EnvctlError):  # the next word may get through
-            _say(api, namespace, id, {WORKING: now(LASTS)})
-
-
-def _say(api: Api, namespace: str, id: str, told: dict[str, str], version: str | None = None) -> bool:
-    """Whether there is a record to say it of; with *version* only of that one."""
-    meta: Object = {"annotations": told, **({"resourceVersion": version} if version else {})}
-    with Ignoring(404):
-        api.request("PATCH", path_of("v1", "Secret", namespace, record_name(id)), {"metadata": meta}, "application/merge-patch+json")
+def _replaced(api: Api, namespace: str, id: str, worker: str, version: str) -> bool:
+    """Whether it is ours now; not where somebody has changed the record since that version."""
+    meta = {"annotations": {WORKER: worker, WORKING: now(LASTS), UNFINISHED: ""}, "resourceVersion": version}
+    path = path_of("v1", "Secret", namespace, record_name(id))
+    with Ignoring(404, 409):
+        api.request("PATCH", path, {"metadata": meta}, "application/merge-patch+json")
         return True
     return False
+
+
+@dataclass
+class _Others:
+    """What was seen of whoever works, and since when."""
+
+    seen: tuple[str, str] = ("", "")
+    since: float = 0.0
+
+    def work(self, annotations: dict[str, str]) -> bool:
+        worker, working = annotations.get(WORKER, ""), annotations.get(WORKING, DONE)
+        if not worker or working in (DONE, FAILED) or working < now(-LONG_PAST) or owner_alive(worker.partition("@")[2]) is False:
+            return False
+        if (worker, working) != self.seen:
+            self.seen, self.since = (worker, working), time.monotonic()
+        return time.monotonic() < self.since + LASTS
+
+
+def _mark_half_made(api: Api, namespace: str, id: str, worker: str) -> None:
+    """Of data that the first machine has not said to be made nobody knows how far it came."""
+    for pod in api.list("v1", "Pod", namespace, f"{INSTANCE}={id}"):
+        if not has_data(pod) and not maker(pod):
+            with Ignoring(404, 409):
+                note_begun(api, pod, worker)

@@ -11,6 +11,8 @@ MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
 """The annotation that names it; kubectl follows it, too."""
 SEEDED = "envctl/seeded"
 """The condition of a pod whose data has been made."""
+SEEDING = "Seeding"
+"""Its reason while somebody makes the data."""
 NO_DATA = "none"
 """In the place of the id of approved data: whatever is there, something of it is missing."""
 OURS = "envctl-"
@@ -82,6 +84,12 @@ def has_data(pod: Mapping[str, Any]) -> bool:
 def is_seeded(pod: Mapping[str, Any]) -> bool:
     """Somebody has said that its data is made."""
     return _conditions(pod).get(SEEDED) == "True"
+
+
+def maker(pod: Mapping[str, Any]) -> str:
+    """Who has begun to make its data and has not said that it is made; empty where nobody has."""
+    given = pod.get("status", {}).get("conditions") or []
+    return next((str(c.get("message", "")) for c in given if c["type"] == SEEDED and c.get("reason") == SEEDING), "")
 
 
 def _conditions(pod: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Machines that work on one instance, on an API server that is played: one at a time, the dead, the failed, and what is handed over."""
+"""Machines that work on one instance, on an API server that is played: one at a time, the dead, the failed, and who lost it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import base64
 import json
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from envctl.engines import Handover, Left, MadeElsewhere
+from envctl.engines import MadeElsewhere
 from envctl.engines.kubernetes.api import Api, ApiError
-from envctl.engines.kubernetes.work_lock import alone, alone_from_the_start, begun
-from envctl.instance.labels import INSTANCE, WORKER, WORKING
+from envctl.engines.kubernetes.work_lock import alone, alone_from_the_start, begun, done
+from envctl.errors import EnvctlError
+from envctl.instance.labels import INSTANCE, UNFINISHED, WORKER, WORKING
 from envctl.instance.machine import process_mark
 from envctl.instance.record import now
+from envctl.keeper.cluster.pod_status import maker
 from tests.processes import until
 
 ID = "env-123456"
@@ -23,34 +26,60 @@ HERE = f"store@{process_mark()}"
 ELSEWHERE = "other@machine.boot.4026531836:7:100"
 DIED = f"other@{process_mark().rpartition(':')[0]}:0"
 """A process of this machine that has begun at another time."""
+GATE = [{"conditionType": "envctl/seeded"}]
 
 
 class Secrets:
-    """An API server with the Secret of one record; a version that is not the last one is refused."""
+    """An API server with the Secret of one record, and pods; a version that is not the last one is refused, and a wrong `test`."""
 
-    def __init__(self, **told: str) -> None:
+    def __init__(self, **annotations: str) -> None:
         content = base64.b64encode(json.dumps({"id": ID, "project": "/p", "forwards": [], "word": "published"}).encode()).decode()
-        meta = {"name": f"{ID}-instance", "labels": {INSTANCE: ID}, "annotations": dict(told), "resourceVersion": "1"}
+        meta = {"name": f"{ID}-instance", "labels": {INSTANCE: ID}, "annotations": dict(annotations), "resourceVersion": "1"}
         self.item: dict[str, Any] | None = {"metadata": meta, "data": {"record.json": content}}
+        self.pods: dict[str, dict[str, Any]] = {}
+        self.refuses = 0
+        self.written = 0
         self.before_write: Callable[[], None] = lambda: None
 
     @property
-    def told(self) -> dict[str, str]:
+    def annotations(self) -> dict[str, str]:
         assert self.item is not None
-        return dict(self.item["metadata"]["annotations"])
+        found: dict[str, str] = self.item["metadata"]["annotations"]
+        return found
 
     def get(self, version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        if self.refuses:
+            raise ApiError(self.refuses, "no")
         return self.item and json.loads(json.dumps(self.item))
 
-    def request(self, method: str, path: str, body: dict[str, Any], content: str) -> None:
+    def list(self, version: str, kind: str, namespace: str, selector: str) -> list[dict[str, Any]]:
+        return list(self.pods.values())
+
+    def request(self, method: str, path: str, body: Any, content: str) -> None:
+        assert method == "PATCH"
+        if "/pods/" in path:
+            pod = self.pods[path.split("/")[-2]]
+            pod["status"]["conditions"] = [*pod["status"].get("conditions", []), *body["status"]["conditions"]]
+            return
         self.before_write()
+        self.written += 1
         if self.item is None:
             raise ApiError(404, "not found")
-        meta, asked = self.item["metadata"], body["metadata"]
-        if asked.get("resourceVersion", meta["resourceVersion"]) != meta["resourceVersion"]:
+        if content == "application/json-patch+json":
+            test, change = body
+            if self.annotations.get(test["path"].rpartition("/")[2]) != test["value"]:
+                raise ApiError(422, "the test failed")
+            self.change(**{change["path"].rpartition("/")[2]: change["value"]})
+            return
+        assert content == "application/merge-patch+json"
+        if body["metadata"]["resourceVersion"] != self.item["metadata"]["resourceVersion"]:
             raise ApiError(409, "changed")
-        meta["annotations"].update(asked["annotations"])
-        meta["resourceVersion"] = str(int(meta["resourceVersion"]) + 1)
+        self.change(**body["metadata"]["annotations"])
+
+    def change(self, **annotations: str) -> None:
+        assert self.item is not None
+        self.annotations.update(annotations)
+        self.item["metadata"]["resourceVersion"] = str(int(self.item["metadata"]["resourceVersion"]) + 1)
 
 
 def begin(secrets: Secrets, pause: Callable[[], None] | None = None, every: float = 60.0) -> Any:
@@ -60,70 +89,85 @@ def begin(secrets: Secrets, pause: Callable[[], None] | None = None, every: floa
     return alone(cast(Api, secrets), "ns", ID, HERE, pause or never, every)
 
 
-def test_nobody_has_worked_on_it() -> None:
+def make(secrets: Secrets, every: float = 60.0) -> Any:
+    return alone_from_the_start(cast(Api, secrets), "ns", ID, HERE, every)
+
+
+def pod(name: str, **condition: str) -> dict[str, Any]:
+    conditions = [{"type": "envctl/seeded", **condition}] if condition else []
+    meta = {"name": name, "namespace": "ns", "uid": name}
+    return {"metadata": meta, "spec": {"readinessGates": GATE}, "status": {"conditions": conditions}}
+
+
+def test_nobody_works_on_it() -> None:
     secrets = Secrets()
     with begin(secrets) as found:
-        assert found == Handover()
-        assert secrets.told[WORKER] == HERE
-        assert secrets.told[WORKING] > now()
-    assert secrets.told == {WORKER: HERE, WORKING: "done"}
+        assert found.document["word"] == "published"
+        assert secrets.annotations[WORKER] == HERE
+        assert secrets.annotations[WORKING] > now()
+    assert secrets.annotations == {WORKER: HERE, WORKING: "done", UNFINISHED: ""}
 
 
-def test_another_machine_is_waited_for_and_hands_over_what_it_has_published() -> None:
-    secrets = Secrets(**{WORKER: ELSEWHERE, WORKING: now(30)})
-    waits = []
+def test_another_machine_is_waited_for() -> None:
+    secrets, waits = Secrets(**{WORKER: ELSEWHERE, WORKING: now(30)}), []
 
     def pause() -> None:
         waits.append(1)
-        assert secrets.item is not None
-        secrets.item["metadata"]["annotations"][WORKING] = "done"
+        secrets.change(**{WORKING: "done"})
 
-    with begin(secrets, pause) as found:
-        assert found.left is Left.DONE
-        assert found.record.document["word"] == "published"
+    with begin(secrets, pause):
+        assert secrets.annotations[WORKER] == HERE
     assert waits == [1]
 
 
 @pytest.mark.parametrize(
-    ("told", "left"),
+    "told",
     [
-        ({WORKER: ELSEWHERE, WORKING: now(-1)}, Left.DIED),
-        ({WORKER: DIED, WORKING: now(30)}, Left.DIED),
-        ({WORKER: ELSEWHERE, WORKING: "failed"}, Left.FAILED),
-        ({WORKER: ELSEWHERE, WORKING: ""}, Left.DIED),
+        {WORKER: DIED, WORKING: now(3600)},
+        {WORKER: ELSEWHERE, WORKING: "failed"},
+        {WORKER: ELSEWHERE, WORKING: "2020-01-01T00:00:00Z"},
+        {WORKER: ELSEWHERE},
+        {WORKING: now(3600)},
     ],
 )
-def test_who_has_died_or_failed_is_not_waited_for(told: dict[str, str], left: Left) -> None:
-    with begin(Secrets(**told)) as found:
-        assert found.left is left
-        assert found.record is not None
+def test_who_has_ended_is_not_waited_for(told: dict[str, str]) -> None:
+    with begin(Secrets(**told)):
+        pass
 
 
-def test_what_this_state_did_last_it_knows_itself() -> None:
-    with begin(Secrets(**{WORKER: f"store@{DIED.partition('@')[2]}", WORKING: "failed"})) as found:
-        assert found == Handover()
-    with begin(Secrets(**{WORKER: f"store@{ELSEWHERE.partition('@')[2]}", WORKING: "failed"})) as found:
-        assert found.left is Left.FAILED, "the same path on another machine"
+@pytest.mark.parametrize("ahead", [-30.0, 30.0, 7200.0])
+def test_who_is_silent_is_dead_by_our_own_clock(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
+    """The clock of the other machine may be wrong."""
+    secrets, clock, waits = Secrets(**{WORKER: ELSEWHERE, WORKING: now(ahead)}), [1000.0], []
+    monkeypatch.setattr("envctl.engines.kubernetes.work_lock.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def pause() -> None:
+        waits.append(1)
+        clock[0] += 20
+        if len(waits) == 2:
+            secrets.change(**{WORKING: now(ahead + 1)})
+
+    with begin(secrets, pause):
+        pass
+    assert len(waits) == 5, "20 s, heard of again after 40 s, silent for 60 s"
 
 
 def test_a_failure_is_said_to_who_comes() -> None:
     secrets = Secrets()
     with pytest.raises(KeyError), begin(secrets):
         raise KeyError
-    assert secrets.told[WORKING] == "failed"
+    assert secrets.annotations[WORKING] == "failed"
 
 
 def test_who_is_quicker_has_it() -> None:
     secrets, waits = Secrets(), []
 
     def quicker() -> None:
-        assert secrets.item is not None
         secrets.before_write = lambda: None
-        secrets.item["metadata"]["annotations"] |= {WORKER: ELSEWHERE, WORKING: now(30)}
-        secrets.item["metadata"]["resourceVersion"] = "7"
+        secrets.change(**{WORKER: ELSEWHERE, WORKING: now(30)})
 
     def pause() -> None:
-        waits.append(secrets.told[WORKER])
+        waits.append(secrets.annotations[WORKER])
         raise TimeoutError
 
     secrets.before_write = quicker
@@ -136,7 +180,29 @@ def test_an_instance_that_is_gone_is_nobodys() -> None:
     secrets = Secrets()
     secrets.item = None
     with begin(secrets) as found:
-        assert found == Handover()
+        assert found is None
+    assert secrets.written == 0
+
+
+def test_where_nobody_may_look_there_is_nothing_to_lock() -> None:
+    """An account without rights in a namespace is told so also where that is not there."""
+    secrets = Secrets()
+    secrets.refuses = 403
+    with begin(secrets) as found:
+        assert found is None
+    secrets.refuses = 500
+    with pytest.raises(ApiError), begin(secrets):
+        pass
+
+
+def test_one_that_goes_while_it_is_waited_for_is_said() -> None:
+    secrets = Secrets(**{WORKER: ELSEWHERE, WORKING: now(30)})
+
+    def pause() -> None:
+        secrets.item = None
+
+    with pytest.raises(MadeElsewhere, match=f"{ID} is gone: another machine has removed it"), begin(secrets, pause):
+        pass
 
 
 def test_it_is_heard_of_while_it_works() -> None:
@@ -144,23 +210,49 @@ def test_it_is_heard_of_while_it_works() -> None:
     with begin(secrets, every=0.01):
         secrets.before_write = heard.set
         until(heard.is_set, what="another word of it")
-        secrets.before_write = lambda: None
-    until(lambda: secrets.told[WORKING] == "done", what="the last word is that it has ended")
+    assert secrets.annotations[WORKING] == "done", "which is the last word"
+
+
+def test_who_has_lost_it_says_nothing_more_and_is_told() -> None:
+    secrets = Secrets()
+    lost = begin(secrets, every=0.01)
+    lost.__enter__()
+    secrets.change(**{WORKER: ELSEWHERE, WORKING: "theirs"})
+    written = secrets.written
+    until(lambda: secrets.written > written, what="a renewal that is refused")
+    with pytest.raises(EnvctlError, match=f"another machine has begun to work on {ID} meanwhile"):
+        lost.__exit__(None, None, None)
+    assert secrets.annotations[WORKING] == "theirs"
 
 
 def test_from_the_start_the_record_says_it_itself() -> None:
     secrets = Secrets(**begun(HERE))
-    with alone_from_the_start(cast(Api, secrets), "ns", ID) as found:
-        assert found == Handover()
-    assert secrets.told == {WORKER: HERE, WORKING: secrets.told[WORKING]}
-    assert secrets.told[WORKING] > now(), "`done` comes with the record that is written last"
-    with pytest.raises(KeyError), alone_from_the_start(cast(Api, secrets), "ns", ID):
+    with make(secrets) as found:
+        assert found is None
+        secrets.change(**done(HERE))
+    assert secrets.written == 0, "no request more than the record's own"
+    with pytest.raises(KeyError), make(secrets):
         raise KeyError
-    assert secrets.told[WORKING] == "failed"
+    assert secrets.annotations[WORKING] == "failed"
+
+
+def test_a_long_start_is_heard_of_and_ended() -> None:
+    secrets = Secrets(**begun(HERE))
+    with make(secrets, every=0.01):
+        until(lambda: secrets.written > 0, what="a renewal")
+    assert secrets.annotations[WORKING] == "done"
 
 
 def test_of_what_another_machine_makes_nothing_is_said() -> None:
-    secrets = Secrets(**begun(ELSEWHERE))
-    with pytest.raises(MadeElsewhere), alone_from_the_start(cast(Api, secrets), "ns", ID):
+    secrets = Secrets(**{**begun(ELSEWHERE), WORKING: "theirs"})
+    with pytest.raises(MadeElsewhere), make(secrets):
         raise MadeElsewhere("other")
-    assert secrets.told[WORKING] > now()
+    assert secrets.annotations[WORKING] == "theirs"
+
+
+def test_what_the_first_machine_has_not_finished_is_marked_before_it_is_forgotten() -> None:
+    secrets = Secrets(**begun(DIED))
+    secrets.pods = {"a": pod("a"), "b": pod("b", status="True"), "c": pod("c", status="False", reason="Seeding", message="third")}
+    with begin(secrets):
+        assert [maker(each) for each in secrets.pods.values()] == [DIED, "", "third"]
+    assert secrets.annotations[UNFINISHED] == ""
