@@ -81,7 +81,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         source = _source(files, config["services"], reference.nodes)
         return _nothing(files, source, [_no_replicas(source, list(config["services"]))])
     extra = _extra(reading)
-    losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
+    losses = [*_warnings(done.stderr), *_overrides(files), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
     return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses))
 
@@ -160,13 +160,6 @@ def _overrides(files: Sequence[Path]) -> Iterator[str]:
         other = file.with_name(f"{file.stem}.override{file.suffix}")
         if other.is_file() and other not in files:
             yield f"{other.name} is not read; `from: [{file.name}, {other.name}]` reads both"
-
-
-def _shared(config: Mapping[str, Any]) -> Iterator[str]:
-    for what, singular in (("networks", "network"), ("volumes", "volume")):
-        for name, item in config.get(what, {}).items():
-            if isinstance(item, dict) and item.get("external"):
-                yield f"the {singular} '{name}' is external: it must exist already, and every instance shares it"
 
 
 def _name(text: str) -> str:

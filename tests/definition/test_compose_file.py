@@ -113,7 +113,6 @@ class TestAGrownFile:
     def test_losses(self, folder: Path) -> None:
         losses = opened(folder, COMPOSE_PROFILES="front").loaded.losses
         assert losses == [
-            "the network 'outer' is external: it must exist already, and every instance shares it",
             "broker: the udp port 9999 is not published",
             "cron: `container_name` is left out; the name stays as a network alias",
             "web: `network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published",

@@ -95,6 +95,18 @@ class TestCredentials:
         given = one(tmp_path, {"PW": "p w"}, {"secrets": {"db": secret}}, image="postgres:17", environment=env, secrets=[{"source": "db"}])
         assert given["with"]["password"] == "p w"
 
+    @pytest.mark.parametrize(
+        ("image", "env", "expected"),
+        [
+            ("postgres:17", {"POSTGRES_DB": "", "POSTGRES_USER": "me"}, {"username": "me", "databases": ["me"]}),
+            ("postgres:17", {"POSTGRES_DB": "", "POSTGRES_USER": ""}, {"username": "postgres", "databases": ["postgres"]}),
+            ("mariadb:11.8", {"MYSQL_DATABASE": "", "MARIADB_USER": ""}, {"username": "root", "databases": ["mysql"]}),
+        ],
+    )
+    def test_a_variable_that_is_empty_says_nothing(self, image: str, env: dict[str, str], expected: dict[str, Any]) -> None:
+        given = one(image=image, environment=env)["with"]
+        assert {key: given[key] for key in expected} == expected
+
     def test_a_file_of_a_bound_folder(self, tmp_path: Path) -> None:
         (tmp_path / "pw").write_text("secret")
         volume = {"type": "bind", "source": str(tmp_path), "target": "/etc/keys", "read_only": True}
