@@ -100,7 +100,7 @@ def _failure(stderr: str, files: Sequence[Path], variables: list[Path], referenc
         return last_words(ask_compose(reference.answers, files, (), reference.environ, "--profiles", options=options).stderr)
 
     said = last_words(stderr)
-    other = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {said}")
+    other = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {said}", next(_overrides(files), ""))
     return complaint(said, variables, reference.project, alone) or other
 
 
@@ -157,8 +157,9 @@ def _warnings(stderr: str) -> Iterator[str]:
 def _overrides(files: Sequence[Path]) -> Iterator[str]:
     """Compose reads an override file only where no file is named."""
     for file in files:
-        other = file.with_name(f"{file.stem}.override{file.suffix}")
-        if other.is_file() and other not in files:
+        stems = (f"{file.stem}.override{suffix}" for suffix in (file.suffix, ".yml", ".yaml"))
+        other = next((path for name in stems if (path := file.with_name(name)).is_file()), file)
+        if other not in files:
             yield f"{other.name} is not read; `from: [{file.name}, {other.name}]` reads both"
 
 

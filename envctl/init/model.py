@@ -139,6 +139,7 @@ class TestCommand(NamedTuple):
 class ProjectFindings:
     name: str
     compose_file: PurePosixPath | None = None
+    compose_override: PurePosixPath | None = None
     compose_services: tuple[ComposeService, ...] = ()
     drivers: tuple[Driver, ...] = ()
     dependencies: frozenset[str] = frozenset()
@@ -194,6 +195,7 @@ class Proposal:
 
     name: str
     compose_file: PurePosixPath | None = None
+    compose_override: PurePosixPath | None = None
     variables: tuple[KeyValue, ...] = ()
     services: tuple[ProposedService, ...] = ()
     outputs: tuple[KeyValue, ...] = ()

@@ -63,6 +63,12 @@ def test_an_empty_project_gets_a_starter(sample: Propose) -> None:
     assert "# payments:" in found.text
 
 
+def test_a_starter_with_tests_does_not_say_how_to_write_them(sample: Propose) -> None:
+    text = sample({"go.mod": "module x\n", "x_test.go": ""}).text
+    assert "\ntests:\n" in text
+    assert "# tests:" not in text
+
+
 def test_node_with_prisma_vitest_and_playwright(sample: Propose) -> None:
     package = {
         "scripts": {"test": "vitest", "migrate": "prisma migrate deploy"},
