@@ -358,6 +358,15 @@ class TestNetworks:
         assert found == {"back": {"internal": True}, "outer": {"external": True, **given}}
         assert lost == ["network back"]
 
+    def test_ipv6_goes_with_its_subnet_which_docker_has_no_other_for(self) -> None:
+        lost: list[str] = []
+        given = {"enable_ipv6": True, "ipam": {"config": [{"subnet": "10.1.0.0/24"}, {"subnet": "fd4d::/64"}]}}
+        assert without_addresses({"back": given, "auto": {"enable_ipv6": True}}, lambda name, text: lost.append(text)) == {
+            "back": {},
+            "auto": {"enable_ipv6": True},
+        }
+        assert lost == ["its subnets are left out, and `enable_ipv6` with them: two instances cannot have the same"]
+
 
 def test_names_that_expressions_cannot_have_are_taken() -> None:
     services: dict[str, Any] = {"api.v1": {"image": "a"}, "env": {"image": "b"}}

@@ -31,6 +31,7 @@ from envctl.engines.docker.compose import (
 from envctl.engines.docker.connection import import_sdk, sdk_errors
 from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
+from envctl.engines.docker.refusals import advice
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
@@ -232,7 +233,7 @@ class DockerDeployment(DockerInstance):
     def _cannot_start(self, service: ServicePlan, why: str) -> EnvctlError:
         if any(word in why for word in TAKEN):
             return PortTaken(service.name, why)
-        return ServiceFailed(f"{service.name} cannot start: {why}", Evidence(service.name, "start", advice=_advice(why)))
+        return ServiceFailed(f"{service.name} cannot start: {why}", Evidence(service.name, "start", advice=advice(why)))
 
     def stop(self, service: ServicePlan) -> None:
         for container in self.ids(service.name):
@@ -435,14 +436,4 @@ def _cannot_create(output: str) -> EnvctlError:
         return SubnetTaken(output)
     lines = [line for line in output.splitlines() if line.strip() and not re.match(r"^ ?(Network|Container|Volume) ", line)]
     why = " ".join(lines[-3:]) or output
-    return ServiceFailed(f"Docker cannot create the environment: {why}", hint=_advice(output))
-
-
-def _advice(why: str) -> str:
-    if "no space left on device" in why:
-        return "the daemon's disk is full: `docker system df` shows what takes the space"
-    if "address pool" in why:
-        return "Docker has no addresses left for a network: `envctl gc`, or `docker network prune`"
-    if "executable file not found" in why or "no such file or directory" in why:
-        return "check `run:` and `command:`: the image has no such program"
-    return "`docker events` and the daemon's log say more"
+    return ServiceFailed(f"Docker cannot create the environment: {why}", hint=advice(output))
