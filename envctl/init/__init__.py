@@ -20,6 +20,7 @@ from envctl.init.proposal_yaml import proposal_yaml
 from envctl.init.propose import propose
 from envctl.init.proving import Proved, prove
 from envctl.init.self_migrating import migrates_itself
+from envctl.init.sqlite import sqlite
 from envctl.init.test_frameworks import test_commands
 
 __all__ = ["ProjectFindings", "Proposal", "Proved", "gather", "proposal_yaml", "propose", "prove"]
@@ -57,6 +58,7 @@ def gather(root: Path, name: str = "", keploy: Path | None = None) -> ProjectFin
         migrations=tuple(steps),
         test_commands=tuple(test_commands(project, names, ci_commands(jobs))),
         recordings=tuple(recordings),
+        sqlite=sqlite(project, found),
         migrates_itself=migrates_itself(project, names, has_service),
         known_servers=tuple(known_servers(root, [*ci_servers(jobs), *development_servers(project)])),
     )

@@ -13,10 +13,17 @@ from envctl.init.model import KeyValue, ListOfMaps, OneLine, Proposal, ProposedS
 TTL = "2h"
 _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _PLAIN = re.compile(r"[A-Za-z$/.][^\n\r\t]*")
-STARTER = """\
+NOTHING_SAID = """\
 services:
   # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are
   # drawn at random for each instance; ${db.url} has them.
+"""
+SQLITE_SAID = """\
+services:
+  # The project's database is SQLite (FILE), a file that needs no server. This is a start, should its tests need one:
+  # PostgreSQL, empty. Its user and password are drawn at random for each instance; ${db.url} has them.
+"""
+STARTER = """\
   # Other kinds: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
   db:
     kind: postgres
@@ -57,16 +64,9 @@ STARTER_TESTS = """\
 def proposal_yaml(proposal: Proposal, schema: str = "") -> str:
     """The definition; *schema* is the path of a JSON Schema beside it."""
     if not proposal.services and not proposal.compose_file:
-        return (
-            "\n".join(
-                [
-                    *_head(proposal, schema),
-                    *STARTER.splitlines(),
-                    *(["", *_tests(proposal)] if proposal.tests else STARTER_TESTS.splitlines()),
-                ]
-            )
-            + "\n"
-        )
+        said = SQLITE_SAID.replace("FILE", comment(proposal.sqlite)) if proposal.sqlite else NOTHING_SAID
+        tests = ["", *_tests(proposal)] if proposal.tests else STARTER_TESTS.splitlines()
+        return "\n".join([*_head(proposal, schema), *f"{said}{STARTER}".splitlines(), *tests]) + "\n"
     return "\n".join([*_head(proposal, schema), *_parts(proposal)]).rstrip() + "\n"
 
 

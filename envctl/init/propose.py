@@ -62,6 +62,7 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
         outputs=outputs,
         tests=tuple(_test(test, outputs, findings) for test in findings.test_commands),
         notes=(*notes, *more),
+        sqlite=findings.sqlite,
         files={third.routes: stub_routes(third) for third in foreign},
     )
 
