@@ -56,6 +56,8 @@ class Recognised:
     """Where its main port stands."""
     loss: str = ""
     """What does not work with it."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that suit the image, whatever its file says."""
 
 
 Recogniser = Callable[[str], Recognised | None]
@@ -210,7 +212,7 @@ class ComposeReading:
                 self._unread(name, parameter, given.unread)
             given.unread.clear()
         unsaid = [parameter for parameter in (*known.credentials, *known.parameters) if parameter not in known.several]
-        return {**dict.fromkeys(unsaid, ""), **found}
+        return {**dict.fromkeys(unsaid, ""), **known.given, **found}
 
     def _unread(self, name: str, parameter: str, places: Sequence[str]) -> None:
         for place in places:

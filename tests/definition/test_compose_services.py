@@ -63,6 +63,11 @@ def test_what_does_not_work_with_an_image_of_a_relative_is_told(image: str, kind
     assert bool(read.losses.lines()) is told
 
 
+@pytest.mark.parametrize(("image", "driver"), [("mysql:8", "mysql"), ("percona/percona-server:8.0", "mysql"), ("mariadb:11.8", None)])
+def test_servers_of_mysql_have_a_jdbc_url_of_its_driver(image: str, driver: str | None) -> None:
+    assert one(image=image, environment={"MYSQL_ROOT_PASSWORD": "x"})["with"].get("jdbc_driver") == driver
+
+
 class TestCredentials:
     @pytest.mark.parametrize(
         "service",
