@@ -141,7 +141,7 @@ class DockerDeployment(DockerInstance):
     def prepare_meanwhile(self, progress: Progress) -> None:
         if building := pull_images(self.connection, self.plan, progress):
             self._building = frozenset(service.image for service in building)
-            self._built = begun(lambda: build(self.connection, building, self.settings.environ, progress), "build")
+            self._built = begun(lambda: build(self.connection, self.plan, building, self.settings.environ, progress), "build")
 
     def await_image(self, service: ServicePlan) -> None:
         if self._built is not None and service.image in self._building:
