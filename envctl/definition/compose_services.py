@@ -107,7 +107,7 @@ class ComposeReading:
         service = self.config["services"][name]
         if str(service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
             return None
-        is_server = service.get("image") and not service.get("build") and self._own_kind(name) == "service"
+        is_server = service.get("image") and not self._build(service) and self._own_kind(name) == "service"
         return self.recognise(service["image"]) if is_server and not self._is_client(service) else None
 
     def _is_client(self, service: Mapping[str, Any]) -> bool:
@@ -118,7 +118,7 @@ class ComposeReading:
     def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         known = self._known(name)
         tree: dict[str, Any] = {"kind": known.kind if known else self._own_kind(name)}
-        tree |= {key: plain(service[key]) for key in ("image", "build") if key in service}
+        tree |= {key: plain(value) for key, value in (("image", service.get("image")), ("build", self._build(service))) if value}
         tree["env"] = plain(service.get("environment", {}))
         tree["needs"] = dict(self._needs(service))
         tree["ports"] = self._ports(name, service, known)
@@ -165,6 +165,15 @@ class ComposeReading:
         services = self.config["services"].items()
         ports = [(port, name) for name, service in services for port in service.get("ports", []) if port.get("published")]
         return {str(port["published"]): name for port, name in ports}
+
+    def _build(self, service: Mapping[str, Any]) -> Any:
+        """How its image is built: by itself, or by another service, whose image it uses."""
+        return service.get("build") or self._built.get(service.get("image", ""))
+
+    @cached_property
+    def _built(self) -> dict[str, Any]:
+        services = self.config["services"].values()
+        return {service["image"]: service["build"] for service in services if service.get("image") and service.get("build")}
 
     def _own_kind(self, name: str) -> str:
         """Whatever somebody waits for until it has completed is a job."""

@@ -68,6 +68,19 @@ def test_servers_of_mysql_have_a_jdbc_url_of_its_driver(image: str, driver: str 
     assert one(image=image, environment={"MYSQL_ROOT_PASSWORD": "x"})["with"].get("jdbc_driver") == driver
 
 
+def test_an_image_that_another_service_builds_is_built_once_for_both() -> None:
+    build = {"context": "/p", "dockerfile": "Dockerfile"}
+    services = reading(
+        web={"image": "shop/postgres", "build": build}, worker={"image": "shop/postgres", "command": ["work"]}, db={"image": "postgres:17"}
+    ).services()
+    assert services["worker"]["build"] == services["web"]["build"]
+    assert [(each["kind"], each["image"]) for each in services.values()] == [
+        ("service", "shop/postgres"),
+        ("service", "shop/postgres"),
+        ("postgres", "postgres:17"),
+    ]
+
+
 class TestCredentials:
     @pytest.mark.parametrize(
         "service",
