@@ -34,7 +34,7 @@ _CLIENT = re.compile(
 _SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _FOREIGN_NETWORKS = ("none", "service:", "container:")
-_FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
+_FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips")
 
 
 @dataclass(frozen=True)
@@ -241,11 +241,12 @@ class ComposeReading:
                 name, "`network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published"
             )
         if networks := service.get("networks"):
-            kept["networks"] = {network: self._unfixed(name, given) for network, given in networks.items()}
+            kept["networks"] = {network: self._unfixed(name, network, given) for network, given in networks.items()}
         if (kept.get("healthcheck") or {}).get("test") in (["NONE"], []):
             kept["healthcheck"] = {"disable": True}
-        if "mac_address" in kept:
+        if "mac_address" in kept and any(map(self._is_of_others, service.get("networks") or ())):
             kept["mac_address"] = None
+            self.losses.add(name, "`mac_address` is left out: two instances cannot have the same address")
         if alias := service.get("container_name"):
             self.losses.add(name, "`container_name` is left out; the name stays as a network alias")
             if "network_mode" not in kept:
@@ -257,12 +258,16 @@ class ComposeReading:
             kept["volumes"] = own_volumes(name, volumes, data, self.project, self.volumes, self.losses.add)
         return {key: value for key, value in kept.items() if value is not None}
 
-    def _unfixed(self, name: str, network: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """A network of a service without addresses that only one instance could have."""
-        fixed = [key for key in _FIXED_ADDRESSES if (network or {}).get(key)]
+    def _unfixed(self, name: str, network: str, joined: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """How a service joins *network*, without addresses that only one instance could have; a MAC address is one of its network alone."""
+        addresses = (*_FIXED_ADDRESSES, *(["mac_address"] if self._is_of_others(network) else []))
+        fixed = [key for key in addresses if (joined or {}).get(key)]
         if fixed:
             self.losses.add(name, f"`{fixed[0]}` is left out: two instances cannot have the same address")
-        return {key: value for key, value in (network or {}).items() if key not in fixed} or None
+        return {key: value for key, value in (joined or {}).items() if key not in fixed} or None
+
+    def _is_of_others(self, network: str) -> bool:
+        return bool((self.config.get("networks", {}).get(network) or {}).get("external"))
 
 
 def port_name(number: int) -> str:

@@ -369,6 +369,17 @@ class TestNetworks:
         assert services["b"]["compose"]["networks"] == {"back": None}
         assert found.losses.lines() == ["a, b: `ipv4_address` is left out: two instances cannot have the same address"]
 
+    @pytest.mark.parametrize(
+        ("external", "left"), [(False, []), (True, ["x: `mac_address` is left out: two instances cannot have the same address"])]
+    )
+    def test_an_address_of_hardware_is_each_networks_own(self, external: bool, left: list[str]) -> None:
+        address = "02:42:ac:11:65:43"
+        service = {"image": "a", "mac_address": address, "networks": {"lan": {"mac_address": address}}}
+        found = reading(x=service, top={"networks": {"lan": {"external": external}}})
+        kept = found.services()["x"]["compose"]
+        assert (kept.get("mac_address"), kept["networks"]["lan"]) == ((None, None) if external else (address, {"mac_address": address}))
+        assert found.losses.lines() == left
+
     def test_fixed_subnets(self) -> None:
         lost: list[str] = []
         given = {"ipam": {"config": [{"subnet": "10.1.0.0/24"}]}, "internal": True}
