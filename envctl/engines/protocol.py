@@ -61,6 +61,7 @@ class DeploymentSettings:
         cluster: `[kubernetes]` of envctl.toml.
         document: the instance's record as JSON, for engines that keep it beside the instance.
         snapshots: service to what its data began as, or is to begin as.
+        worker: `STORE@MARK`: the state that knows what we do, and the process that works; empty where the instance was there before.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class DeploymentSettings:
     cluster: Mapping[str, Any] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
     snapshots: Mapping[str, SnapshotRecord] = field(default_factory=dict)
+    worker: str = ""
 
 
 class CommandResult(NamedTuple):
@@ -550,16 +552,21 @@ class Handover(NamedTuple):
     left: Left = Left.DONE
 
 
+class MadeElsewhere(EnvctlError):
+    """Another machine is making the instance at this moment, or has just made it."""
+
+
 @runtime_checkable
 class SharedByMachines(Protocol):
     """An engine whose instances commands of several machines may work on."""
 
-    def alone(self, id: str, worker: str, pause: Callable[[], None]) -> AbstractContextManager[Handover]:
+    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[Handover]:
         """While no command of another machine works on the instance.
 
         Args:
-            worker: `STORE@MARK`: the state that knows what we do, and the process that works.
+            worker: as in `DeploymentSettings`.
             pause: called between two looks while another one works; it may raise.
+            new: we are about to make it (`Deployment.create` raises MadeElsewhere where another machine does, too).
 
         Raises:
             EnvctlError: nobody could look.
