@@ -291,6 +291,8 @@ class ServicePlan:
     """It runs once, and is `done` when it has ended with 0."""
     own: bool = False
     """It is the team's own code."""
+    unset: tuple[str, ...] = ()
+    """Variables of its image that its Compose file takes away: it names them, and nobody gives them a value."""
     replicas: int = 1
     resources: Limits | None = None
     mounts: tuple[str, ...] = ()
@@ -390,6 +392,8 @@ class Plan:
     used: Mapping[str, str] = field(default_factory=dict)
     """Services that run already somewhere, and their URLs."""
     compose_extra: Mapping[str, Any] = field(default_factory=dict)
+    compose_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The values of variables that are secrets and configs of a Compose file."""
     losses: tuple[str, ...] = ()
     lanes: tuple[Mapping[str, str], ...] = ()
     """The outputs of each lane; those of the first are `outputs` too."""
