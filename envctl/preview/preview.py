@@ -1,9 +1,9 @@
-"""up, down, status, gc of previews: what `envctl` does anyway, under a lock that every run of a pull request asks for."""
+"""up, down, status of previews: what `envctl` does anyway, under a lock that every run of a pull request asks for."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +12,8 @@ from typing import Any
 from envctl.engines.choice import lasting_context
 from envctl.engines.kubernetes.engine import KubernetesEngine, open_engine
 from envctl.engines.registry import cluster_engine
-from envctl.errors import EnvctlError, UsageError
+from envctl.errors import EnvctlError
 from envctl.instance.identity import instance_id
-from envctl.instance.labels import INSTANCE, KEY
 from envctl.instance.record import Location, Record
 from envctl.instance.store import UnreadableRecord
 from envctl.lifecycle.down import Removed, remove_by_label
@@ -27,9 +26,6 @@ from envctl.preview.lease_renewal import working
 from envctl.preview.lock import Claim, Lock, Locks, Superseded
 from envctl.preview.pull_request import PullRequest
 from envctl.session import Session
-
-AT_ONCE = 5
-"""More than these `gc` removes only when it is told to: a list that is wrong must not cost everything."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,8 @@ def up(
     """
     id = place.id_of(request, options.name)
     _refuse_moved_on(session, request)
-    with working(Claim(place.locks, id, request), time.monotonic() + options.timeout, told or _masked(session)):
-        _forget_local(session, id)
+    with working(Claim(place.locks, id, request), time.monotonic() + options.timeout, told or masked(session)):
+        forget_local(session, id)
         wanted = replace(
             options, name=options.name or request.name, key=request.key, engine=place.location.engine, context=place.location.context,
             reseed=True,
@@ -82,7 +78,7 @@ def up(
     return record
 
 
-def _masked(session: Session) -> Callable[[EnvctlError], str]:
+def masked(session: Session) -> Callable[[EnvctlError], str]:
     return lambda error: session.mask(str(error))
 
 
@@ -98,7 +94,7 @@ def _refuse_moved_on(session: Session, request: PullRequest) -> None:
         raise Superseded(f"{request.key}: superseded by {state.head[:12]}, its head now", hint="the run of that head brings it up")
 
 
-def _forget_local(session: Session, id: str) -> None:
+def forget_local(session: Session, id: str) -> None:
     """What this machine knows may be old: other runners work on it, too. The record in the cluster counts."""
     with suppress(UnreadableRecord):
         if session.store.load(id) is None:
@@ -117,9 +113,9 @@ def down(session: Session, place: Place, request: PullRequest, name: str | None 
         Superseded: a newer run has opened it again.
     """
     id = place.id_of(request, name)
-    with working(Claim(place.locks, id, request, closing=True), time.monotonic() + DEFAULT_TIMEOUT, _masked(session)):
+    with working(Claim(place.locks, id, request, closing=True), time.monotonic() + DEFAULT_TIMEOUT, masked(session)):
         there = place.engine.list(id)
-        _forget_local(session, id)
+        forget_local(session, id)
         removed = remove_by_label(session, place.engine, name or request.name, id)
         if removed is not None and removed.left:
             raise EnvctlError(f"{request.name} ({id}): left behind: {', '.join(removed.left)}", hint="`envctl preview down` tries again")
@@ -154,61 +150,3 @@ def look(place: Place, request: PullRequest, name: str | None = None) -> State:
     if document is not None:
         document["expires"] = there[0].expires
     return State(request, id, lock, document)
-
-
-def collectable(place: Place, repository: str, open: Collection[int]) -> dict[str, str]:
-    """Ids of the previews of *repository* whose pull requests are not *open*, with their keys.
-
-    Raises:
-        EnvctlError: nobody could look.
-    """
-    found = {lock.id: lock.key for lock in place.locks.all(repository) if not lock.held}
-    there = set()
-    for item in place.engine.api.list("v1", "Namespace", None, INSTANCE):
-        meta = item["metadata"]
-        key = (meta.get("annotations") or {}).get(KEY, "")
-        there.add(meta["name"])
-        if key.rpartition("#")[0] == repository:
-            found[meta["name"]] = key
-    closed = {id: key for id, key in found.items() if (number := key.rpartition("#")[2]).isdecimal() and int(number) not in open}
-    return {id: key for id, key in closed.items() if id in there}
-
-
-def open_numbers(session: Session, repository: str, told: str | None) -> set[int]:
-    """The open pull requests: as *told* (`17,18`), or as GitHub says.
-
-    Raises:
-        UsageError: nobody says it, or it is no list of numbers.
-        EnvctlError: there is none, which is taken for a mistake.
-    """
-    if told is None:
-        github = GitHub.of(session.environ, repository)
-        if github is None:
-            raise UsageError("it is not known which pull requests are open", hint="--open 17,18, or GITHUB_TOKEN to ask")
-        found = set(github.open_numbers())
-    else:
-        words = [word.strip() for word in told.split(",") if word.strip()]
-        if not all(word.isdecimal() for word in words):
-            raise UsageError(f"--open {told}: not numbers", hint="like --open 17,18")
-        found = set(map(int, words))
-    if not found:
-        raise EnvctlError("no pull request is open, as far as is known; nothing is removed", hint="`envctl preview down` removes one")
-    return found
-
-
-def collect(session: Session, place: Place, repository: str, open: Collection[int], yes: bool = False) -> Iterator[Removed]:
-    """Removes what belongs to pull requests that are not *open*.
-
-    Raises:
-        UsageError: more than `AT_ONCE`, and nobody has agreed to that.
-    """
-    due = collectable(place, repository, open)
-    if len(due) > AT_ONCE and not yes:
-        raise UsageError(f"{len(due)} previews would go: {', '.join(sorted(due))}", hint="--yes removes them")
-    for id, key in due.items():
-        request = PullRequest(repository, int(key.rpartition("#")[2]))
-        with working(Claim(place.locks, id, request, closing=True), time.monotonic() + DEFAULT_TIMEOUT, _masked(session)):
-            _forget_local(session, id)
-            removed = remove_by_label(session, place.engine, request.name, id, f"{key} is not open")
-        if removed is not None:
-            yield removed

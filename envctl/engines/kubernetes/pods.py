@@ -136,7 +136,7 @@ REFUSED = (
         "`resources:` of the service, or a `kubernetes:` fragment of a container that it adds, says it",
     ),
     (
-        re.compile(r"forbidden: \[?((?:maximum|minimum) .+ usage per .+|.+ max limit to request ratio per .+?)\]?$"),
+        re.compile(r"forbidden: \[?((?:maximum|minimum) .+ usage per .+?|.+ max limit to request ratio per .+?)\]?$"),
         "a LimitRange of the namespace refuses it: {0}",
         "`resources:` of the service within that (cpu, memory, storage); `kubectl describe limitrange` shows all of it",
     ),
