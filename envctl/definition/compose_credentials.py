@@ -72,7 +72,7 @@ class Given:
         if " " in place:
             variable, _, option = place.partition(" ")
             return _argument(option, _split(str(self._env.get(variable) or "")))
-        value = self._env.get(place)
+        value = self._env.get(place) or None  # the images take an empty one for none, as everybody's `${NAME:-}` needs it
         if value is None and (path := self._env.get(f"{place}_FILE")):
             value = self._text_of(str(path))
             if value is None:

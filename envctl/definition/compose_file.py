@@ -87,7 +87,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         source = _source(files, config["services"], reference.nodes)
         return _nothing(files, source, [_no_replicas(source, list(config["services"]))])
     extra = _extra(reading)
-    losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
+    losses = [*_warnings(done.stderr), *_overrides(files), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
     return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses), _of_secrets(extra, environ))
 
@@ -107,7 +107,7 @@ def _failure(stderr: str, files: Sequence[Path], variables: list[Path], referenc
 
     said = last_words(stderr)
     file, line = place_of(said, reference.nodes, files[0])
-    other = Problem(displayed(file), line, "", f"Docker Compose says: {said}")
+    other = Problem(displayed(file), line, "", f"Docker Compose says: {said}", next(_overrides(files), ""))
     return complaint(said, variables, reference.project, alone) or other
 
 
@@ -164,16 +164,10 @@ def _warnings(stderr: str) -> Iterator[str]:
 def _overrides(files: Sequence[Path]) -> Iterator[str]:
     """Compose reads an override file only where no file is named."""
     for file in files:
-        other = file.with_name(f"{file.stem}.override{file.suffix}")
-        if other.is_file() and other not in files:
+        stems = (f"{file.stem}.override{suffix}" for suffix in (file.suffix, ".yml", ".yaml"))
+        other = next((path for name in stems if (path := file.with_name(name)).is_file()), file)
+        if other not in files:
             yield f"{other.name} is not read; `from: [{file.name}, {other.name}]` reads both"
-
-
-def _shared(config: Mapping[str, Any]) -> Iterator[str]:
-    for what, singular in (("networks", "network"), ("volumes", "volume")):
-        for name, item in config.get(what, {}).items():
-            if isinstance(item, dict) and item.get("external"):
-                yield f"the {singular} '{name}' is external: it must exist already, and every instance shares it"
 
 
 def _name(text: str) -> str:

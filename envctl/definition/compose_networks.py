@@ -1,8 +1,8 @@
-"""The networks of a Compose file."""
+"""The networks of a Compose file, and what of it belongs to others."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 
@@ -18,6 +18,14 @@ def only_internal(joined: Collection[str], networks: Mapping[str, Any], known: C
 
 def _is_internal(name: str, given: Mapping[str, Any], known: Collection[str]) -> bool:
     return outer(name, given) in known if given.get("external") else bool(given.get("internal"))
+
+
+def shared(extra: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence on each network and volume, of the top level of a Compose file, that belongs to somebody else."""
+    for what, singular in (("networks", "network"), ("volumes", "volume")):
+        for name, item in extra.get(what, {}).items():
+            if (item or {}).get("external"):
+                yield f"the {singular} '{name}' is external: it must exist already, and every instance shares it"
 
 
 def outer(name: str, given: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ _CLIENT = re.compile(
 _SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _FOREIGN_NETWORKS = ("none", "service:", "container:")
-_FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
+_FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Recognised:
     """Where its main port stands."""
     loss: str = ""
     """What does not work with it."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that suit the image, whatever its file says."""
 
 
 Recogniser = Callable[[str], Recognised | None]
@@ -112,7 +114,7 @@ class ComposeReading:
 
     def _built(self, name: str) -> Made | None:
         """What the Dockerfile of a service makes; None where none is built."""
-        build = plain(self.config["services"][name].get("build"))
+        build = plain(self._build(self.config["services"][name]))
         if build and name not in self._dockerfiles:
             self._dockerfiles[name] = made_by(build, self.project)
         return self._dockerfiles.get(name)
@@ -135,7 +137,7 @@ class ComposeReading:
     def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         known = self._known(name)
         tree: dict[str, Any] = {"kind": known.kind if known else self._own_kind(name)}
-        tree |= {key: plain(service[key]) for key in ("image", "build") if key in service}
+        tree |= {key: plain(value) for key, value in (("image", service.get("image")), ("build", self._build(service))) if value}
         tree["env"] = plain(service.get("environment", {}))
         tree["needs"] = dict(self._needs(service))
         tree["ports"] = self._ports(name, service, known)
@@ -182,6 +184,15 @@ class ComposeReading:
         services = self.config["services"].items()
         ports = [(port, name) for name, service in services for port in service.get("ports", []) if port.get("published")]
         return {str(port["published"]): name for port, name in ports}
+
+    def _build(self, service: Mapping[str, Any]) -> Any:
+        """How its image is built: by itself, or by another service, whose image it uses."""
+        return service.get("build") or self._builds.get(service.get("image", ""))
+
+    @cached_property
+    def _builds(self) -> dict[str, Any]:
+        services = self.config["services"].values()
+        return {service["image"]: service["build"] for service in services if service.get("image") and service.get("build")}
 
     def _own_kind(self, name: str) -> str:
         """Whatever somebody waits for until it has completed is a job."""
@@ -237,7 +248,7 @@ class ComposeReading:
                 self._unread(name, parameter, given.unread)
             given.unread.clear()
         unsaid = [parameter for parameter in (*known.credentials, *known.parameters) if parameter not in known.several]
-        return {**dict.fromkeys(unsaid, ""), **found}
+        return {**dict.fromkeys(unsaid, ""), **known.given, **found}
 
     def _unread(self, name: str, parameter: str, places: Sequence[str]) -> None:
         for place in places:
@@ -257,11 +268,12 @@ class ComposeReading:
                 name, "`network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published"
             )
         if networks := service.get("networks"):
-            kept["networks"] = {network: self._unfixed(name, given) for network, given in networks.items()}
+            kept["networks"] = {network: self._unfixed(name, network, given) for network, given in networks.items()}
         if (kept.get("healthcheck") or {}).get("test") in (["NONE"], []):
             kept["healthcheck"] = {"disable": True}
-        if "mac_address" in kept:
+        if "mac_address" in kept and any(map(self._is_of_others, service.get("networks") or ())):
             kept["mac_address"] = None
+            self.losses.add(name, "`mac_address` is left out: two instances cannot have the same address")
         if alias := service.get("container_name"):
             self.losses.add(name, "`container_name` is left out; the name stays as a network alias")
             if "network_mode" not in kept:
@@ -273,12 +285,16 @@ class ComposeReading:
             kept["volumes"] = own_volumes(name, volumes, data, self.project, self.volumes, self.losses.add)
         return {key: value for key, value in kept.items() if value is not None}
 
-    def _unfixed(self, name: str, network: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """A network of a service without addresses that only one instance could have."""
-        fixed = [key for key in _FIXED_ADDRESSES if (network or {}).get(key)]
+    def _unfixed(self, name: str, network: str, joined: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """How a service joins *network*, without addresses that only one instance could have; a MAC address is one of its network alone."""
+        addresses = (*_FIXED_ADDRESSES, *(["mac_address"] if self._is_of_others(network) else []))
+        fixed = [key for key in addresses if (joined or {}).get(key)]
         if fixed:
             self.losses.add(name, f"`{fixed[0]}` is left out: two instances cannot have the same address")
-        return {key: value for key, value in (network or {}).items() if key not in fixed} or None
+        return {key: value for key, value in (joined or {}).items() if key not in fixed} or None
+
+    def _is_of_others(self, network: str) -> bool:
+        return bool((self.config.get("networks", {}).get(network) or {}).get("external"))
 
 
 def port_name(number: int) -> str:

@@ -101,7 +101,8 @@ def without_addresses(networks: Mapping[str, Any], lose: Lose) -> dict[str, Any]
         kept = dict(given or {})
         if not kept.get("external"):
             if any(config.get("subnet") for config in (kept.get("ipam") or {}).get("config") or []):
-                lose(f"network {name}", "its subnet is left out: two instances cannot have the same")
+                left = "subnets are left out, and `enable_ipv6` with them" if kept.pop("enable_ipv6", False) else "subnet is left out"
+                lose(f"network {name}", f"its {left}: two instances cannot have the same")
                 kept.pop("ipam")
             options = kept.get("driver_opts") or {}
             if bridge := options.get("com.docker.network.bridge.name"):

@@ -19,6 +19,8 @@ MAX_BYTES = 1_000_000
 _SUFFIXES = (".yaml", ".yml")
 _COMPOSE = re.compile(r"(docker-)?compose([.-][\w.-]+)?\.ya?ml")
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+OVERRIDE_FILES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
+"""What plain `docker compose up` reads beside one of those."""
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class Recognise(Model):
 
     images: list[str] = Field(default_factory=list)
     losses: dict[str, str] = Field(default_factory=dict, description="An image of a relative, and what does not work with it.")
+    given: dict[str, dict[str, Any]] = Field(default_factory=dict, description="An image of a relative, and parameters that suit it.")
     ports: dict[str, dict[str, int]] = Field(default_factory=dict, description="An image to those of its ports that are not the kind's.")
     parameters: dict[str, list[str]] = Field(
         default_factory=dict,
@@ -440,7 +441,9 @@ def _recognised(kind: Kind, image: str) -> Recognised:
     known, data = kind.recognise, kind.places
     several, credentials = tuple(kind.several), tuple(kind.credentials)
     loss = known.losses.get(image, "")
-    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, not known.relies, known.port, loss)
+    suits = known.given.get(image, {})
+    server = not known.relies
+    return Recognised(kind.kind, ports, known.parameters, several, credentials, data, known.advertised, server, known.port, loss, suits)
 
 
 def _repository(image: str) -> tuple[str, bool]:

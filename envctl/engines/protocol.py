@@ -95,6 +95,7 @@ class ServiceState(NamedTuple):
         data_ids: of the data that it may have; empty where its engine does not lose data by itself.
         lacks: why nobody can reach it though its processes are there; it does not count as running then.
         check: the health check of its container or image as a command inside it; empty where its engine gives none.
+        check_seconds: how long its engine lets that take.
         patience: seconds after which its engine itself would call it unhealthy.
     """
 
@@ -105,6 +106,7 @@ class ServiceState(NamedTuple):
     id: str = ""
     lacks: str = ""
     check: tuple[str, ...] = ()
+    check_seconds: float = 30.0
     patience: float = 0.0
     data_ids: tuple[str, ...] = ()
     restarting: bool = False

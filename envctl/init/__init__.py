@@ -6,7 +6,7 @@ from pathlib import Path
 
 from envctl.init.ci import ci_commands, ci_jobs, ci_servers, ci_variables
 from envctl.init.code_variables import code_variables
-from envctl.init.compose import compose_file, compose_services, development_servers
+from envctl.init.compose import compose_file, compose_override, compose_services, development_servers
 from envctl.init.dependencies import dependencies, drivers
 from envctl.init.dockerfiles import built_services
 from envctl.init.env_example import variables
@@ -20,6 +20,7 @@ from envctl.init.proposal_yaml import proposal_yaml
 from envctl.init.propose import propose
 from envctl.init.proving import Proved, prove
 from envctl.init.self_migrating import migrates_itself
+from envctl.init.sqlite import sqlite
 from envctl.init.test_frameworks import test_commands
 
 __all__ = ["ProjectFindings", "Proposal", "Proved", "gather", "proposal_yaml", "propose", "prove"]
@@ -38,14 +39,16 @@ def gather(root: Path, name: str = "", keploy: Path | None = None) -> ProjectFin
     found = dependencies(project)
     names = frozenset(dependency.name for dependency in found)
     compose = compose_file(project)
+    override = compose_override(project, compose) if compose else None
     jobs, steps = ci_jobs(project), migrations(project, names)
     recordings, asked = read_recordings(keploy) if keploy else ([], [])
-    services = tuple(compose_services(project, compose)) if compose else ()
+    services = tuple(compose_services(project, compose, override)) if compose else ()
     built = tuple(built_services(project))
     has_service = any(service.build_folder is not None for service in services) if services else bool(built)
     return ProjectFindings(
         name=name or environment_name(root.name),
         compose_file=compose,
+        compose_override=override,
         compose_services=services,
         drivers=(*drivers(found), *asked, *(Driver(each.kind, each.tool, each.file) for each in steps if each.tool == "prisma")),
         dependencies=names,
@@ -55,6 +58,7 @@ def gather(root: Path, name: str = "", keploy: Path | None = None) -> ProjectFin
         migrations=tuple(steps),
         test_commands=tuple(test_commands(project, names, ci_commands(jobs))),
         recordings=tuple(recordings),
+        sqlite=sqlite(project, found),
         migrates_itself=migrates_itself(project, names, has_service),
         known_servers=tuple(known_servers(root, [*ci_servers(jobs), *development_servers(project)])),
     )

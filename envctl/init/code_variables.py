@@ -24,6 +24,11 @@ _CALL = re.compile(rf"""[\[(]\s{{0,3}}["']({_NAME})["']{_DEFAULT}""")
 _CALLEE = re.compile(r"(?i:env|environ|(?<!app\.)config)\w{0,20}!?(?:(?:\.|::)\w{1,20}[!?]?)?\s?$")
 """`os.environ["X"]`, `os.getenv("X", "y")`, `env.str("X")`, `config("X", default="y")`, `ENV.fetch("X")`, `env::var("X")`..."""
 _NODE = re.compile(rf"""(?:process|Bun|meta)\.env\.({_NAME})!?(?:\s*(?:\|\||\?\?)\s*(?:["'`]([^"'`\n]{{0,300}})["'`]|(\d{{1,5}})\b))?""")
+_TAKEN_APART = re.compile(r"\{([^{}]{0,2000})\}\s{0,5}=\s{0,5}(?:process|Bun|import\.meta)\.env\b")
+_PART = re.compile(
+    rf"""(?<![\w.:"'])({_NAME})(?=\s*(?:[,:=]|\Z))(?:\s*:\s*\w{{1,60}})?(?:\s*=\s*(?:["'`]([^"'`\n]{{0,300}})["'`]|(\d{{1,5}})\b))?"""
+)
+"""`const { DB_HOST: host, PORT = 3000 } = process.env`."""
 _TAG = re.compile(rf"""(?:env|envconfig|mapstructure):\s?"({_NAME})\b""")
 """Tags of Go's structs."""
 _FIELD = re.compile(
@@ -74,8 +79,10 @@ def _of_code(project: ProjectFiles) -> Iterator[ExampleVariable]:
         left -= len(text)
         if left < 0:
             return
-        for pattern in (_CALL, _NODE, _TAG):
-            for match in islice(pattern.finditer(text), MAX_MATCHES):
+        apart = [match[1] for match in islice(_TAKEN_APART.finditer(text), MAX_MATCHES)]
+        places = [(_CALL, text), (_NODE, text), (_TAG, text), *((_PART, names) for names in apart)]
+        for pattern, where in places:
+            for match in islice(pattern.finditer(where), MAX_MATCHES):
                 if pattern is _CALL and not _CALLEE.search(text[max(0, match.start() - 45) : match.start()]):
                     continue
                 yield ExampleVariable(match[1], next(filter(None, match.groups()[1:]), ""), path, "code")

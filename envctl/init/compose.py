@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envctl.definition.compose_services import Recogniser
-from envctl.definition.find import COMPOSE_FILES, is_compose_file
+from envctl.definition.find import COMPOSE_FILES, OVERRIDE_FILES, is_compose_file
 from envctl.definition.kinds import load_kinds, recogniser
 from envctl.init.image_contents import Contents, contents, instructions
 from envctl.init.model import ComposeService, SeenServer
@@ -54,6 +54,12 @@ def compose_file(project: ProjectFiles) -> PurePosixPath | None:
     return plain or min(filter(_rank, project.named("*compose*.yml", "*compose*.yaml")), key=_rank, default=None)
 
 
+def compose_override(project: ProjectFiles, file: PurePosixPath) -> PurePosixPath | None:
+    """What `docker compose` reads beside *file* where nobody names a file."""
+    beside = [file.with_name(name) for name in OVERRIDE_FILES] if file.name in COMPOSE_FILES else []
+    return next(filter(project.has, beside), None)
+
+
 def _rank(path: PurePosixPath) -> tuple[int, int, str] | tuple[()]:
     """Smaller is nearer to what the tests need; empty for a file that is for something else."""
     words = re.split(r"[._-]", path.name.removesuffix(path.suffix).lower())
@@ -76,15 +82,30 @@ def development_servers(project: ProjectFiles) -> list[SeenServer]:
     ]
 
 
-def compose_services(project: ProjectFiles, file: PurePosixPath) -> list[ComposeService]:
-    """The services of *file*; those behind a profile are left out."""
+def compose_services(project: ProjectFiles, file: PurePosixPath, override: PurePosixPath | None = None) -> list[ComposeService]:
+    """The services of *file* with what *override* says of them; those behind a profile are left out."""
     recognise = recogniser(load_kinds(project.root))
-    services = as_map(project.tree(file).get("services")) if len(project.text(file, whole=True)) <= LARGEST else {}
+    services = _services(project, file)
+    for name, service in (_services(project, override) if override else {}).items():
+        services[name] = _overridden(as_map(services.get(name)), as_map(service))
     return [
         _service(project, name, service, file, recognise)
         for name, service in services.items()
         if isinstance(service, dict) and not service.get("profiles")
     ]
+
+
+def _services(project: ProjectFiles, file: PurePosixPath) -> dict[str, Any]:
+    return dict(as_map(project.tree(file).get("services"))) if len(project.text(file, whole=True)) <= LARGEST else {}
+
+
+def _overridden(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """As Compose merges: lists follow each other, variables and maps go together, and anything else is replaced."""
+    environment = {**dict(_environment(below.get("environment"))), **dict(_environment(above.get("environment")))}
+    lists: dict[str, Any] = {
+        key: [*as_list(below.get(key)), *as_list(above[key])] for key in ("ports", "expose", "volumes", "profiles") if key in above
+    }
+    return {**below, **above, **lists, "environment": environment}
 
 
 def _service(project: ProjectFiles, name: str, service: dict[str, Any], file: PurePosixPath, recognise: Recogniser) -> ComposeService:

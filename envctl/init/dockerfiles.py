@@ -15,6 +15,8 @@ VARIANTS = frozenset([
     "lint", "alpine", "slim",
 ])  # fmt: skip
 """Endings of Dockerfiles that build the same service in another way."""
+OF_DEVELOPERS = ("dev", "development", "local", "debug", "test", "tests", "ci")
+"""Those that are seldom the only way to build it: whatever else is in the folder is preferred."""
 BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivileged": 8080}
 """Images whose server listens without an EXPOSE."""
 BESIDES = (25, 465, 587, 1025, 1110, 5005, 9229)
@@ -52,14 +54,16 @@ def built_services(project: ProjectFiles) -> list[BuiltService]:
 def _chosen(project: ProjectFiles) -> Iterator[PurePosixPath]:
     named = project.named("Dockerfile", "Containerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile")
     plain = {path.parent for path in named if path.name in ("Dockerfile", "Containerfile")}
-    for path in sorted(named, key=lambda path: (len(path.parts), _suffix(path) != "", path)):
+    chosen: set[PurePosixPath] = set()
+    for path in sorted(named, key=lambda path: (len(path.parts), _suffix(path) != "", _suffix(path) in OF_DEVELOPERS, path)):
         suffix = _suffix(path)
-        if suffix in VARIANTS and path.parent in plain:
+        if suffix in VARIANTS and path.parent in (chosen if suffix in OF_DEVELOPERS else plain):
             continue
         if FOR_OTHERS & set(path.parts) or VARIANTS & set(re.split(r"[._-]", suffix)) - {suffix} or suffix == "e2e":
             continue
         if any(step.name == "FROM" for step in instructions(project.text(path))):
             plain |= {path.parent} if suffix in VARIANTS else set()
+            chosen.add(path.parent)
             yield path
 
 

@@ -73,6 +73,12 @@ PROPERTIES = {
     "mongo": "url host port",
     "elasticsearch": "url host port servers",
 }
+OTHERS = frozenset([
+    "MONGO", "MONGODB", "CLICKHOUSE", "CASSANDRA", "SCYLLA", "NEO4J", "INFLUX", "INFLUXDB", "DYNAMO", "DYNAMODB", "COUCH", "COUCHDB",
+    "COUCHBASE", "ORACLE", "MSSQL", "SQLSERVER", "SQLITE", "SNOWFLAKE", "BIGQUERY", "REDSHIFT", "DUCKDB", "SURREAL", "ARANGO", "ARANGODB",
+    "FIREBASE", "SUPABASE", "VECTOR", "REDIS", "KAFKA", "RABBITMQ", "ELASTIC", "ELASTICSEARCH",
+])  # fmt: skip
+"""Words before `DB_URL` and its like that make it the address of another kind of server."""
 ELSEWHERE = frozenset([
     "SOURCE", "TARGET", "SRC", "DEST", "OLD", "NEW", "LEGACY", "REMOTE", "PROD", "PRODUCTION", "STAGING", "BACKUP", "ANALYTICS", "GEO",
     "EXTERNAL",
@@ -168,7 +174,7 @@ def _by_scheme(variable: ExampleVariable) -> ServerProperty | None:
         return None
     query = f"?{parts.query}" if parts.query and kind in SQL and "=" in parts.query and "$" not in parts.query else ""
     if value != variable.value:
-        return ServerProperty(kind, "jdbc_url", _item(parts), query=query, implies_server=True)
+        return ServerProperty(kind, "jdbc_url", _item(parts), parts.scheme, query, implies_server=True)
     return ServerProperty(kind, "url", _item(parts), parts.scheme, query, implies_server=True)
 
 
@@ -192,6 +198,8 @@ def _by_name(variable: ExampleVariable) -> ServerProperty | None:
     if first in ELSEWHERE:
         return None
     found = _by_name(variable._replace(name=shorter)) if shorter else None
+    if found is not None and first in OTHERS and found.kind in ("database", *SQL):
+        return None
     return found._replace(implies_server=False) if found is not None and found.kind not in ("mail", "s3") else None
 
 

@@ -10,10 +10,13 @@ from pathlib import PurePosixPath
 from envctl.init.migration_tools import TOOLS, MigrationTool
 from envctl.init.model import DIALECT, ROOT, URL, Migration
 from envctl.init.project_files import ProjectFiles, as_map
+from envctl.init.python_runner import python_runner
 
 MAX_SQL = 200
 MAX_INPUTS = 12
 SCRIPTS = ("db:migrate", "migrate", "migrate:latest", "migrate:up", "migration:run", "migrations:run")
+PYTHON = ("alembic", "flask", "python", "aerich", "yoyo")
+"""Programs that a Python project keeps in an environment of its own."""
 _FLYWAY = re.compile(r"V([\d._]+)__\w.*\.sql")
 _SCHEMA_FILES = ("schema.sql", "init.sql", "structure.sql")
 _SQL_FOLDERS = ("migrations", "migration")
@@ -43,7 +46,8 @@ def _tools(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Mig
             folder = _folder_of(tool, path)
             if folder is not None and re.search(tool.content, project.text(path)):
                 command = tool.command.replace("FILE", str(path.relative_to(folder))).replace("APP", _flask_app(project, folder))
-                yield Migration(folder, path, tool.name, command, _globs(project, folder, tool.inputs))
+                runner = python_runner(project, folder) if command.split()[0] in PYTHON else ""
+                yield Migration(folder, path, tool.name, command, _globs(project, folder, tool.inputs), runner=runner)
 
 
 def _folder_of(tool: MigrationTool, path: PurePosixPath) -> PurePosixPath | None:

@@ -123,6 +123,8 @@ class Migration(NamedTuple):
     sql: tuple[PurePosixPath, ...] = ()
     kind: str = ""
     """The kind of database that it is for; empty where it is for any."""
+    runner: str = ""
+    """What stands before the command on this machine (`uv run `); an image has its programs on its path."""
 
 
 class TestCommand(NamedTuple):
@@ -139,6 +141,7 @@ class TestCommand(NamedTuple):
 class ProjectFindings:
     name: str
     compose_file: PurePosixPath | None = None
+    compose_override: PurePosixPath | None = None
     compose_services: tuple[ComposeService, ...] = ()
     drivers: tuple[Driver, ...] = ()
     dependencies: frozenset[str] = frozenset()
@@ -152,6 +155,8 @@ class ProjectFindings:
     recordings: tuple[Recording, ...] = ()
     known_servers: tuple[KnownServer, ...] = ()
     """Of CI and of development containers."""
+    sqlite: str = ""
+    """Where it says that its database is a file of SQLite."""
 
 
 Scalar = str | int | bool
@@ -194,12 +199,15 @@ class Proposal:
 
     name: str
     compose_file: PurePosixPath | None = None
+    compose_override: PurePosixPath | None = None
     variables: tuple[KeyValue, ...] = ()
     services: tuple[ProposedService, ...] = ()
     outputs: tuple[KeyValue, ...] = ()
     tests: tuple[KeyValue, ...] = ()
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    sqlite: str = ""
+    """Where the project says that it needs no server for its data."""
 
 
 def environment_name(text: str) -> str:

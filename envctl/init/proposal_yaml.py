@@ -8,15 +8,22 @@ from collections.abc import Iterator
 
 import yaml
 
-from envctl.init.model import KeyValue, ListOfMaps, OneLine, Proposal, ProposedService, Scalar
+from envctl.init.model import KeyValue, ListOfMaps, OneLine, Proposal, ProposedService, Scalar, path_from_environments
 
 TTL = "2h"
 _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _PLAIN = re.compile(r"[A-Za-z$/.][^\n\r\t]*")
-STARTER = """\
+NOTHING_SAID = """\
 services:
   # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are
   # drawn at random for each instance; ${db.url} has them.
+"""
+SQLITE_SAID = """\
+services:
+  # The project's database is SQLite (FILE), a file that needs no server. This is a start, should its tests need one:
+  # PostgreSQL, empty. Its user and password are drawn at random for each instance; ${db.url} has them.
+"""
+STARTER = """\
   # Other kinds: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
   db:
     kind: postgres
@@ -44,6 +51,8 @@ services:
 # What the tests find in their environment.
 outputs:
   DATABASE_URL: ${db.url}
+"""
+STARTER_TESTS = """\
 
 # `envctl test NAME` brings the environment up, runs these and takes it down.
 # tests:
@@ -55,7 +64,9 @@ outputs:
 def proposal_yaml(proposal: Proposal, schema: str = "") -> str:
     """The definition; *schema* is the path of a JSON Schema beside it."""
     if not proposal.services and not proposal.compose_file:
-        return "\n".join([*_head(proposal, schema), *STARTER.splitlines(), *_tests(proposal)]) + "\n"
+        said = SQLITE_SAID.replace("FILE", comment(proposal.sqlite)) if proposal.sqlite else NOTHING_SAID
+        tests = ["", *_tests(proposal)] if proposal.tests else STARTER_TESTS.splitlines()
+        return "\n".join([*_head(proposal, schema), *f"{said}{STARTER}".splitlines(), *tests]) + "\n"
     return "\n".join([*_head(proposal, schema), *_parts(proposal)]).rstrip() + "\n"
 
 
@@ -81,7 +92,8 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
 def _parts(proposal: Proposal) -> Iterator[str]:
     if proposal.compose_file:
         yield "# Every service of the Compose file as it stands there; what follows lies on top of it."
-        yield f"from: {scalar(f'../{proposal.compose_file}')}"
+        files = [path_from_environments(file) for file in (proposal.compose_file, proposal.compose_override) if file]
+        yield f"from: {scalar(files[0]) if len(files) == 1 else _one_line(OneLine(tuple(files)))}"
         yield ""
     if proposal.variables:
         yield "# What may differ from one run to the next: `--set NAME=VALUE`, or the shell's variable after `from`."

@@ -56,11 +56,13 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
     return Proposal(
         name=findings.name,
         compose_file=findings.compose_file if findings.compose_services else None,
+        compose_override=findings.compose_override,
         variables=tuple(_variables(references)),
         services=tuple(_with_seeds(services, database, steps)),
         outputs=outputs,
         tests=tuple(_test(test, outputs, findings) for test in findings.test_commands),
         notes=(*notes, *more),
+        sqlite=findings.sqlite,
         files={third.routes: stub_routes(third) for third in foreign},
     )
 
@@ -246,7 +248,7 @@ def _addresses(findings: ProjectFindings, servers: Collection[str]) -> Iterator[
             yield _address(service.name, str(service.dockerfile))
     for composed in findings.compose_services:
         is_second = composed.recognised and composed.name not in servers
-        if is_second or (composed.build_folder is not None and any(published for published, _ in composed.ports)):
+        if is_second or (not composed.kind and any(published for published, _ in composed.ports)):
             yield _address(composed.name, str(findings.compose_file))
 
 

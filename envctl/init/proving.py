@@ -52,8 +52,12 @@ def prove(findings: ProjectFindings, root: Path, environ: Mapping[str, str], ref
         if not problems:
             return Proved(_noted(proposal, left_out), tuple(left_out))
         if proposal.compose_file and (problem := _of_compose(problems, proposal, root)):
-            left_out.append(_said_of_compose(findings, problem, root))
-            findings = _without_compose(findings, root)
+            if findings.compose_override is not None:  # the file alone may do
+                left_out.append(f"{findings.compose_override}, which is not read with {findings.compose_file}: {_shown(problem, root)}")
+                findings = replace(findings, compose_override=None)
+            else:
+                left_out.append(_said_of_compose(findings, problem, root))
+                findings = _without_compose(findings, root)
             proposal = propose(findings, refused)
             continue
         proposal = _repaired(proposal, problems, left_out)
@@ -97,7 +101,7 @@ def _of_compose(problems: list[Problem], proposal: Proposal, root: Path) -> Prob
 
 
 def _said_of_compose(findings: ProjectFindings, problem: Problem, root: Path) -> str:
-    said = problem.message.replace(f"{os.path.abspath(root)}/", "")
+    said = _shown(problem, root)
     text = f"{findings.compose_file}, which is not taken as it is: {said}"
     example = next((str(variable.file) for variable in findings.variables if variable.origin == "example"), "")
     needs_variables = (
@@ -106,6 +110,10 @@ def _said_of_compose(findings: ProjectFindings, problem: Problem, root: Path) ->
         and not (root / findings.compose_file.parent / ".env").exists()
     )
     return f"{text} (perhaps `cp {example} .env` helps; then `envctl init --force`)" if example and needs_variables else text
+
+
+def _shown(problem: Problem, root: Path) -> str:
+    return problem.message.replace(f"{os.path.abspath(root)}/", "")
 
 
 def _without_compose(findings: ProjectFindings, root: Path) -> ProjectFindings:

@@ -26,6 +26,10 @@ RENAMED_PROPERTIES = {
 }
 """What a kind calls a property for which variables have another word."""
 _SECRET = re.compile(r".*(?:SECRET|TOKEN|PASSWORD|PASSWD|_KEY|_KEY_BASE|SALT|_PASS)", re.IGNORECASE)
+_OF_DOCKER = re.compile(
+    r"COMPOSE_\w+|BUILDKIT_\w+|DOCKER_(?:BUILDKIT|HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY|DEFAULT_PLATFORM|RESTART_POLICY)"
+)
+"""Variables of Docker and Compose themselves, which nothing in a container reads."""
 _LISTEN_ADDRESS = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_|BIND_)?(?:HOST|BIND|ADDR|ADDRESS)")
 _LISTEN_PORT = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_)?PORT")
 
@@ -100,6 +104,8 @@ def _of_kind(found: ServerProperty, server: str, kind: str, is_declared: bool) -
     if kind in SQL and is_declared and prop in ("url", "jdbc_url", "database"):
         owner = f'{server}.databases["{found.item}"]'
     text = f"{owner}.{prop}"
+    if prop == "jdbc_url" and kind == "mariadb" and found.scheme == "mysql":  # MySQL's driver takes no URL of MariaDB's
+        text += "|replace('jdbc:mariadb:', 'jdbc:mysql:')"
     if prop == "url" and kind in SQL and found.scheme and found.scheme not in ACCEPTED_SCHEMES[kind]:
         text += f"|replace('{SCHEMES[kind]}://', '{found.scheme}://')"
     return f"${{{text}}}{escape(found.query)}"
@@ -137,6 +143,8 @@ def plain_value(variable: ExampleVariable, has_port: bool) -> KeyValue | None:
     if is_secret(variable):
         return KeyValue(variable.name, f"${{var.{variable.name.lower()}}}", because)
     if not variable.value or re.search(r"localhost|127\.0\.0\.1", variable.value) or "\n" in variable.value:
+        return None
+    if _OF_DOCKER.fullmatch(variable.name):
         return None
     return KeyValue(variable.name, escape(variable.value), because)
 

@@ -66,7 +66,7 @@ def _command(migration: Migration, findings: ProjectFindings, url: str) -> Step:
     if service:
         return KeyValue("command", migration.command, because), KeyValue("in", service, "in its image, with its env")
     dialect = "mysql" if migration.kind == "mariadb" else "postgres"
-    command = in_folder(migration.folder, migration.command.replace(URL, f'"${url}"').replace(DIALECT, dialect))
+    command = in_folder(migration.folder, migration.runner + migration.command.replace(URL, f'"${url}"').replace(DIALECT, dialect))
     return KeyValue("command", command, because), KeyValue("in", "host", "on this machine, with the outputs in its environment")
 
 

@@ -12,6 +12,7 @@ from envctl.definition.expressions import escape
 from envctl.init.api_tools import hurl, k6, karate_address, newman, unittests
 from envctl.init.model import ROOT, TestCommand, service_name
 from envctl.init.project_files import ProjectFiles, as_map
+from envctl.init.python_runner import python_runner
 from envctl.init.test_lines import tool_of
 
 MAX_COMMANDS = 8
@@ -49,7 +50,7 @@ def _python(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Te
     yield from found or ([] if project.named("manage.py") else unittests(project))
     for path in project.named("manage.py")[:1]:
         if not found and (project.named("tests.py", "test_*.py")):
-            yield TestCommand("tests", f"{_python_start(project, path.parent)} manage.py test", path.parent, str(path))
+            yield TestCommand("tests", f"{python_runner(project, path.parent)}python manage.py test", path.parent, str(path))
 
 
 def _pytest(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[TestCommand]:
@@ -62,15 +63,9 @@ def _pytest(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Te
     )
     inside = [path for path in marks if path.is_relative_to(folder)] or marks
     integration = next((part for path in inside for part in path.parents if part.name in ("integration", "e2e")), None)
-    start = _python_start(project, folder)
+    start = f"{python_runner(project, folder)}python"
     target = f" {integration.relative_to(folder)}" if integration and integration.is_relative_to(folder) else ""
     yield TestCommand(integration.name if target and integration else "tests", f"{start} -m pytest{target}", folder, str(inside[0]))
-
-
-def _python_start(project: ProjectFiles, folder: PurePosixPath) -> str:
-    if project.has(folder / "uv.lock"):
-        return "uv run python"
-    return "poetry run python" if project.has(folder / "poetry.lock") else "python"
 
 
 def _npm(project: ProjectFiles) -> Iterator[TestCommand]:

@@ -30,6 +30,8 @@ _NOT_THIRD = re.compile(
     r"|(?:NEXT_PUBLIC|VITE|REACT_APP|NUXT|EXPO)_.*|(?:HTTPS?|NO)_PROXY"
     r"|.*(?:CALLBACK|REDIRECT|WEBHOOK|CORS|ORIGIN|SENTRY|DOCS|LOGO|IMAGE|OTEL|LOG|TRACING|METRICS|GRAFANA|PROMETHEUS|JAEGER|HEALTH).*"
 )
+_BROWSERS = ("playwright", "cypress", "selenium", "e2e", "test", "tests")
+"""Services that ask others: `PLAYWRIGHT_BASE_URL` is the address of the page."""
 _THIS_MACHINE = re.compile(r"localhost|127\..*|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal", re.IGNORECASE)
 
 
@@ -132,7 +134,9 @@ def project_service(variable: ExampleVariable, findings: ProjectFindings) -> str
         return parts.hostname
     if not is_this_machine(parts.hostname):
         return ""
-    return next((name for name, numbers in ports.items() if parts.port and parts.port in numbers), "")
+    by_port = next((name for name, numbers in ports.items() if parts.port and parts.port in numbers), "")
+    named = match[1].lower().replace("_", "-") if (match := _NAME.fullmatch(variable.name.upper())) else ""
+    return by_port or (named if ports.get(named) and named not in _BROWSERS else "")
 
 
 def proposed_stub(third: ThirdParty) -> ProposedService:

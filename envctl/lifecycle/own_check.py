@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from envctl.engines import Deployment
+from envctl.engines import CommandResult, Deployment, Execution
 from envctl.plan.health import COMPOSED_PATIENCE, SERVER_PATIENCE
 from envctl.plan.model import ServicePlan
+from envctl.process.threads import begun
 from envctl.readiness import NotReady, Target, tcp
 
 LOOK_SECONDS = 0.5
@@ -24,6 +27,7 @@ class OwnCheck:
     _began: float = field(default_factory=time.monotonic)
     _looked: float | None = None
     _heard: bool = False
+    _run: Future[CommandResult] | None = None
 
     def may_be_run(self, target: Target) -> bool:
         """Whether one of its ports answers, or has had the time to.
@@ -37,6 +41,20 @@ class OwnCheck:
         if reachable := [name for name, number in target.ports.items() if number]:
             return any(_answers(replace(target, options={"port": name})) for name in reachable)
         return not self.service.ports or self._listens()
+
+    def run(self, argv: Sequence[str]) -> CommandResult:
+        """How it ended. One that hangs would keep all waiting, and is not begun again beside itself: nobody can end it in its container.
+
+        Raises:
+            NotReady: it takes longer than its engine would let it.
+        """
+        name = self.service.name
+        if self._run is None or self._run.done():
+            self._run = begun(lambda: self.deployment.execute(name, Execution(list(argv))), f"health check of {name}")
+            wait([self._run], self.deployment.state(name).check_seconds)
+        if not self._run.done():
+            raise NotReady("its health check does not end")
+        return self._run.result()
 
     def _listens(self) -> bool:
         """As seen from inside: one that has just ended cannot be looked into, and of some images nobody can tell."""

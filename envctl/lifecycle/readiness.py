@@ -168,6 +168,8 @@ class _Waiting:
     def _given_up(self, history: History, began: float, seconds: float, guess: bool) -> bool:
         exits, name = self.work.exits, self.service.name
         until = seconds + (max(began, exits.times.get(name, began)) if guess else began)
+        if time.monotonic() > began + self.service.ready_timeout and not guess and self.work.deployment.state(name).health == "unhealthy":
+            until = began  # its engine has waited for as long as its file says
         late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
         late = late and not (guess and self._is_still_silent(began))
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
@@ -247,7 +249,7 @@ class _Waiting:
             options={key: value for key, value in check.options.items() if key != "port"},
             timeout=ATTEMPT_TIMEOUT,
             lasting=self.work.plan.setting.engine.lasting_seconds,
-            run=lambda argv: deployment.execute(service.name, Execution(list(argv))),
+            run=self.own_check.run if check == HEALTH else lambda argv: deployment.execute(service.name, Execution(list(argv))),
             logs=lambda: deployment.logs(service.name),
             health=lambda: self._health(target),
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import count
 from typing import Any
 
 from envctl.definition.budget import KEY
-from envctl.definition.compose_networks import in_doubt
+from envctl.definition.compose_networks import in_doubt, shared
 from envctl.definition.expressions import ExpressionError, evaluate_tree
 from envctl.definition.models import Service, expressible
 from envctl.definition.variable_names import is_output
@@ -87,13 +87,17 @@ def _made(written: Environment, setting: Setting, once: Once) -> Plan:
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
         compose_variables=environment.loaded.compose_variables,
-        losses=(*environment.loaded.losses, *_unreachable(reading, environment)),
+        losses=(*_of_others(environment, setting), *environment.loaded.losses, *_unreachable(reading, environment)),
         ports_wanted=(wanted := _wanted(environment, services)),
         ports_fixed=fixed_ports(environment, list(wanted)),
         outputs_in=lambda name: _outputs(reading, environment, resolver.addressing.standpoint(name)),
         again=lambda allocation, addresses: _made(written, replace(setting, allocation=allocation, addresses=addresses), once),
         of_nobody=lambda: _made(without_passwords(written), nobodys(setting), once),
     )
+
+
+def _of_others(environment: Environment, setting: Setting) -> Iterator[str]:
+    yield from shared(environment.loaded.compose_extra) if setting.engine.joins_others else ()
 
 
 def _unreachable(reading: Reading, environment: Environment) -> list[str]:

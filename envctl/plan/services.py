@@ -113,7 +113,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
 def _checks(kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]:
     if not service.from_compose:
         return checks_of(kind, service.ready, subject.ports)
-    given, published = service.compose, bool(service.compose.get("ports"))
+    given, published = service.compose, any(port.get("protocol", "tcp") == "tcp" for port in service.compose.get("ports") or [])
     closed = subject.ports if subject.closed else None
     return checks_of_composed(kind, service.ready, given.get("healthcheck"), published, bool(service.seed), closed)
 

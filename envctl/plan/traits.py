@@ -45,6 +45,8 @@ class EngineTraits(NamedTuple):
     """Where its services are reached when nobody has asked the engine itself."""
     manifests: str = ""
     """The format in which `render` writes what it would run; empty where there is none."""
+    joins_others: bool = False
+    """The external networks and volumes of a Compose file are there, and used."""
 
 
 UNDECIDED = EngineTraits("", uses_images=False)

@@ -123,7 +123,6 @@ class TestAGrownFile:
     def test_losses(self, folder: Path) -> None:
         losses = opened(folder, COMPOSE_PROFILES="front").loaded.losses
         assert losses == [
-            "the network 'outer' is external: it must exist already, and every instance shares it",
             "broker: the udp port 9999 is not published",
             "cron: `container_name` is left out; the name stays as a network alias",
             "web: `network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published",
@@ -169,9 +168,19 @@ class TestBelowADefinition:
             ("shop.yaml", 5, "services.w.needs.dbb"),
         ]
 
-    def test_an_override_file_is_told_of(self, folder: Path) -> None:
-        (folder / "compose.override.yaml").write_text("services: {}\n")
-        assert "compose.override.yaml is not read; `from: [compose.yaml, compose.override.yaml]` reads both" in opened(folder).loaded.losses
+    @pytest.mark.parametrize("name", ["compose.override.yaml", "compose.override.yml"])
+    def test_an_override_file_is_told_of(self, folder: Path, name: str) -> None:
+        (folder / name).write_text("services: {}\n")
+        assert f"{name} is not read; `from: [compose.yaml, {name}]` reads both" in opened(folder).loaded.losses
+
+
+@needs_compose
+def test_what_compose_refuses_without_its_override_is_told_of_it(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {php: {restart: always}}\n")
+    (tmp_path / "compose.override.yaml").write_text("services: {php: {image: 'php:8'}}\n")
+    with pytest.raises(DefinitionError, match=r"neither an image nor a build context") as caught:
+        opened(tmp_path)
+    assert "`from: [compose.yaml, compose.override.yaml]` reads both" in caught.value.problems[0].hint
 
 
 @needs_compose

@@ -65,6 +65,24 @@ def test_what_does_not_work_with_an_image_of_a_relative_is_told(image: str, kind
     assert bool(read.losses.lines()) is told
 
 
+@pytest.mark.parametrize(("image", "driver"), [("mysql:8", "mysql"), ("percona/percona-server:8.0", "mysql"), ("mariadb:11.8", None)])
+def test_servers_of_mysql_have_a_jdbc_url_of_its_driver(image: str, driver: str | None) -> None:
+    assert one(image=image, environment={"MYSQL_ROOT_PASSWORD": "x"})["with"].get("jdbc_driver") == driver
+
+
+def test_an_image_that_another_service_builds_is_built_once_for_both() -> None:
+    build = {"context": "/p", "dockerfile": "Dockerfile"}
+    services = reading(
+        web={"image": "shop/postgres", "build": build}, worker={"image": "shop/postgres", "command": ["work"]}, db={"image": "postgres:17"}
+    ).services()
+    assert services["worker"]["build"] == services["web"]["build"]
+    assert [(each["kind"], each["image"]) for each in services.values()] == [
+        ("service", "shop/postgres"),
+        ("service", "shop/postgres"),
+        ("postgres", "postgres:17"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "service", "kind", "given"),
     [
@@ -120,6 +138,18 @@ class TestCredentials:
         env = {"POSTGRES_PASSWORD_FILE": "/run/secrets/db"}
         given = one(tmp_path, {"PW": "p w"}, {"secrets": {"db": secret}}, image="postgres:17", environment=env, secrets=[{"source": "db"}])
         assert given["with"]["password"] == "p w"
+
+    @pytest.mark.parametrize(
+        ("image", "env", "expected"),
+        [
+            ("postgres:17", {"POSTGRES_DB": "", "POSTGRES_USER": "me"}, {"username": "me", "databases": ["me"]}),
+            ("postgres:17", {"POSTGRES_DB": "", "POSTGRES_USER": ""}, {"username": "postgres", "databases": ["postgres"]}),
+            ("mariadb:11.8", {"MYSQL_DATABASE": "", "MARIADB_USER": ""}, {"username": "root", "databases": ["mysql"]}),
+        ],
+    )
+    def test_a_variable_that_is_empty_says_nothing(self, image: str, env: dict[str, str], expected: dict[str, Any]) -> None:
+        given = one(image=image, environment=env)["with"]
+        assert {key: given[key] for key in expected} == expected
 
     def test_a_file_of_a_bound_folder(self, tmp_path: Path) -> None:
         (tmp_path / "pw").write_text("secret")
@@ -391,12 +421,32 @@ class TestNetworks:
         assert services["b"]["compose"]["networks"] == {"back": None}
         assert found.losses.lines() == ["a, b: `ipv4_address` is left out: two instances cannot have the same address"]
 
+    @pytest.mark.parametrize(
+        ("external", "left"), [(False, []), (True, ["x: `mac_address` is left out: two instances cannot have the same address"])]
+    )
+    def test_an_address_of_hardware_is_each_networks_own(self, external: bool, left: list[str]) -> None:
+        address = "02:42:ac:11:65:43"
+        service = {"image": "a", "mac_address": address, "networks": {"lan": {"mac_address": address}}}
+        found = reading(x=service, top={"networks": {"lan": {"external": external}}})
+        kept = found.services()["x"]["compose"]
+        assert (kept.get("mac_address"), kept["networks"]["lan"]) == ((None, None) if external else (address, {"mac_address": address}))
+        assert found.losses.lines() == left
+
     def test_fixed_subnets(self) -> None:
         lost: list[str] = []
         given = {"ipam": {"config": [{"subnet": "10.1.0.0/24"}]}, "internal": True}
         found = without_addresses({"back": given, "outer": {"external": True, **given}}, lambda name, text: lost.append(name))
         assert found == {"back": {"internal": True}, "outer": {"external": True, **given}}
         assert lost == ["network back"]
+
+    def test_ipv6_goes_with_its_subnet_which_docker_has_no_other_for(self) -> None:
+        lost: list[str] = []
+        given = {"enable_ipv6": True, "ipam": {"config": [{"subnet": "10.1.0.0/24"}, {"subnet": "fd4d::/64"}]}}
+        assert without_addresses({"back": given, "auto": {"enable_ipv6": True}}, lambda name, text: lost.append(text)) == {
+            "back": {},
+            "auto": {"enable_ipv6": True},
+        }
+        assert lost == ["its subnets are left out, and `enable_ipv6` with them: two instances cannot have the same"]
 
 
 def test_names_that_expressions_cannot_have_are_taken() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from envctl.init import gather, prove
 from envctl.init.compose import compose_services, image_name
 from envctl.init.project_files import ProjectFiles
-from tests.init.conftest import Propose
+from tests.init.conftest import Files, Propose
 
 COMPOSE = """\
 services:
@@ -53,6 +56,63 @@ def test_a_service_that_migrates_already_is_left_to_it(sample: Propose) -> None:
     found = sample({**PROJECT, "docker-compose.yml": text})
     assert "seed" not in found.text.split("outputs:")[0].replace("seeded", "")
     assert "migrate (docker-compose.yml)" in found.text
+
+
+OVERRIDE = """\
+services:
+  api:
+    ports: ["9000:8000"]
+    environment: [SMTP_HOST=mail]
+  mail:
+    image: axllent/mailpit
+    ports: ["1025:1025"]
+"""
+
+
+@needs_compose
+@pytest.mark.parametrize("name", ["docker-compose.override.yml", "docker-compose.override.yaml", "compose.override.yaml"])
+def test_an_override_file_belongs_to_it_as_for_compose(sample: Propose, name: str) -> None:
+    env = PROJECT[".env.example"] + "SMTP_URL=smtp://localhost:1025\nADMIN_URL=http://localhost:9000\n"
+    found = sample({**PROJECT, name: OVERRIDE, ".env.example": env})
+    assert found.tree["from"] == ["../docker-compose.yml", f"../{name}"]
+    assert list(found.services) == ["database"]
+    assert set(found.plan.services) == {"database", "api", "mail"}
+    outputs = found.tree["outputs"]
+    assert (outputs["SMTP_URL"], outputs["ADMIN_URL"], outputs["API_URL"]) == ("${mail.url}", "${api.url}", "${api.url}")
+
+
+@needs_compose
+def test_an_override_that_its_file_needs_makes_it_whole(sample: Propose) -> None:
+    found = sample(
+        {
+            "compose.yaml": "services: {php: {restart: always}}\n",
+            "compose.override.yaml": "services: {php: {image: 'php:8', ports: ['80']}}\n",
+        }
+    )
+    assert (found.tree["from"], list(found.plan.services)) == (["../compose.yaml", "../compose.override.yaml"], ["php"])
+
+
+@needs_compose
+def test_an_override_that_compose_refuses_is_left_out_and_its_file_stays(project: Callable[[Files], Path]) -> None:
+    root = project({**PROJECT, "docker-compose.override.yml": "services: {api: {env_file: gone.env}}\n"})
+    proved = prove(gather(root), root, dict(os.environ))
+    assert (str(proved.proposal.compose_file), proved.proposal.compose_override) == ("docker-compose.yml", None)
+    assert proved.left_out[0].startswith("docker-compose.override.yml, which is not read with docker-compose.yml: ")
+
+
+@needs_compose
+def test_whatever_publishes_a_port_has_its_address_in_an_output(sample: Propose) -> None:
+    inside = "inside: {image: 'x:1', expose: ['80']}, dns: {image: 'd:1', ports: ['53:53/udp']}"
+    compose = f"services: {{shop: {{image: 'shop:1', ports: ['8080:80']}}, {inside}}}"
+    assert sample({"compose.yaml": compose}).tree["outputs"] == {"SHOP_URL": "${shop.url}"}
+
+
+@needs_compose
+def test_a_variable_with_a_services_name_is_its_address(sample: Propose) -> None:
+    compose = "services: {live: {image: 'l:1', ports: ['3100:80']}, playwright: {image: 'p:1', ports: ['9323:9323']}}"
+    env = "LIVE_BASE_URL=http://localhost:4000/live\nPLAYWRIGHT_BASE_URL=http://localhost:5000\nOTHER_BASE_URL=http://localhost:5000\n"
+    outputs = sample({"compose.yaml": compose, ".env.example": env}).tree["outputs"]
+    assert outputs == {"LIVE_BASE_URL": "${live.url}/live", "PLAYWRIGHT_URL": "${playwright.url}"}
 
 
 @needs_compose

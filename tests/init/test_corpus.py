@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from envctl.init.code_variables import code_variables
+from envctl.init.dockerfiles import built_services
+from envctl.init.project_files import ProjectFiles
 from tests.init.conftest import Files, Propose, Sample
 
 needs_compose = pytest.mark.skipif(shutil.which("docker") is None, reason="Compose resolves the file")
@@ -151,6 +156,60 @@ def test_an_output_has_the_name_that_the_code_reads(sample: Propose, name: str) 
     path, text = SETTINGS[name]
     found = sample({"requirements.txt": "psycopg\n", path: text})
     assert found.plan.outputs["ORDERS_DB_URL"].startswith("postgresql://")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (
+            "const { DB_HOST: HOST, DB_PORT = 5432, DB_USER = 'x', other, DB_NAME } = process.env;",
+            {"DB_HOST", "DB_PORT", "DB_USER", "DB_NAME"},
+        ),
+        ("let {\n  DB_HOST,\n  DB_PASSWORD: { DB_USER },\n} = process.env", set()),
+        ("const { DB_HOST } = settings; const { DB_PORT } = import.meta.env", {"DB_PORT"}),
+    ],
+)
+def test_an_environment_that_is_taken_apart_is_read(project: Callable[[Files], Path], text: str, read: set[str]) -> None:
+    found = code_variables(ProjectFiles.read(project({"src/db.js": text})))
+    assert {variable.name for variable in found} == read
+
+
+def test_the_driver_of_mysql_gets_a_url_that_it_takes(sample: Propose) -> None:
+    properties = "spring.datasource.url=jdbc:mysql://localhost:3306/notes?useSSL=false\n"
+    found = sample(
+        {
+            "pom.xml": "<dependency><artifactId>mysql-connector-j</artifactId></dependency>",
+            "src/main/resources/application.properties": properties,
+        }
+    )
+    assert found.plan.outputs["SPRING_DATASOURCE_URL"].startswith("jdbc:mysql://127.0.0.1:")
+    assert found.plan.outputs["SPRING_DATASOURCE_URL"].endswith("?useSSL=false")
+
+
+@pytest.mark.parametrize("name", ["MONGO_DB_URL", "CLICKHOUSE_DB_HOST", "REDIS_DB_NAME"])
+def test_a_database_of_another_kind_is_not_the_sql_server(sample: Propose, name: str) -> None:
+    found = sample({"requirements.txt": "psycopg", "app.py": f"import os\nos.environ['{name}']\nos.environ['ORDERS_DB_URL']\n"})
+    assert found.tree["outputs"] == {"ORDERS_DB_URL": "${db.url}"}
+
+
+def test_variables_of_docker_itself_are_not_the_applications(sample: Propose) -> None:
+    env = "COMPOSE_PROFILES=web\nDOCKER_BUILDKIT=1\nDOCKER_REGISTRY=r\nMODE=x\n"
+    found = sample({"Dockerfile": "FROM x\nEXPOSE 80\n", ".env.example": env})
+    assert found.services["app"]["env"] == {"DOCKER_REGISTRY": "r", "MODE": "x"}
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen"),
+    [
+        (["api/Dockerfile.dev", "api/Dockerfile.live"], ["api/Dockerfile.live"]),
+        (["api/Dockerfile.dev", "api/Dockerfile.prod"], ["api/Dockerfile.prod"]),
+        (["api/Dockerfile.dev"], ["api/Dockerfile.dev"]),
+        (["docker/Dockerfile.worker", "docker/Dockerfile.prod"], ["docker/Dockerfile.prod", "docker/Dockerfile.worker"]),
+    ],
+)
+def test_a_dockerfile_of_developers_is_no_second_service(project: Callable[[Files], Path], files: list[str], chosen: list[str]) -> None:
+    found = built_services(ProjectFiles.read(project(dict.fromkeys(files, "FROM x\n"))))
+    assert [str(service.dockerfile) for service in found] == chosen
 
 
 def test_springs_properties_are_variables(sample: Propose) -> None:

@@ -63,6 +63,35 @@ def test_an_empty_project_gets_a_starter(sample: Propose) -> None:
     assert "# payments:" in found.text
 
 
+def test_a_starter_with_tests_does_not_say_how_to_write_them(sample: Propose) -> None:
+    text = sample({"go.mod": "module x\n", "x_test.go": ""}).text
+    assert "\ntests:\n" in text
+    assert "# tests:" not in text
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"Gemfile": "gem 'sqlite3'\n"}, "SQLite (Gemfile: sqlite3)"),
+        ({"go.mod": "module x\nrequire (\n\tgorm.io/driver/sqlite v1.5.0\n)\n"}, "SQLite (go.mod: gorm.io/driver/sqlite)"),
+        ({"shop/settings.py": "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3'}}"}, "SQLite (shop/settings.py)"),
+        ({"shop/settings.py": "DATABASES = {}"}, "Nothing in the project says"),
+    ],
+)
+def test_a_project_on_sqlite_is_not_said_to_need_a_server(sample: Propose, files: dict[str, str], said: str) -> None:
+    assert said in sample(files).text
+
+
+@pytest.mark.parametrize(
+    ("lock", "start"),
+    [("uv.lock", "uv run "), ("poetry.lock", "poetry run "), ("pdm.lock", "pdm run "), ("Pipfile.lock", "pipenv run "), ("x", "")],
+)
+def test_programs_of_python_are_started_by_the_tool_of_the_lock_file(sample: Propose, lock: str, start: str) -> None:
+    found = sample({lock: "", "api/alembic.ini": "", "api/requirements.txt": "psycopg", "api/tests/conftest.py": ""})
+    assert found.services["db"]["seed"][0]["command"] == f"sh -c 'cd ../api && exec {start}alembic upgrade head'"
+    assert found.tree["tests"]["tests"] == f"sh -c 'cd ../api && exec {start}python -m pytest'"
+
+
 def test_node_with_prisma_vitest_and_playwright(sample: Propose) -> None:
     package = {
         "scripts": {"test": "vitest", "migrate": "prisma migrate deploy"},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from envctl.engines import CommandResult, ServiceState
+from envctl.engines import CommandResult, Execution, ServiceState
 from envctl.errors import EnvctlError
 from envctl.lifecycle import own_check
 from envctl.plan.model import ServicePlan
@@ -67,6 +68,32 @@ def test_one_that_is_seen_from_inside_to_listen_is_asked(line: MakeLine, deploym
     deployment.listens["x"] = [("::", 5672)]
     inside = service("x", ports=(port("amqp", 5672, None),), ready_timeout=0.3, **HEALTH)
     assert line(inside, deployment=deployment).run().states == {"x": "seeded"}
+
+
+def test_one_that_does_not_end_keeps_nobody_waiting(line: MakeLine, deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends, begun = threading.Event(), list[str]()
+
+    def execute(name: str, execution: Execution) -> CommandResult:
+        begun.append(name)
+        ends.wait(20)
+        return CommandResult(0, "")
+
+    monkeypatch.setattr(deployment, "execute", execute)
+    deployment.seen["x"] = ServiceState(True, health="starting", check=("ask",), check_seconds=0.05)
+    try:
+        message = line(service("x", ready_timeout=0.3, **HEALTH), deployment=deployment).fails().message
+    finally:
+        ends.set()
+    assert message == "x did not get ready within 0.3 s: health: its health check does not end"
+    assert begun == ["x"], "once, not one beside the other"
+
+
+def test_what_its_engine_calls_unhealthy_gets_no_more_time_than_anything_else(line: MakeLine) -> None:
+    never = ServiceState(True, health="unhealthy", check=("ask",), patience=20.0)
+    deployment = FakeDeployment(answers={("ask",): CommandResult(1, "no")}, seen={"x": never})
+    failed = line(service("x", ready_timeout=0.1, **HEALTH), deployment=deployment).fails()
+    assert failed.message.endswith("health: its health check ended with 1: no")
+    assert len(deployment.executed) < 20, "as often as in a tenth of a second, not in twenty of them"
 
 
 @pytest.fixture

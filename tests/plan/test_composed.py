@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from envctl.definition.models import Build, SeedStep, Service
+from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import DefinitionError
 from envctl.plan.make import make_plan
@@ -56,6 +57,26 @@ def test_a_server_that_publishes_a_port_of_a_parameter_keeps_it(tmp_path: Path) 
     environment = composed(tmp_path, broker=broker)
     plan = make_plan(environment, setting_of(environment))
     assert set(plan.services["broker"].endpoints) == {"amqp", "management"}
+
+
+@pytest.mark.parametrize(("protocols", "probes"), [(["udp"], []), (["udp", "tcp"], ["tcp"]), ([None], ["tcp"]), ([], [])])
+def test_only_a_tcp_port_that_is_published_is_waited_for(tmp_path: Path, protocols: list[str | None], probes: list[str]) -> None:
+    ports = [{"target": 53, **({"protocol": protocol} if protocol else {})} for protocol in protocols]
+    environment = composed(tmp_path, dns=Service(kind="service", image="dns:1", compose={"ports": ports}))
+    plan = make_plan(environment, setting_of(environment))
+    assert [check.probe for check in plan.services["dns"].checks] == probes
+
+
+@pytest.mark.parametrize(("engine", "told"), [("docker", True), ("kubernetes", False)])
+def test_what_is_external_is_told_where_it_is_joined(tmp_path: Path, engine: str, told: bool) -> None:
+    environment = composed(tmp_path, x=Service(image="x:1"))
+    extra = {"networks": {"outer": {"external": True}, "own": {}}, "volumes": {"theirs": {"external": True, "name": "v"}, "bare": None}}
+    environment = replace(environment, loaded=replace(environment.loaded, compose_extra=extra))
+    losses = make_plan(environment, replace(setting_of(environment), engine=traits(engine))).losses
+    expected = [
+        f"the {what} is external: it must exist already, and every instance shares it" for what in ("network 'outer'", "volume 'theirs'")
+    ]
+    assert list(losses) == (expected if told else [])
 
 
 def test_what_is_only_in_internal_networks_has_no_address_outside(tmp_path: Path) -> None:
@@ -109,11 +130,12 @@ def test_an_external_network_is_internal_where_its_engine_says_so(tmp_path: Path
         addresses = setting.addresses._replace(internal=frozenset(internal))
         return make_plan(environment, setting).with_allocation(allocation, addresses)
 
-    assert (made().services["db"].endpoints, made().losses) == ({"redis": 20001}, ())
+    external = "the network 'vault' is external: it must exist already, and every instance shares it"
+    assert (made().services["db"].endpoints, made().losses) == ({"redis": 20001}, (external,))
     closed = made("corp")
     assert (closed.services["db"].endpoints, closed.services["web"].endpoints) == ({}, {"http": 20002})
     assert [key for key in closed.outputs if key.startswith("DB_")] == []
-    assert closed.losses == ("db: the external network corp is `internal`, and tests cannot reach anything there: no outputs",)
+    assert closed.losses == (external, "db: the external network corp is `internal`, and tests cannot reach anything there: no outputs")
 
 
 @pytest.mark.parametrize(

@@ -411,3 +411,10 @@ def test_dotenv_files_are_not_templated(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("# c\nA=1\nexport B='x y'\nC=\"a\\nb\"\nD=$A ${A}\nE=\nF\n")
     assert variables_of(file, tmp_path, {}) == {"A": "1", "B": "x y", "C": "a\nb", "D": "$A ${A}", "E": ""}
+
+
+@pytest.mark.parametrize(("given", "scheme"), [("", "mariadb"), ("jdbc_driver: mysql, ", "mysql")])
+def test_a_jdbc_url_is_for_the_driver_that_is_named(tmp_path: Path, given: str, scheme: str) -> None:
+    server = f"services: {{db: {{kind: mariadb, with: {{{given}databases: [a, b]}}}}}}\n"
+    outputs = plan_of(tmp_path, f"{server}outputs: {{A: '${{db.jdbc_url}}', B: '${{db.databases.b.jdbc_url}}'}}\n").outputs
+    assert [url.partition("://")[0] for url in outputs.values()] == [f"jdbc:{scheme}"] * 2

@@ -609,9 +609,9 @@ def test_files_that_a_compose_file_binds_are_copied_where_they_are_few(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("networks", "told"), [({"default": {}}, False), ({"a": None, "b": {}}, True), ({"a": {"external": True}}, True), ({}, False)]
+    ("networks", "told"), [({"default": {}}, False), ({"a": None, "b": {}}, False), ({"a": {"external": True}}, True), ({}, False)]
 )
-def test_one_network_of_a_compose_file_is_no_loss(networks: dict[str, Any], told: bool) -> None:
+def test_networks_that_keep_nobody_apart_are_no_loss_unless_others_are_there(networks: dict[str, Any], told: bool) -> None:
     losses = rendered(service("x", from_compose=True), plan={"compose_extra": {"networks": networks}}).losses
     assert any("reach each other on one" in loss for loss in losses) is told
 
@@ -624,6 +624,47 @@ def test_services_of_a_compose_file_reach_each_other_on_every_port() -> None:
     assert {each["spec"]["clusterIP"] for each in services.values()} == {"None"}
     (rule,) = objects(found, "NetworkPolicy")["cache"]["spec"]["ingress"]
     assert rule == {"from": [{"podSelector": {"matchLabels": {"envctl.instance": "t-123456", "envctl.network": "api"}}}]}
+
+
+@pytest.mark.parametrize(
+    ("joined", "told"),
+    [
+        ([None, None], False),
+        ([None, ["default"]], False),
+        ([["back"], ["back"]], False),
+        ([["front", "back"], ["back"]], False),
+        ([["front"], ["front", "back"], ["back"]], True),
+        ([None, ["back"]], True),
+    ],
+)
+def test_networks_are_a_loss_where_they_keep_services_apart(joined: list[list[str] | None], told: bool) -> None:
+    composes = [{"networks": dict.fromkeys(names)} if names else {} for names in joined]
+    services = [service(f"s{number}", from_compose=True, compose=compose) for number, compose in enumerate(composes)]
+    shared = service("shared", from_compose=True, compose={"network_mode": "service:s0"})
+    found = rendered(*services, shared, plan={"compose_extra": {"networks": {"back": {}, "default": {}}}})
+    assert any("reach each other on one" in loss for loss in found.losses) is told
+
+
+@pytest.mark.parametrize(
+    ("compose", "lost"),
+    [
+        ({"develop": {"watch": []}, "attach": False}, ""),
+        ({"links": ["db", "db:db"], "logging": {"driver": "json-file", "options": {"max-size": "1m"}}}, ""),
+        ({"pull_policy": "build", "logging": {"options": {"tag": "x"}}}, ""),
+        ({"links": ["db:database"]}, "links"),
+        ({"logging": {"driver": "syslog"}, "pull_policy": "always"}, "logging, pull_policy"),
+        ({"platform": "linux/amd64"}, "platform"),
+    ],
+)
+def test_what_makes_no_difference_in_a_pod_is_no_loss(compose: dict[str, Any], lost: str) -> None:
+    found = rendered(service("x", from_compose=True, compose=compose))
+    assert [loss for loss in found.losses if "of its Compose file" in loss] == ([f"x: of its Compose file: {lost}"] if lost else [])
+
+
+@pytest.mark.parametrize(("user", "known", "told"), [("postgres", 999, False), ("postgres", None, True), ("root", 999, True)])
+def test_a_user_by_name_is_a_loss_unless_the_kind_knows_its_number(user: str, known: int | None, told: bool) -> None:
+    found = rendered(service("x", user=known, from_compose=True, compose={"user": user}))
+    assert any(f"`user: {user}`" in loss for loss in found.losses) is told
 
 
 # Rights

@@ -34,6 +34,7 @@ from envctl.engines.docker.inside_container import own_container
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.nested_paths import as_on_its_machine, mounts_of
 from envctl.engines.docker.objects import remove_container, remove_volume
+from envctl.engines.docker.refusals import advice
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
@@ -142,7 +143,7 @@ class DockerDeployment(DockerInstance):
     def prepare_meanwhile(self, progress: Progress) -> None:
         if building := pull_images(self.connection, self.plan, progress):
             self._building = frozenset(service.image for service in building)
-            self._built = begun(lambda: build(self.connection, building, self.settings.environ, progress), "build")
+            self._built = begun(lambda: build(self.connection, self.plan, building, self.settings.environ, progress), "build")
 
     def await_image(self, service: ServicePlan) -> None:
         if self._built is not None and service.image in self._building:
@@ -243,7 +244,7 @@ class DockerDeployment(DockerInstance):
     def _cannot_start(self, service: ServicePlan, why: str) -> EnvctlError:
         if any(word in why for word in TAKEN):
             return PortTaken(service.name, why)
-        return ServiceFailed(f"{service.name} cannot start: {why}", Evidence(service.name, "start", advice=_advice(why)))
+        return ServiceFailed(f"{service.name} cannot start: {why}", Evidence(service.name, "start", advice=advice(why)))
 
     def stop(self, service: ServicePlan) -> None:
         for container in self.ids(service.name):
@@ -445,14 +446,4 @@ def _cannot_create(output: str) -> EnvctlError:
         return SubnetTaken(output)
     lines = [line for line in output.splitlines() if line.strip() and not re.match(r"^ ?(Network|Container|Volume) ", line)]
     why = " ".join(lines[-3:]) or output
-    return ServiceFailed(f"Docker cannot create the environment: {why}", hint=_advice(output))
-
-
-def _advice(why: str) -> str:
-    if "no space left on device" in why:
-        return "the daemon's disk is full: `docker system df` shows what takes the space"
-    if "address pool" in why:
-        return "Docker has no addresses left for a network: `envctl gc`, or `docker network prune`"
-    if "executable file not found" in why or "no such file or directory" in why:
-        return "check `run:` and `command:`: the image has no such program"
-    return "`docker events` and the daemon's log say more"
+    return ServiceFailed(f"Docker cannot create the environment: {why}", hint=advice(output))

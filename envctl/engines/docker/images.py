@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -34,7 +35,7 @@ def ensure_images(connection: Connection, plan: Plan, environ: Mapping[str, str]
         ServiceFailed: one cannot be pulled or built; the message says why, in one sentence.
     """
     if to_build := pull_images(connection, plan, progress):
-        build(connection, to_build, environ, progress)
+        build(connection, plan, to_build, environ, progress)
 
 
 def pull_images(connection: Connection, plan: Plan, progress: Progress) -> list[ServicePlan]:
@@ -99,22 +100,34 @@ def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
     return ServiceFailed(f"{service.name}: the image {service.image} cannot be pulled: {' '.join(why.split())}", evidence)
 
 
-def build(connection: Connection, services: list[ServicePlan], environ: Mapping[str, str], progress: Progress) -> None:
+def build(connection: Connection, plan: Plan, services: list[ServicePlan], environ: Mapping[str, str], progress: Progress) -> None:
     """Builds through Compose, which knows every key of `build:`; the tag stays when the service is gone."""
     for service in services:
         progress(service.name, f"building {service.image}")
     entries = {service.name: {"image": service.image, "build": build_entry(service)} for service in services}
-    # A file without a name: arguments may be secrets, and a kill leaves nothing of it. An `.env` of the user's folder is not meant for it.
+    secrets = _secrets(plan, services)
+    # An `.env` of the user's folder is not meant for it, unless a secret may stand in there.
+    variables = plan.folder / ".env" if any("environment" in secret for secret in secrets.values()) else Path(os.devnull)
+    # A file without a name: arguments may be secrets, and a kill leaves nothing of it.
     with TemporaryFile() as file:
-        file.write(json.dumps({"name": "envctl-build", "services": entries}).encode())
+        file.write(json.dumps({"name": "envctl-build", "services": entries, "secrets": secrets}).encode())
         file.seek(0)
-        words = ["--env-file", os.devnull, "-f", "-", "build", *(service.name for service in services)]
+        words = ["--env-file", str(variables if variables.is_file() else os.devnull)]
+        words += ["-f", "-", "build", *(service.name for service in services)]
         try:
             run_compose(words, connection.environment(environ), told=lambda line: _tell_line(services, line, progress), stdin=file)
         except ComposeFailed as error:
             raise _cannot_build(services, str(error)) from None
     for service in services:
         progress(service.name, f"built {service.image}")
+
+
+def _secrets(plan: Plan, services: list[ServicePlan]) -> dict[str, Any]:
+    """Those of the Compose file that the builds of *services* name."""
+    extra = [(service.build.build.model_extra or {}) if service.build else {} for service in services]
+    given = [secret for each in extra for secret in each.get("secrets") or []]
+    named = {str(secret.get("source") if isinstance(secret, Mapping) else secret) for secret in given}
+    return {name: secret for name, secret in plan.compose_extra.get("secrets", {}).items() if name in named}
 
 
 def _tell_line(services: list[ServicePlan], line: str, progress: Progress) -> None:

@@ -45,16 +45,17 @@ def _gave_up(seen: Mapping[str, Any]) -> bool:
     return over and (policy["Name"] == "on-failure" and (not state["ExitCode"] or (0 < most <= seen.get("RestartCount", 0))))
 
 
-def _health_check(config: Mapping[str, Any]) -> tuple[tuple[str, ...], float]:
-    """The check of a container as a command, and how many seconds Docker gives it; the file's own, or the image's."""
+def _with_check(state: ServiceState, config: Mapping[str, Any]) -> ServiceState:
+    """*state* with the check of its container as a command, and how many seconds Docker gives it; the file's own, or the image's."""
     given = config.get("Healthcheck") or {}
     how, *words = given.get("Test") or ["NONE"]
     if how == "NONE":
-        return (), 0.0
+        return state
     shell = config.get("Shell") or ["/bin/sh", "-c"]
     every, longest, start = (given.get(key) or default for key, default in (("Interval", 30e9), ("Timeout", 30e9), ("StartPeriod", 0)))
     seconds = (start + (given.get("Retries") or 3) * (every + longest)) / 1e9
-    return (*(shell if how == "CMD-SHELL" else ()), *words), seconds
+    check = (*(shell if how == "CMD-SHELL" else ()), *words)
+    return state._replace(check=check, check_seconds=longest / 1e9, patience=seconds)
 
 
 @dataclass
@@ -106,9 +107,8 @@ class DockerInstance:
         if state["Running"] and not seen["NetworkSettings"]["Networks"] and not seen["HostConfig"]["NetworkMode"].startswith("container:"):
             return ServiceState(id=container, lacks="its network was removed")
         restarts = policy not in ("", "no", None) and not _gave_up(seen)
-        check, patience = _health_check(seen.get("Config") or {})
-        restarting = bool(state.get("Restarting"))
-        return ServiceState(state["Running"], status, health, restarts, container, check=check, patience=patience, restarting=restarting)
+        found = ServiceState(state["Running"], status, health, restarts, container, restarting=bool(state.get("Restarting")))
+        return _with_check(found, seen.get("Config") or {})
 
     def states(self) -> Mapping[str, ServiceState]:
         return {name: self.state(name) for name in self.containers()}

@@ -2,4 +2,4 @@
 
 from envctl.plan.traits import EngineTraits
 
-TRAITS = EngineTraits("docker", "Docker", proxies=True, copies_kept=True, manifests="compose")
+TRAITS = EngineTraits("docker", "Docker", proxies=True, copies_kept=True, manifests="compose", joins_others=True)

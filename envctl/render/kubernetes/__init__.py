@@ -16,7 +16,7 @@ from envctl.plan.model import Plan, ServicePlan
 from envctl.plan.views import LOOPBACK
 from envctl.render.guessable_passwords import given_away
 from envctl.render.kubernetes import exec_agent, exposing, network, probes
-from envctl.render.kubernetes.composed import aliases, composed_losses
+from envctl.render.kubernetes.composed import aliases, composed_losses, kept_apart
 from envctl.render.kubernetes.extra_objects import added, labelled, names, renamed
 from envctl.render.kubernetes.files import Filed, config_maps
 from envctl.render.kubernetes.pods import NOBODY, Made, facts, gated, known_user, numbers, pushed_image
@@ -181,9 +181,9 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     for name, url in plan.used.items():
         if urlsplit(url).hostname in LOOPBACK:
             yield f"{name}: it runs on the machine of the tests ({urlsplit(url).netloc.rpartition('@')[2]}), which no pod can reach"
-    networks = plan.compose_extra.get("networks", {})
-    if len(networks) > 1 or any((given or {}).get("external") for given in networks.values()):
-        yield f"networks of the Compose file ({', '.join(networks)}): its services reach each other on one"
+    external = [name for name, given in plan.compose_extra.get("networks", {}).items() if (given or {}).get("external")]
+    if apart := kept_apart(plan.services.values()) or external:
+        yield f"networks of the Compose file ({', '.join(apart)}): its services reach each other on one"
     if not options.standalone:
         yield "a client that closes its sending half: no port forward passes that on, so the server sees the end with the connection's"
     if (options.cluster.quota or options.cluster.limits) and plan.setting.shared:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ TRANSLATED = (
     "configs",
     "secrets",
 )
-UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open", "restart")
+UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open", "restart", "develop", "attach")
 """What makes no difference in a pod, or has a counterpart of ours."""
 
 
@@ -143,6 +143,14 @@ def aliases(service: ServicePlan) -> list[str]:
     return [name for name in dict.fromkeys(names) if name == dns_label(name) and name != dns_label(service.name)]
 
 
+def kept_apart(services: Iterable[ServicePlan]) -> list[str]:
+    """The networks of a Compose file, where they keep some of its *services* from others; none where all have one in common."""
+    composed = [service.compose for service in services if service.from_compose and "network_mode" not in service.compose]
+    joined = {frozenset(given.get("networks") or ("default",)) for given in composed}
+    apart = any(one.isdisjoint(other) for one, other in combinations(joined, 2))
+    return sorted(frozenset().union(*joined)) if apart else []
+
+
 def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
     if not service.from_compose:
         if service.compose:
@@ -162,8 +170,17 @@ def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
             if _shared(plan, what, each) is None:
                 yield f"{what}: {each.get('source')}, which is neither a file, text nor a variable that is set"
     user = str(given.get("user", "")).partition(":")[0]
-    if user and not (user.isdigit() and int(user) > 0):
+    if user and not (user.isdigit() and int(user) > 0) and (user in ("0", "root") or not (service.user or service.pod.user)):
         yield f"`user: {user}` of its Compose file: a pod's user is a number, and not root's"
-    left = [key for key in given if key not in (*TRANSLATED, *UNSAID)]
+    left = [key for key, value in given.items() if key not in (*TRANSLATED, *UNSAID) and not _as_in_a_pod(key, value)]
     if left:
         yield f"of its Compose file: {', '.join(left)}"
+
+
+def _as_in_a_pod(key: str, value: Any) -> bool:
+    """Whether a pod is like that by itself: it reaches others by their names, keeps its logs on its node, pulls what is not there."""
+    if key == "links":
+        return all(alias in ("", name) for name, _, alias in (str(link).partition(":") for link in value))
+    if key == "logging":
+        return value.get("driver", "json-file") in ("json-file", "local")
+    return key == "pull_policy" and value in ("missing", "if_not_present", "build")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -167,6 +169,28 @@ def test_a_daemon_that_cannot_say(fake: Fake) -> None:
 
 
 # Building
+
+
+@pytest.mark.parametrize(
+    ("named", "variables", "secrets", "dotenv"),
+    [
+        (["token"], "T=1", {"token": {"file": "/p/token"}}, False),
+        ([{"source": "key", "target": "k"}, "token"], "T=1", {"token": {"file": "/p/token"}, "key": {"environment": "KEY"}}, True),
+        (["key"], "", {"key": {"environment": "KEY"}}, False),
+        ([], "T=1", {}, False),
+    ],
+)
+def test_a_build_gets_the_secrets_that_it_names(
+    fake: Fake, tmp_path: Path, named: list[Any], variables: str, secrets: dict[str, Any], dotenv: bool
+) -> None:
+    if variables:
+        (tmp_path / ".env").write_text(variables)
+    extra = {"secrets": {"token": {"file": "/p/token"}, "key": {"environment": "KEY"}, "other": {"file": "/p/other"}}}
+    plan = replace(plan_with(built("a", secrets=named)), folder=tmp_path, compose_extra=extra)
+    images.ensure_images(fake.connection, plan, {}, lambda name, text: None)
+    ((words, document),) = fake.composed
+    assert document["secrets"] == secrets
+    assert words[:2] == ["--env-file", str(tmp_path / ".env") if dotenv else os.devnull]
 
 
 def test_what_is_built_already_is_not_built_again(fake: Fake) -> None:
