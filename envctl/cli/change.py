@@ -49,7 +49,7 @@ def seed(ctx: typer.Context, name: Instance, service: OneService = None, timeout
 
 
 def reset(ctx: typer.Context, name: Instance, service: OneService = None, lane: Lane = None, timeout: Timeout = None) -> None:
-    """Go back to the seeded state: whatever tests have changed is undone."""
+    """Go back to the seeded state: undo whatever tests have changed."""
     session = session_of(ctx)
     record = record_named(session, name)
     found = change.reset(session, record, service or (), lane=lane, listeners=[listener(session)], timeout=_seconds(timeout))

@@ -84,7 +84,7 @@ def run(
             "--in",
             metavar="S",
             show_default=False,
-            help="Run the command in the place of service S: in its image, on its network.",
+            help="Run the command in a container like that of service S: with its image, variables and networks.",
             autocompletion=SERVICES,
         ),
     ] = None,
