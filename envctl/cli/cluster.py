@@ -67,7 +67,7 @@ def install(
 def status(
     ctx: typer.Context, namespace: Namespace = STANDARD, team: Teams = None, teams_only: TeamsOnly = False, context: Context = None
 ) -> int:
-    """Show what is installed, what is missing, and what is out of date.
+    """Show what is installed, missing or out of date.
 
     The exit code is 1 unless everything is installed exactly as this version would apply it.
     """
@@ -89,7 +89,7 @@ def uninstall(
     context: Context = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it even if instances are up.")] = False,
 ) -> None:
-    """Remove everything that `install` applied, and the locks of previews."""
+    """Remove what `install` applied, and the locks of previews."""
     from envctl.cluster.install import uninstall as remove
 
     for name in remove(_api(session_of(ctx), context), namespace, team or (), yes, teams_only):
