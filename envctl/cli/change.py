@@ -63,8 +63,8 @@ def reset_said(name: str, wanted: Sequence[str], where: str, found: change.Reset
         done = wanted or (found.done if found.left else [name])
         yield f"{' and '.join(done)}{where}: back in the seeded state"
     if found.left:
-        them, are = ("it", "is") if len(found.left) == 1 else ("them", "are")
-        why = f"{are} left as before: nothing seeds {them}, and what others have made there cannot be made again"
+        was, they_have, them = ("was", "it has", "it") if len(found.left) == 1 else ("were", "they have", "them")
+        why = f"{was} not reset: {they_have} no `seed:`, so envctl cannot restore what others have written there"
         yield f"{' and '.join(found.left)} {why}; `envctl reset {name} {' '.join(found.left)}` makes {them} anew"
 
 

@@ -148,7 +148,7 @@ def logs(
     if output:
         if service or follow or tail is not None:
             raise UsageError(
-                "-o writes the logs of all services, and goes without a service, -f and -n", hint=f"envctl logs {name} -o {output}"
+                "-o writes the logs of all services; it cannot be used with a service, -f or -n", hint=f"envctl logs {name} -o {output}"
             )
         try:
             write_report(session, record_named(session, name), session.cwd / output)

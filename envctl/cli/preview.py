@@ -53,7 +53,7 @@ def up(
     """
     session = session_of(ctx)
     if options.engine not in (None, "kubernetes") or options.namespace or options.local:
-        raise UsageError("a preview has a namespace of its own on a cluster", hint="leave out --engine, --namespace and --local")
+        raise UsageError("a preview has its own namespace on a cluster", hint="leave out --engine, --namespace and --local")
     request = pull_request(session.environ, options.key)
     wanted = up_options(env, options)
     if request.untrusted and not trusted:

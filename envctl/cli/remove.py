@@ -60,7 +60,7 @@ def gc(
         except EnvctlError as error:
             unseen.append(error.message)
     for ref in () if here else sweep(session):
-        tell(f"removed snapshot {ref}, which was left half-finished")
+        tell(f"removed snapshot {ref}, which was incomplete")
     for why in dict.fromkeys(unseen):
         tell(f"envctl: {session.mask(why)}")
     return 1 if unseen or unreadable_here(session) else status

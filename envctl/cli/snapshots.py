@@ -69,7 +69,7 @@ def snapshots(
     elif prune_:
         left = sweep(session)
         _tell("removed", prune(session, silent.append))
-        show(*(f"removed {ref}, which was left half-finished" for ref in left))
+        show(*(f"removed {ref}, which was incomplete" for ref in left))
     elif what == ASKED:
         _build_asked()
     elif action is Action.BUILD:

@@ -16,7 +16,7 @@ _PLAIN = re.compile(r"[A-Za-z$/.][^\n\r\t]*")
 STARTER = """\
 services:
   # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are
-  # drawn at random for each instance; ${db.url} has them.
+# random for each instance; ${db.url} has them.
   # Other kinds: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
   db:
     kind: postgres
@@ -66,7 +66,7 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
         yield "# For completion in an editor: `envctl schema > environments/envctl.schema.json`, and here, first,"
         yield "# `# yaml-language-server: $schema=envctl.schema.json`; `envctl init --schema` does both."
     yield "#"
-    yield "# Proposed by `envctl init` from what the project shows. Only ${...} is special. A reference is a dependency"
+    yield "# Written by `envctl init` from what it found in the project. Only ${...} is special. A reference is a dependency"
     yield "# too: a service that mentions ${db.url} starts when `db` is up and seeded. Paths are relative to this file."
     yield "#"
     yield f"#     envctl validate {proposal.name}     check it"
@@ -74,13 +74,13 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
     if proposal.tests:
         yield f"#     envctl test {proposal.name}         up, run the tests below, down"
     yield f"name: {scalar(proposal.name)}"
-    yield f"ttl: {TTL} # gone after this, even if everybody forgets it"
+    yield f"ttl: {TTL} # removed after this time, even if everybody forgets it"
     yield ""
 
 
 def _parts(proposal: Proposal) -> Iterator[str]:
     if proposal.compose_file:
-        yield "# Every service of the Compose file as it stands there; what follows lies on top of it."
+        yield "# All services of the Compose file, unchanged; what follows is added to them."
         yield f"from: {scalar(f'../{proposal.compose_file}')}"
         yield ""
     if proposal.variables:

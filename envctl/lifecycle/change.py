@@ -219,7 +219,7 @@ def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
     """What all lanes share is not made anew for one."""
     for name in services:
         if not record.services[name].lane:
-            hint = f"`envctl reset {record.name} {name}` makes it anew for all of them"
+            hint = f"`envctl reset {record.name} {name}` resets it for all of them"
             raise UsageError(f"{name} is shared by all lanes, and cannot be reset for lane {lane} alone", hint=hint)
 
 

@@ -126,7 +126,7 @@ def changed_seeds(record: Record, deployment: Deployment, services: Iterable[Ser
         elif tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
             changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
             step = f"seed step {changed.number + 1} ({changed.title}, {changed.where})" if changed else ""
-            yield service, f"{step} has changed" if changed else "a seed step is gone"
+            yield service, f"{step} has changed" if changed else "a seed step was removed"
 
 
 def begun_otherwise(service: ServicePlan, known: DataRecord) -> bool:

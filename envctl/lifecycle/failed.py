@@ -54,7 +54,7 @@ def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
 
 def _point_to_logs(run: Run, error: EnvctlError, service: str) -> None:
     """They can be read when everything is gone, too."""
-    look = f"`envctl logs {called(run.session, run.record)} {service}` shows all of its log; --keep leaves what has failed for a look"
+    look = f"`envctl logs {called(run.session, run.record)} {service}` shows all of its log; --keep leaves the instance up after a failure"
     error.hint = f"{error.hint}\n{look}".strip()
 
 

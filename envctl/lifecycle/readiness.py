@@ -172,9 +172,8 @@ class _Waiting:
     def _not_ready(self, history: History, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
         name = self.service.name
         if self._refused(history):
-            advice = (
-                f"if its data was made with others: `envctl reset {self.work.called} {name}` makes it anew; or give it those that it has"
-            )
+            reset = f"`envctl reset {self.work.called} {name}` makes it anew"
+            advice = f"if its data was made with other credentials: {reset}; or use the credentials with which it was made"
             message = f"{name} does not accept the credentials from the definition: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
         return not_ready(self.work, self.service, targets, error)

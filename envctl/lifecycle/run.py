@@ -123,7 +123,7 @@ def test(
     jobs = [job._replace(passed_on=tuple(passed_on)) for job in jobs_of(environment, names)]
     if passed_on and len(jobs) > 1:
         raise UsageError(
-            f"arguments after `--` are for one test, and there are {len(jobs)}",
+            f"arguments after `--` are for one test, but the number of tests to run is {len(jobs)}",
             hint="name it: " + ", ".join(names or [str(job.test) for job in jobs]),
         )
     changes = watched(environment) if watch else None
@@ -384,7 +384,7 @@ def _ended(process: subprocess.Popen[bytes], environ: Mapping[str, str], lost: C
             return process.wait(POLL_SECONDS)
         if lost():
             _stop(process, environ)
-            raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
+            raise EnvctlError("the keeper of the instance has ended, so the command was stopped")
 
 
 def _stop(process: subprocess.Popen[bytes], environ: Mapping[str, str]) -> None:

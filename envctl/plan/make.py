@@ -37,7 +37,7 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
     """
     if setting.local and not setting.engine.reaches_tests:
         names = ", ".join(sorted(setting.local))
-        raise UsageError(f"--local {names}: from {setting.engine.place} nothing reaches this machine", hint="use --local with Docker")
+        raise UsageError(f"--local {names}: {setting.engine.place} cannot reach this machine", hint="use --local with Docker")
     return _made(environment, setting, Once())
 
 
@@ -55,10 +55,10 @@ def _made(written: Environment, setting: Setting, once: Once) -> Plan:
         with reading.located("services", name):
             services[name] = service_plan(reading, found[name], running[name], needs[name])
             for server in undivided(reading, running[name], name):
-                message = (
-                    f"nothing of '{server}' that '{environment.lanes.written(name)}' refers to is its lane's: all lanes would use the same"
+                message = f"'{environment.lanes.written(name)}' refers only to parts of '{server}' that are the same in all lanes"
+                reading.wrong(
+                    ("services", name), message, f"refer to something that each lane has its own copy of, e.g. `${{{server}.url}}`"
                 )
-                reading.wrong(("services", name), message, f"refer to what a lane has of its own, e.g. `${{{server}.url}}`")
     lanes = tuple(_outputs(reading, environment, TESTS._replace(lane=lane)) for lane in range(1, environment.lanes.count + 1))
     _check_urls(reading, services.values())
     outputs = lanes[0] if lanes else _outputs(reading, environment, TESTS._replace(lane=0))

@@ -204,7 +204,7 @@ def collect(session: Session, place: Place, repository: str, open: Collection[in
     """
     due = collectable(place, repository, open)
     if len(due) > AT_ONCE and not yes:
-        raise UsageError(f"{len(due)} previews would go: {', '.join(sorted(due))}", hint="--yes removes them")
+        raise UsageError(f"{len(due)} previews would be removed: {', '.join(sorted(due))}", hint="--yes removes them")
     for id, key in due.items():
         request = PullRequest(repository, int(key.rpartition("#")[2]))
         with working(Claim(place.locks, id, request, closing=True), time.monotonic() + DEFAULT_TIMEOUT, _masked(session)):

@@ -21,11 +21,11 @@ _KNOWN = (
     ),
     (
         r"SET USER privilege|SUPER privilege|specified as a definer",
-        "the dump's DEFINER is another account: `with: {username: root}` loads it as root, or take the DEFINER clauses out",
+        "the dump's DEFINER is another account: `with: {username: root}` loads it as root, or remove the DEFINER clauses",
     ),
     (
         r"the BINLOG|GTID_PURGED|REPLICATION SLAVE ADMIN",
-        "the dump speaks of replication: `mysqldump --set-gtid-purged=OFF` leaves that out, or `with: {username: root}` loads it as root",
+        "the dump is for replication: `mysqldump --set-gtid-purged=OFF` leaves them out, or `with: {username: root}` loads it as root",
     ),
     (
         r"you need \(at least one of\) the ",
@@ -41,7 +41,7 @@ _KNOWN = (
     ),
     (
         r"backslash commands are restricted; only \\unrestrict",
-        "between \\restrict and \\unrestrict only what pg_dump writes is run: take both out",
+        "between \\restrict and \\unrestrict only what pg_dump writes is run: remove both",
     ),
     (
         r"\\i(?:r|nclude(?:_relative)?)?\b|near '(?:source|\\\.) ",
@@ -53,7 +53,7 @@ _KNOWN = (
     ),
     (
         r"column \"(?:\ufeff|\s|[^\"]*\s\")|Unknown column '(?:\ufeff|\s|[^']*\s')",
-        "a name in the header begins or ends with a blank: take it out",
+        "a name in the header begins or ends with a space: remove it",
     ),
     (
         r"role \"[^\"]*\" does not exist",
@@ -80,7 +80,7 @@ _KNOWN = (
     ),
     (
         r"invalid byte sequence for encoding|Incorrect string value|near '\?\?",
-        "the file is not UTF-8: save it as that, or say its encoding in it (`SET NAMES latin1`)",
+        "the file is not UTF-8: save it as UTF-8, or set its encoding in it (`SET NAMES latin1`)",
     ),
 )
 

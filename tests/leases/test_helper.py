@@ -100,4 +100,4 @@ def test_that_there_is_no_unit_is_said_once_the_time_is_over(helper: Helper) -> 
     number, status, body = helper.answer()
 
     assert (number, status) == (3, 503)
-    assert "no unit of app came free within 0.05 s" in body["error"]
+    assert "no unit of app became free within 0.05 s" in body["error"]

@@ -60,7 +60,7 @@ def test_what_is_kept_stays_and_takes_nobodys_place(server: Server) -> None:
 def test_nobody_gets_more_than_there_may_be(server: Server) -> None:
     pool = pool_of(server, limit=2)
     taken = [pool.take(5.0), pool.take(5.0)]
-    with pytest.raises(Exhausted, match=r"no unit of app came free within 0\.05 s: 2 of 2 are handed out"):
+    with pytest.raises(Exhausted, match=r"no unit of app became free within 0\.05 s: 2 of 2 are handed out"):
         pool.take(0.05)
     pool.give_back(taken[0])
     assert pool.take(5.0) not in taken

@@ -27,6 +27,6 @@ def gateway(daemon: Asked, mounts: Path = MOUNTS) -> str:
         return ""
     networks = ours.get("NetworkSettings", {}).get("Networks") or {}
     if set(networks) == {"none"}:
-        message = "this container has no network (`--network none`), and the services are reached over one"
+        message = "this container has no network (`--network none`), but envctl reaches the services over a network"
         raise EngineMissing(message, hint="give the container that envctl runs in a network")
     return next((str(each["Gateway"]) for each in networks.values() if each.get("Gateway")), "")
