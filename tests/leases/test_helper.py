@@ -60,7 +60,7 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Helper]:
 
 
 def _no_more(helper: Helper, pool: Pool) -> None:
-    """It makes none, and those that it has made are handed out."""
+    """It makes none, and those that it has made are leased."""
     with pool.budget.lock:
         pool.limit = 0
     while True:

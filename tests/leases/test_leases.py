@@ -79,7 +79,7 @@ def test_what_cannot_be_leased_is_said(server: Server, folder: Path, service: st
 
 
 def test_where_nothing_was_kept_that_is_said(server: Server, folder: Path) -> None:
-    with pytest.raises(UsageError, match="what was seeded has not been kept"):
+    with pytest.raises(UsageError, match="the seeded data was not kept"):
         Leases(folder, lambda: record_of(services=SERVICES, data={"db": DataRecord("1")})).take("db")
 
 

@@ -78,7 +78,7 @@ def test_what_is_no_key(key: str) -> None:
 
 @pytest.mark.parametrize("environ", [{}, GITHUB, {"GITHUB_ACTIONS": "true"}])
 def test_no_pull_request_at_all(environ: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="not a run for a pull request"):
+    with pytest.raises(UsageError, match="not a CI run of a pull request"):
         pull_request(environ, None)
 
 
@@ -91,7 +91,7 @@ def test_an_event_that_cannot_be_read(tmp_path: Path, text: str) -> None:
 def test_an_event_of_another_shape(tmp_path: Path) -> None:
     shapes: list[Any] = [[], {"pull_request": 3}, {"pull_request": {"number": "x"}}]
     for told in shapes:
-        with pytest.raises(UsageError, match="not a run for a pull request"):
+        with pytest.raises(UsageError, match="not a CI run of a pull request"):
             pull_request(github(tmp_path, told), None)
 
 
