@@ -240,6 +240,7 @@ class Kind(Model):
     kept: bool | str = Field(True, description="Whether data outlives the server's process; or the parameter that says so.")
     writable: list[str] = Field(default_factory=list, description="Paths that stay writable on a read-only root.")
     ready: dict[str, Any] = Field(default_factory=dict, description="`probe: NAME` and its options.")
+    slow: float = Field(1.0, description="How long it takes to get ready, beside most others: what takes longest is started first.")
     healthcheck: list[str] = Field(default_factory=list, description="The same check as a command in the image.")
     healthcheck_loss: str = Field("", description="Why there is none, for the loss report.")
     properties: dict[str, str] = Field(default_factory=dict, description="What references may name besides host, port and the parameters.")

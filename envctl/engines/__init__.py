@@ -12,11 +12,13 @@ from envctl.engines.protocol import Engine as Engine
 from envctl.engines.protocol import Execution as Execution
 from envctl.engines.protocol import FindsPublishedRecords as FindsPublishedRecords
 from envctl.engines.protocol import FoundInstance as FoundInstance
+from envctl.engines.protocol import Handover as Handover
 from envctl.engines.protocol import HasNetworks as HasNetworks
 from envctl.engines.protocol import HearsOfOwners as HearsOfOwners
 from envctl.engines.protocol import KeepsData as KeepsData
 from envctl.engines.protocol import KeptData as KeptData
 from envctl.engines.protocol import KnewDataOtherwise as KnewDataOtherwise
+from envctl.engines.protocol import Left as Left
 from envctl.engines.protocol import PortTaken as PortTaken
 from envctl.engines.protocol import PreparesCommands as PreparesCommands
 from envctl.engines.protocol import Progress as Progress
@@ -25,6 +27,7 @@ from envctl.engines.protocol import PublishesRecords as PublishesRecords
 from envctl.engines.protocol import RunningInstance as RunningInstance
 from envctl.engines.protocol import Saved as Saved
 from envctl.engines.protocol import ServiceState as ServiceState
+from envctl.engines.protocol import SharedByMachines as SharedByMachines
 from envctl.engines.protocol import SharesData as SharesData
 from envctl.engines.protocol import SubnetTaken as SubnetTaken
 from envctl.engines.protocol import TerminalCommand as TerminalCommand

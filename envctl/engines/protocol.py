@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -526,6 +527,41 @@ class HearsOfOwners(Protocol):
 
     def heard_of_owner(self, id: str, until: str) -> None:
         """The owner of the instance is taken to live until then; nothing where the instance is not there."""
+
+
+class Left(Enum):
+    """How whoever worked on an instance has left it: some data may be half made, where it failed or died."""
+
+    DONE = "done"
+    FAILED = "failed"
+    DIED = "died"
+
+
+class Handover(NamedTuple):
+    """What another machine has left.
+
+    Attributes:
+        record: as that machine has published it; None where this one was the last itself, and knows.
+    """
+
+    record: PublishedRecord | None = None
+    left: Left = Left.DONE
+
+
+@runtime_checkable
+class SharedByMachines(Protocol):
+    """An engine whose instances commands of several machines may work on."""
+
+    def alone(self, id: str, worker: str, pause: Callable[[], None]) -> AbstractContextManager[Handover]:
+        """While no command of another machine works on the instance.
+
+        Args:
+            worker: `STORE@MARK`: the state that knows what we do, and the process that works.
+            pause: called between two looks while another one works; it may raise.
+
+        Raises:
+            EnvctlError: nobody could look.
+        """
 
 
 @runtime_checkable

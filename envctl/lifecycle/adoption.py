@@ -39,7 +39,7 @@ def adopt(session: Session, engine: Engine, location: Location, name: str, proje
     published = engine.published(name, project)
     if published is None:
         return None
-    record = _read(published, location)
+    record = read_published(published, location)
     with lock(session.store.folder(record.id)):
         # Another command may have adopted it, or brought it up, while we asked.
         return session.store.load(record.id) or _made_usable(session, engine, record, published)
@@ -59,7 +59,12 @@ def _made_usable(session: Session, engine: FindsPublishedRecords, record: Record
         raise
 
 
-def _read(published: PublishedRecord, location: Location) -> Record:
+def read_published(published: PublishedRecord, location: Location) -> Record:
+    """What another machine knows, without what concerns that one alone.
+
+    Raises:
+        UnreadableRecord: a later version has published it, or it is damaged.
+    """
     told = {key: value for key, value in published.document.items() if key not in THEIRS_ALONE}
     id = str(published.document["id"])
     record = read_record({**told, "file": "", **location._asdict()}, id, f"the record of {id} on {location.engine}")

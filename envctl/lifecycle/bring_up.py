@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from envctl.engines import Deployment, DeploymentSettings, Engine, PublishesRecords
+from envctl.engines import Deployment, DeploymentSettings, Engine, Left, PublishesRecords
 from envctl.engines.mixed import deployment_of
 from envctl.errors import OutOfTime
 from envctl.inspect.lookup import called
@@ -46,6 +46,7 @@ class Run:
         reseed: data whose seeds have changed is made anew; else that is a mistake.
         lacking: the services whose data could be kept for others, and is not.
         worth_keeping: those of them that took their time.
+        left: how the machine that worked on it before has ended.
     """
 
     session: Session
@@ -56,6 +57,7 @@ class Run:
     reseed: bool = False
     lacking: Collection[str] = ()
     worth_keeping: set[str] = field(default_factory=set)
+    left: Left = Left.DONE
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -138,7 +140,7 @@ class BringUp:
     exits: Exits = field(init=False)
     histories: dict[str, History] = field(default_factory=dict)
     limiter: StartLimiter = field(default_factory=lambda: StartLimiter(max(2, os.cpu_count() or 2)))
-    priority: Mapping[str, int] = field(default_factory=dict)
+    priority: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.exits = Exits(self)
@@ -194,7 +196,7 @@ def _bring_up(work: BringUp, deadline: float) -> None:
     try:
         with work.deployment.exit_events(work.exits.happened, states.fail):
             threading.Thread(target=_import_probes, args=(services,), name="probes", daemon=True).start()
-            for service in services:
+            for service in sorted(services, key=lambda service: -work.priority[service.name]):
                 threading.Thread(target=_through_stages, args=(work, service), name=service.name, daemon=True).start()
             if not states.wait_all(finals, deadline) and not states.failed:
                 states.fail(_out_of_time(work, finals))

@@ -24,6 +24,7 @@ from envctl.lifecycle.data import begun_otherwise, refuse_changed_seeds
 from envctl.lifecycle.events import EventLog, Events, Listener, Phase
 from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.keeper import ensure_keeper
+from envctl.lifecycle.machines import alone_among_machines, discard_half_made
 from envctl.lifecycle.options import DEFAULT_TIMEOUT
 from envctl.lifecycle.planning import plan_of_instance
 from envctl.lifecycle.snapshots import begin_as_kept
@@ -84,6 +85,10 @@ class Change(NamedTuple):
         known = called(self.run.session, self.run.record)
         refuse_changed_seeds(self.run.record, known, self.deployment(), [self.planned(name) for name in services])
 
+    def discard_half_made(self, services: Iterable[str]) -> None:
+        """Raises EnvctlError: a command of another machine failed to make the data of one."""
+        discard_half_made(self.run, self.deployment(), [self.planned(name) for name in services], retry=False)
+
     def begin(self, services: Iterable[str]) -> None:
         self.run.events.begin(part_of(self.run.plan, services))
 
@@ -110,6 +115,7 @@ def restart(
         change.refuse_changed_seeds([service])
         part, planned = change.deployment([service]), change.planned(service)
         change.begin([service])
+        change.discard_half_made([service])
         if build:
             part.prepare(change.run.events.progress)
         if planned.once:
@@ -135,6 +141,7 @@ def seed(
         seeded = list(services) or [service.name for service in change.run.plan.services.values() if service.steps]
         change.refuse_changed_seeds(seeded)
         change.begin(seeded)
+        change.discard_half_made(seeded)
         change.bring_up(seeded)
 
 
@@ -267,7 +274,10 @@ def extend(session: Session, record: Record, seconds: float) -> Record:
 def _changing(session: Session, record: Record, listeners: Sequence[Listener], timeout: float) -> Iterator[Change]:
     deadline = time.monotonic() + timeout
     session.mask.add(record.secrets)
-    with _alone(session, record) as record, _opened(session, record, listeners, deadline) as change:
+    with (
+        _alone(session, record) as record, _opened(session, record, listeners, deadline) as change,
+        alone_among_machines(change.run, change.engine),
+    ):  # fmt: skip
         change.run.data(change.deployment()).know_again(change.run.plan.services.values())
         yield change
 

@@ -17,12 +17,12 @@ class StartLimiter:
 
     width: int
     _inside: int = 0
-    _waiting: list[tuple[int, int]] = field(default_factory=list)
+    _waiting: list[tuple[float, int]] = field(default_factory=list)
     _tickets: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @contextmanager
-    def enter(self, priority: int) -> Iterator[None]:
+    def enter(self, priority: float) -> Iterator[None]:
         with self._changed:
             ticket = (-priority, self._tickets)
             self._tickets += 1
@@ -39,11 +39,11 @@ class StartLimiter:
                 self._changed.notify_all()
 
 
-def priorities(plan: Plan) -> Mapping[str, int]:
-    """How many steps still follow each service: its own seeds, and those of whoever waits for it."""
-    found: dict[str, int] = {}
+def priorities(plan: Plan) -> Mapping[str, float]:
+    """How much still follows each service: its own start, its seeds, and those of whoever waits for it."""
+    found: dict[str, float] = {}
     for service in reversed(list(plan.services.values())):  # dependants come after what they need
-        own = 1 + len(service.steps)
+        own = service.slow + len(service.steps)
         followers = [found[s.name] for s in plan.services.values() if service.name in s.needs and s.name in found]
-        found[service.name] = own + max(followers, default=0)
+        found[service.name] = own + max(followers, default=0.0)
     return found

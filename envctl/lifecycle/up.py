@@ -30,10 +30,12 @@ from envctl.lifecycle.external_services import ask_used
 from envctl.lifecycle.failed import ended
 from envctl.lifecycle.heartbeat import beat_while_owned
 from envctl.lifecycle.keeper import begin_keeper
+from envctl.lifecycle.machines import alone_among_machines, discard_half_made
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment, reached
 from envctl.lifecycle.snapshots import begin_as_kept, build_later
 from envctl.outputs import refuse_foreign_files, with_all_written
+from envctl.plan.health import waited_for
 from envctl.plan.model import Plan
 from envctl.process import signals
 from envctl.process.threads import each
@@ -115,7 +117,8 @@ def up(
             with in_time(""):
                 _begin_keeper(run, watched)
                 beat_while_owned(session, engine, record)
-                _allocate_and_bring_up(run, engine, options, timer)
+                with alone_among_machines(run, engine):
+                    _allocate_and_bring_up(run, engine, options, timer)
             _complete(run, timer)
         except BaseException as error:
             raise ended(run, engine, options, drafted.state, record.was_up, error) from None
@@ -187,12 +190,14 @@ def _without_ports(record: Record, service: str) -> Record:
 
 def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, timer: Timer, *, again: bool) -> None:
     run.events.begin(run.plan)
-    for loss in () if again or options.alone else run.plan.losses:
-        run.events.say(loss)
+    for told in () if again or options.alone else (*run.plan.losses, waited_for(run.plan.services.values())):
+        if told:
+            run.events.say(told)
     run.data(deployment).know_again(run.plan.services.values())
     prepare_meanwhile(deployment, partial(_progress, run))
     if run.reseed:
         _discard_changed(run, deployment)
+    discard_half_made(run, deployment, run.plan.services.values())
     begin_as_kept(run, deployment, run.plan.services.values(), allowed=not options.no_snapshots)
     timer.phase("images")
     run.in_flight.await_first()

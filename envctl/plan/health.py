@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from envctl.definition.kinds import Kind
 from envctl.definition.models import Ready
-from envctl.plan.model import Check
+from envctl.plan.model import Check, ServicePlan
 from envctl.plan.reading import split
 
 COMPOSED_PATIENCE, SERVER_PATIENCE = 10.0, 45.0
 """Seconds that a service of a Compose file gets to open the ports that it publishes, and a known server to answer on them."""
+NOTICED = 2.0
+"""How slow a server must be, beside most others, for a wait for it to be noticed (`ServicePlan.slow`)."""
 
 
 def checks_of(kind: Kind, ready: Ready | None, ports: Mapping[str, int]) -> tuple[Check, ...]:
@@ -55,6 +57,14 @@ def checks_of_composed(
     if server:
         return (*health, *_standard(kind, patience=SERVER_PATIENCE if published else COMPOSED_PATIENCE))
     return tuple(health) or ((Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published else ())
+
+
+def waited_for(services: Iterable[ServicePlan]) -> str:
+    """Those of *services* that Compose would not wait for and that take seconds to answer, in a sentence; empty where there are none."""
+    asked = [each for each in services if each.from_compose and each.slow >= NOTICED and each.checks]
+    names = [each.name for each in asked if all("patience" in check.options for check in each.checks)]
+    they = "they answer" if len(names) > 1 else "it answers"
+    return f"{', '.join(names)}: the file has no health check: `up` waits until {they}, Compose would not" if names else ""
 
 
 def _given(ready: Ready, probe: str) -> list[Check]:

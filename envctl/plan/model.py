@@ -281,6 +281,8 @@ class ServicePlan:
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
+    slow: float = 1.0
+    """How long it takes to get ready, beside most others."""
     exposed: Exposed | None = None
     """Its URL for browsers, where the cluster has one for it."""
     declares: tuple[str, ...] = ()

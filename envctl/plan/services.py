@@ -69,6 +69,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         ephemeral=not (subject.parameters.get(applied.kept) if isinstance(applied.kept, str) else applied.kept),
         checks=checks,
         ready_timeout=service.ready.timeout if service.ready else 60.0,
+        slow=kind.slow,
         healthcheck=_healthcheck(reading, applied, checks, subject, scope),
         needs=needs,
         steps=tuple(steps_of(reading, subject, service, kind, image, _without(files, applied.files))),

@@ -68,10 +68,11 @@ def test_urgent_is_what_much_still_waits_for() -> None:
     """Its own start and seeds, and those of the longest chain of whoever waits for it."""
     plan = plan_with(
         service("db", steps=(step_of("db"), step_of("db", 1))),
-        service("mail"),
+        service("mail", slow=0.5),
         service("events"),
         service("worker", needs={"events": "ready", "mail": "ready"}),
         service("orders", needs={"db": "seeded", "events": "ready"}),
         service("page", needs={"orders": "ready", "elsewhere": "ready"}),
     )
-    assert priorities(plan) == {"page": 1, "orders": 2, "worker": 1, "events": 3, "mail": 2, "db": 5}
+    assert priorities(plan) == {"page": 1, "orders": 2, "worker": 1, "events": 3, "mail": 1.5, "db": 5}
+    assert priorities(plan_with(service("broker", slow=8.0), service("db", slow=2.0, steps=(step_of("db"),)))) == {"broker": 8, "db": 3}

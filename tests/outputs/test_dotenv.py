@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,9 +28,11 @@ KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
         (" a", "' a'"),
         ("a ", "'a '"),
         ("a#b", "'a#b'"),
-        ("a\nb", "'a\nb'"),
+        ("a\nb", '"a\\nb"'),
+        ('"a"\nb', "'\"a\"\nb'"),
         ("'a'", "\"'a'\""),
-        ("ü", "'ü'"),
+        ("grüße", "grüße"),
+        ("a\u2028b", "'a\u2028b'"),
         ("it's #1", '"it\'s #1"'),
         ("a\r\nb", '"a\\r\\nb"'),
         ('it\'s "#1" \\', '"it\'s \\"#1\\" \\\\"'),
@@ -63,6 +67,27 @@ def test_node_reads_what_was_written(tmp_path: Path) -> None:
     if "parseEnv is not a function" in done.stderr:
         pytest.skip("this Node is too old to read dotenv files")
     assert json.loads(done.stdout) == values
+
+
+def last_lines(file: str) -> dict[str, str]:
+    """As GitLab and `docker run --env-file` read: each line for itself, quotes belong to the value, the last one of a name counts."""
+    lines = [re.fullmatch(r"(\w+)=(.*)", line) for line in file.splitlines()]
+    return {line[1]: line[2].strip() for line in lines if line}
+
+
+def test_who_knows_no_quotes_reads_the_values_themselves() -> None:
+    values = {"A": "two words #1", "B": "grüße", "C": "'quoted'", "D": 'say "#1"', "E": "", "F": "b\\", "G": "a#"}
+    assert last_lines(text(values)) == values
+    assert dotenv_values(stream=io.StringIO(text(values)), interpolate=False) == values
+    assert text({"B": "plain"}) == "B=plain\n", "nothing more where nothing is quoted"
+    assert text({"A": "two words #1"}) == "A='two words #1'\n", "nobody can carry it"
+
+
+@given(st.dictionaries(KEYS, VALUES.filter(lambda value: len(value.splitlines()) < 2 and value == value.strip() and "\0" not in value)))
+def test_whatever_fits_into_a_line_is_read_by_all_of_them(values: dict[str, str]) -> None:
+    for key in [key for key, value in values.items() if {"'", '"'} <= set(value)]:
+        del values[key]
+    assert last_lines(text({**values, "PLAIN": "plain"})) == {**values, "PLAIN": "plain"}
 
 
 def _samples() -> list[str]:

@@ -73,13 +73,13 @@ def of(folder: Path, **more: Any) -> Record:
 
 def test_files_hold_the_outputs_and_are_emptied(tmp_path: Path) -> None:
     record = written(of(tmp_path, write={".env.test": "dotenv", "sub/x.json": "json"}))
-    assert (tmp_path / ".env.test").read_text("utf-8") == "A='ü'\n"
+    assert (tmp_path / ".env.test").read_text("utf-8") == "A=ü\n"
     assert json.loads((tmp_path / "sub/x.json").read_text("utf-8")) == {"A": "ü"}
     empty_outputs(record)
     assert (tmp_path / ".env.test").read_bytes() == b""
     assert (tmp_path / "sub/x.json").read_bytes() == b""
     written(record)
-    assert (tmp_path / ".env.test").read_text("utf-8") == "A='ü'\n"
+    assert (tmp_path / ".env.test").read_text("utf-8") == "A=ü\n"
 
 
 def test_nothing_is_made_to_be_empty(tmp_path: Path) -> None:

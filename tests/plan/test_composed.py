@@ -111,3 +111,9 @@ def test_an_external_network_is_internal_where_its_engine_says_so(tmp_path: Path
     assert (closed.services["db"].endpoints, closed.services["web"].endpoints) == ({}, {"http": 20002})
     assert [key for key in closed.outputs if key.startswith("DB_")] == []
     assert closed.losses == ("db: the external network corp is `internal`, and tests cannot reach anything there: no outputs",)
+
+
+def test_a_known_server_is_as_slow_as_its_kind(tmp_path: Path) -> None:
+    environment = composed(tmp_path, db=Service(kind="mariadb", image="mariadb:11.8", ports={"mysql": 3306}), app=Service(image="a:1"))
+    plan = make_plan(environment, setting_of(environment))
+    assert plan.services["db"].slow > plan.services["app"].slow == 1.0

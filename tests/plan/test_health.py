@@ -14,8 +14,9 @@ import pytest
 
 from envctl.definition.kinds import Kind
 from envctl.definition.models import Ready
-from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of
+from envctl.plan.health import checks_of, checks_of_composed, healthcheck_of, waited_for
 from envctl.plan.model import Check
+from tests.builders import service
 
 SERVER = Kind(kind="db", ready={"probe": "postgres", "x": 1})
 OWN = Kind(kind="api", own=True, ready={"probe": "http", "path": "/", "status": "any"})
@@ -191,3 +192,12 @@ def test_every_check_must_pass(tmp_path: Path, server: int) -> None:
     assert passes((good, Check("command", {"command": "true"})), server, programs)
     assert not passes((good, bad), server, programs)
     assert not passes((bad, good), server, programs)
+
+
+def test_who_takes_longer_than_under_compose_is_told() -> None:
+    asked, health = Check("mysql", {"patience": 45.0}), Check("health")
+    db, mail = service("db", from_compose=True, slow=4.0, checks=(asked,)), service("mail", from_compose=True, checks=(asked,))
+    checked, ours = service("checked", from_compose=True, slow=4.0, checks=(health, asked)), service("ours", slow=4.0, checks=(asked,))
+    assert waited_for([db, mail, checked, ours]) == "db: the file has no health check: `up` waits until it answers, Compose would not"
+    assert waited_for([db, service("bus", from_compose=True, slow=8.0, checks=(asked,))]).startswith("db, bus: ")
+    assert waited_for([mail, checked, ours]) == ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from envctl.definition.compose_storage import looks_like_data
 from envctl.definition.source import map_texts
 from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.objects import make_data_volume
 from envctl.instance.labels import DATA
 from envctl.plan.model import Plan, ServicePlan
 
@@ -79,7 +79,7 @@ def known_as(daemon: Daemon, names: Iterable[str], container: str) -> str:
     """What tells the data in these volumes from any other; empty where none of them is there.
 
     One without a mark of ours may be removed and made again under its name, but not while *container* has it. When it was made
-    says nothing (`make_volumes`).
+    says nothing (`make_data_volume`).
     """
     there = [(name, daemon.find(f"/volumes/{name}")) for name in sorted(names)]
     return " ".join(_known(name, its.get("Labels") or {}, container) for name, its in there if its is not None)
@@ -109,11 +109,10 @@ def make(daemon: Daemon, plan: Plan, given: Mapping[str, Any]) -> None:
     its = {each.source for service in plan.services.values() for each in named(plan, service) if not each.external}
     for source in sorted(its & given.keys()):
         told = map_texts(lambda text: text.replace("$$", "$"), given[source])
-        marks = {"com.docker.compose.project": plan.setting.id, "com.docker.compose.volume": source, DATA: secrets.token_hex(8)}
-        body = {"Name": told["name"], "Labels": {**told.get("labels", {}), **marks}}
-        body |= {ours: told[theirs] for ours, theirs in (("Driver", "driver"), ("DriverOpts", "driver_opts")) if told.get(theirs)}
+        marks = {"com.docker.compose.project": plan.setting.id, "com.docker.compose.volume": source}
+        driver = {ours: told[theirs] for ours, theirs in (("Driver", "driver"), ("DriverOpts", "driver_opts")) if told.get(theirs)}
         try:
-            daemon.request("POST", "/volumes/create", body=body)
+            make_data_volume(daemon, told["name"], {**told.get("labels", {}), **marks}, **driver)
         except ApiError:
             continue  # Compose tries it once more, and says why it cannot be
 

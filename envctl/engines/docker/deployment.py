@@ -31,6 +31,7 @@ from envctl.engines.docker.compose import (
 from envctl.engines.docker.connection import import_sdk, sdk_errors
 from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
+from envctl.engines.docker.objects import remove_container, remove_volume
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
@@ -114,7 +115,7 @@ class DockerDeployment(DockerInstance):
             service = self._planned.services.get(_service_of(container))
             if service is not None and not service.ephemeral:
                 move(self.connection, self.id, service, container["Id"], self.data_id(service))
-                self.connection.api.remove_container(container["Id"], force=True, v=True)
+                remove_container(daemon, container["Id"])
         return bool(moving)
 
     def save(self, service: ServicePlan, key: str) -> Saved:
@@ -208,8 +209,7 @@ class DockerDeployment(DockerInstance):
     def _remove_stranded(self) -> None:
         daemon = self.connection.daemon
         for container in stranded(containers_of(daemon, self.id), daemon.get("/networks")):
-            with suppress(sdk_errors.NotFound):
-                self.connection.api.remove_container(container, force=True, v=True)
+            remove_container(daemon, container)
 
     def start(self, service: ServicePlan) -> None:
         service = self.plan.services[service.name]
@@ -240,20 +240,19 @@ class DockerDeployment(DockerInstance):
                 self.connection.api.stop(container, timeout=round(max(service.stop, 10)))
 
     def discard(self, service: ServicePlan) -> None:
-        api = self.connection.api
+        daemon = self.connection.daemon
         self.staying(service)
         going = [volume.name for volume, shared in self._volumes(service) if shared is None]
-        for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
-            with suppress(sdk_errors.NotFound):
-                api.remove_container(container, force=True, v=True)
-        if service.data is not None:
-            with suppress(sdk_errors.NotFound):
-                api.remove_volume(volume_of(self.id, service.name), force=True)
-        for name in going:
-            with suppress(sdk_errors.NotFound):
-                api.remove_volume(name, force=True)
+        ours = [volume_of(self.id, service.name)] if service.data is not None else []
+        try:
+            for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
+                remove_container(daemon, container)
+            for name in (*ours, *going):
+                remove_volume(daemon, name)
+        except ApiError as error:
+            raise EnvctlError(f"{service.name}: its data cannot be removed: {error}", hint="`docker ps -a` shows what has it") from None
         if self._has_copy(service):
-            snapshot_copies.discard(self.connection.daemon, self.id, service.name)
+            snapshot_copies.discard(daemon, self.id, service.name)
         self._ids.pop(service.name, None)
 
     def staying(self, service: ServicePlan) -> Sequence[str]:

@@ -6,7 +6,6 @@ mounted below it, in a container that never runs. The volume counts when the ins
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -14,8 +13,9 @@ from typing import Any
 
 from envctl.engines.docker.api import CHANGING, NOT_FOUND, ApiError, Daemon, suppressed
 from envctl.engines.docker.data_volumes import target_of
+from envctl.engines.docker.objects import make_data_volume, remove_container, remove_volume
 from envctl.errors import EnvctlError
-from envctl.instance.labels import DATA, INSTANCE, SERVICE
+from envctl.instance.labels import INSTANCE, SERVICE
 from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.creation import InFlight
@@ -78,8 +78,7 @@ def fill(
         folder = folder_of(daemon, service.image)
         discard(daemon, id, service.name)  # what was left half-way
         with in_flight.creating():
-            told = {"Name": name, "Labels": {**marks, SERVICE: service.name, DATA: secrets.token_hex(8)}}
-            daemon.request("POST", "/volumes/create", body=told)
+            make_data_volume(daemon, name, {**marks, SERVICE: service.name})
             binds = [f"{name}:{kept_folder(service, folder)}"]
             asked = {"Image": kept.ref, "Labels": {INSTANCE: id}, "HostConfig": {"Binds": binds}}
             daemon.request("POST", "/containers/create", {"name": name}, COPYING, asked)
@@ -92,13 +91,12 @@ def fill(
 
 def _remove_helper(daemon: Daemon, name: str) -> None:
     try:
-        daemon.request("DELETE", f"/containers/{name}", {"force": "1", "v": "1"}, CHANGING)
+        remove_container(daemon, name)
     except ApiError as error:
-        if error.status == BUSY:  # somebody else removes it at this moment
-            with suppressed(NOT_FOUND):
-                daemon.request("POST", f"/containers/{name}/wait", {"condition": "removed"}, CHANGING)
-        elif error.status != NOT_FOUND:
+        if error.status != BUSY:
             raise
+        with suppressed(NOT_FOUND):  # somebody else removes it at this moment
+            daemon.request("POST", f"/containers/{name}/wait", {"condition": "removed"}, CHANGING)
 
 
 def discard(daemon: Daemon, id: str, service: str) -> None:
@@ -110,8 +108,7 @@ def discard(daemon: Daemon, id: str, service: str) -> None:
     name = volume_of(id, service)
     try:
         _remove_helper(daemon, name)
-        with suppressed(NOT_FOUND):
-            daemon.request("DELETE", f"/volumes/{name}", {"force": "1"}, patience=CHANGING)
+        remove_volume(daemon, name)
     except ApiError as error:
         raise EnvctlError(f"Docker cannot remove the volume {name} with the data of {service}: {error}") from None
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from envctl.engines.docker.api import Daemon
 from envctl.engines.docker.connection import Connection
-from envctl.instance.labels import DATA, INSTANCE, SERVICE
+from envctl.engines.docker.objects import make_data_volume, remove_volume
+from envctl.instance.labels import INSTANCE, SERVICE
 from envctl.plan.model import ServicePlan
 
 Container = Mapping[str, Any]
@@ -24,14 +24,10 @@ def volume_of(id: str, service: str) -> str:
 
 
 def make_volumes(daemon: Daemon, id: str, services: Mapping[str, ServicePlan], marks: Mapping[str, str]) -> None:
-    """Those of their data that are not there, each with a mark by which its data is known.
-
-    When a volume was made says little: Docker 20.10 gives the time at which something was last made in its root.
-    """
+    """Those of their data that are not there."""
     for service in (service for service in services.values() if service.data):
-        told = {**marks, SERVICE: service.name, **_of_compose(id, service.name), DATA: secrets.token_hex(8)}
-        # One that is there stays as it is.
-        daemon.request("POST", "/volumes/create", body={"Name": volume_of(id, service.name), "Labels": told})
+        told = {**marks, SERVICE: service.name, **_of_compose(id, service.name)}
+        make_data_volume(daemon, volume_of(id, service.name), told)
 
 
 def _of_compose(id: str, service: str) -> dict[str, str]:
@@ -66,11 +62,10 @@ def move(connection: Connection, id: str, service: ServicePlan, container: str, 
     assert service.snapshot is not None
     folder = PurePosixPath(service.snapshot.folder)
     api.stop(container, timeout=STOPPING)
-    if connection.daemon.find(f"/volumes/{name}") is not None:
-        api.remove_volume(name, force=True)
+    remove_volume(connection.daemon, name)
     told = api.inspect_container(container)["Config"]["Labels"]
     ours = {key: value for key, value in told.items() if key.startswith("envctl.")}
-    api.create_volume(name, labels={**ours, **_of_compose(id, service.name), DATA: data_id})
+    make_data_volume(connection.daemon, name, {**ours, **_of_compose(id, service.name)}, data_id)
     config = api.create_host_config(binds=[f"{name}:{folder}"])
     helper = api.create_container(service.image, labels={INSTANCE: id}, host_config=config)["Id"]
     try:

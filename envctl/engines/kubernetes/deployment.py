@@ -42,7 +42,7 @@ from envctl.engines.protocol import (
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import ALIVE, INSTANCE, RECORD, SERVICE
 from envctl.instance.record import Location, SnapshotRecord, now
-from envctl.keeper.cluster.pod_status import SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
+from envctl.keeper.cluster.pod_status import NO_DATA, SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
 from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
@@ -487,8 +487,8 @@ class KubernetesDeployment(KubernetesInstance):
         pods = self.pods() if ours else []
         for entry in ours:
             service = waiting[entry["name"].partition("/")[0]]
-            # Of a pod that was replaced meanwhile the keeper makes the data anew: no pod has that number.
-            data = _data_id(service, pods) if service.name in whole else "none"
+            # Of a pod that was replaced meanwhile the keeper makes the data anew.
+            data = _data_id(service, pods) if service.name in whole else NO_DATA
             forwards.approve(self.host, self.id, entry["name"], data)
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from envctl.engines.kubernetes.pods import state_of
 from envctl.engines.kubernetes.records import heard_of_owner
 from envctl.engines.kubernetes.removal import remove_namespace, remove_objects
 from envctl.engines.kubernetes.traits import TRAITS
-from envctl.engines.protocol import DeploymentSettings, FoundInstance, PublishedRecord, Wanted
+from envctl.engines.protocol import DeploymentSettings, FoundInstance, Handover, PublishedRecord, Wanted
 from envctl.errors import EnvctlError
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
@@ -102,6 +103,11 @@ class KubernetesEngine:
             change = {"metadata": {"annotations": {labels.ALIVE: until}}}
             with Ignoring(404):
                 self.api.request("PATCH", path_of("v1", "Namespace", None, id), change, "application/merge-patch+json")
+
+    def alone(self, id: str, worker: str, pause: Callable[[], None]) -> AbstractContextManager[Handover]:
+        from envctl.engines.kubernetes.work_lock import alone
+
+        return alone(self.api, self.namespace or id, id, worker, pause)
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         from envctl.engines.kubernetes.records import find_published

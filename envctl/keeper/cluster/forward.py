@@ -32,7 +32,7 @@ class Target:
         self.running = pod_status.is_running(pod) and pod_status.alive(pod) and not pod_status.has_ended(pod)
         self.complete = pod_status.all_running(pod)
         self.ready = pod_status.is_ready(pod)
-        self.has_data = pod_status.has_data(pod)
+        self.has_data, self.seeded = pod_status.has_data(pod), pod_status.is_seeded(pod)
         self.data_ids = pod_status.data_ids(pod)
 
 
@@ -80,6 +80,11 @@ class Forward:
         """The pod to lead to: it runs; one that is ready before others, then the newest."""
         fit = [pod for pod in self._pods.known.values() if pod.running and self._labels.items() <= pod.labels.items()]
         return max(fit, key=lambda pod: (pod.ready, pod.created), default=None)
+
+    @property
+    def approved_for_pod(self) -> bool:
+        """Whether the data lives as long as its pod: a container's may be gone again though its pod is said to have it."""
+        return self.approved not in (None, pod_status.NO_DATA) and " " not in str(self.approved)
 
     def _open(self, pod: Target) -> bool:
         if self.needs_approval:

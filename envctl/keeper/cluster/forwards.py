@@ -164,7 +164,11 @@ class Forwards:
 
     def _check_data(self, forward: Forward) -> None:
         pod = forward.best()
-        if pod is not None and pod.complete and forward.needs_approval and forward.approved not in (None, *pod.data_ids):
+        if pod is None or not forward.needs_approval or forward.approved in (None, *pod.data_ids):
+            return
+        if pod.seeded and forward.approved_for_pod:
+            self.approve(forward.name, pod.data_ids[0])  # by another machine
+        elif pod.complete:
             self._make_anew(forward, pod.data_ids[-1])
 
     def _make_anew(self, forward: Forward, data_id: str) -> None:

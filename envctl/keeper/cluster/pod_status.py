@@ -11,6 +11,8 @@ MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
 """The annotation that names it; kubectl follows it, too."""
 SEEDED = "envctl/seeded"
 """The condition of a pod whose data has been made."""
+NO_DATA = "none"
+"""In the place of the id of approved data: whatever is there, something of it is missing."""
 OURS = "envctl-"
 """Containers whose names begin so are ours, beside the service's own."""
 
@@ -74,7 +76,12 @@ def is_admitted(pod: Mapping[str, Any]) -> bool:
 def has_data(pod: Mapping[str, Any]) -> bool:
     """Nothing says that its data is not made yet."""
     gates = [gate.get("conditionType") for gate in pod["spec"].get("readinessGates") or []]
-    return SEEDED not in gates or _conditions(pod).get(SEEDED) == "True"
+    return SEEDED not in gates or is_seeded(pod)
+
+
+def is_seeded(pod: Mapping[str, Any]) -> bool:
+    """Somebody has said that its data is made."""
+    return _conditions(pod).get(SEEDED) == "True"
 
 
 def _conditions(pod: Mapping[str, Any]) -> dict[str, str]:

@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import pytest
 
+from envctl.engines.docker.api import ApiError
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.data_volumes import in_container, known_as, make, named, planned
 from envctl.engines.docker.deployment import DockerDeployment
 from envctl.engines.protocol import DeploymentSettings
-from envctl.errors import ServiceFailed, UsageError
+from envctl.errors import EnvctlError, ServiceFailed, UsageError
 from envctl.plan.model import Plan, ServicePlan, Step
 from tests.builders import plan_with, service
 
@@ -35,6 +36,8 @@ class Played:
     """A volume that the others do not have."""
     removed: list[str] = field(default_factory=list)
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    refuses: tuple[int, str] = (0, "")
+    """To remove a volume: with which status, and why."""
 
     @property
     def daemon(self) -> Played:
@@ -56,14 +59,12 @@ class Played:
             return {"Labels": self.volumes[name], "CreatedAt": "now"} if name in self.volumes else None
         return {"Mounts": self.mounts, "Config": {"Env": []}} if name == self.container else None
 
-    def remove_container(self, container: str, **how: Any) -> None:
-        self.removed.append(container)
-
-    def remove_volume(self, name: str, **how: Any) -> None:
-        self.removed.append(name)
-
     def request(self, method: str, path: str, query: Any = None, patience: float = 0.0, body: Any = None) -> Any:
         self.asked.append((path, body))
+        if self.refuses[0] and (method, path.split("/")[1]) == ("DELETE", "volumes"):
+            raise ApiError(*self.refuses)
+        if method == "DELETE":
+            self.removed.append(path.rpartition("/")[2])
 
 
 def mount(name: str, target: str = FOLDER, **more: Any) -> dict[str, Any]:
@@ -251,3 +252,12 @@ def test_of_a_program_what_it_has_alone_goes_and_the_rest_is_told() -> None:
     assert daemon.removed == []
     on.discard(app)
     assert daemon.removed == ["c", f"{id}_own"]
+
+
+def test_a_volume_that_somebody_else_has_is_said_and_one_that_is_gone_is_no_mistake() -> None:
+    db = service("db", data="/data")
+    with pytest.raises(EnvctlError, match=r"db: its data cannot be removed: volume is in use - \[f00\]"):
+        deployment(Played(container="first", refuses=(409, "volume is in use - [f00]")), db).discard(db)
+    gone = Played(container="first", refuses=(404, "no such volume"))
+    deployment(gone, db).discard(db)
+    assert gone.removed == ["first"]

@@ -107,6 +107,22 @@ def test_a_deleted_pod_is_seeded_again_before_its_endpoint_answers(cluster: Proj
     assert set(seen) <= {None, 2}, "never without its data"
 
 
+def test_two_machines_seed_a_replaced_pod_once(cluster: Project, tmp_path: Path) -> None:
+    cluster.environment("env", DB)
+    cluster.write("environments/schema.sql", "create table t (n int); select pg_sleep(1); insert into t values (1), (2);\n")
+    shown = cluster.envctl("up", "env", "--json").ok().json
+    elsewhere, id = {"XDG_STATE_HOME": str(tmp_path / "elsewhere")}, shown["id"]
+    cluster.envctl("seed", id, env=elsewhere).ok()
+    theirs = cluster.envctl("env", id, "--format", "json", env=elsewhere).ok().json
+    for _ in range(3):
+        kubectl("delete", "pod", "-n", id, "-l", "envctl.service=db")
+        for outputs in (shown["outputs"], theirs):
+            until(lambda outputs=outputs: listens(outputs), seconds=90, what="the endpoint answers again")  # type: ignore[misc]
+            assert rows(outputs) == 2
+    cluster.envctl("seed", id, env=elsewhere).ok()
+    cluster.envctl("down", id).ok()
+
+
 CACHE = """
 services: {cache: {kind: valkey, seed: [{command: valkey-cli set key seeded, in: server}]}}
 outputs: {CACHE: "${cache.url}"}

@@ -501,6 +501,46 @@ def test_an_endpoint_that_needs_an_approval_waits_for_its_pods_data(api: ApiServ
         forwards.close()
 
 
+def test_a_pod_whose_data_another_machine_has_made_is_led_to(api: ApiServer, serving: Any, tmp_path: Path) -> None:
+    reseed = [sys.executable, "-c", "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + ';'); sys.exit(1)", str(tmp_path / "ran")]
+    forwards = Forwards("one-123456", str(tmp_path), Helpers(print), reseed)
+    try:
+        led(api, "a", serving(echo))
+        port = made(forwards, api, needs_approval=True)
+        forwards.approve("db/postgres", "uid-a")
+        api.remove("a")
+        led(api, "b", serving(echo))
+        until(lambda: "ended with 1" in forwards.shown()["db/postgres"]["error"])
+        assert asked(port) == b""
+        seeded = pod("b")
+        seeded["status"]["conditions"] = [*seeded["status"].get("conditions", []), {"type": "envctl/seeded", "status": "True"}]
+        api.put(seeded)
+        until(lambda: state(forwards) == "ready")
+        assert asked(port) == b"hello"
+        assert forwards.shown()["db/postgres"]["error"] == ""
+    finally:
+        forwards.close()
+
+
+@pytest.mark.parametrize("approved", ["none", "uid-a first"])
+def test_a_pod_says_nothing_of_data_that_is_incomplete_or_goes_with_its_container(
+    api: ApiServer, serving: Any, tmp_path: Path, approved: str
+) -> None:
+    reseed = [sys.executable, "-c", "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + ';')", str(tmp_path / "ran")]
+    forwards = Forwards("one-123456", str(tmp_path), Helpers(print), reseed)
+    try:
+        led(api, "a", serving(echo))
+        seeded = pod("a")
+        seeded["status"]["conditions"] = [*seeded["status"].get("conditions", []), {"type": "envctl/seeded", "status": "True"}]
+        api.put(seeded)
+        port = made(forwards, api, needs_approval=True)
+        forwards.approve("db/postgres", approved)
+        until(lambda: (tmp_path / "ran").exists() and (tmp_path / "ran").read_text() == "db;")
+        assert asked(port) == b""
+    finally:
+        forwards.close()
+
+
 def test_a_container_that_was_replaced_is_led_to_where_its_data_is_the_pods(api: ApiServer, serving: Any, tmp_path: Path) -> None:
     def replaced(container: str) -> None:
         told = pod("a")

@@ -1,0 +1,104 @@
+"""One machine at a time changes an instance: the annotations of its record's Secret, which all of them see, say which.
+
+Only the version of the Secret that was read is replaced, so no two machines both believe that they have it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from envctl.engines.kubernetes.api import Api, ApiError, Ignoring
+from envctl.engines.kubernetes.records import read
+from envctl.engines.protocol import Handover, Left
+from envctl.errors import EnvctlError
+from envctl.instance.labels import WORKER, WORKING
+from envctl.instance.machine import owner_alive
+from envctl.instance.record import now
+from envctl.keeper.cluster.presence import record_name
+from envctl.keeper.cluster.protocol import Object, path_of
+
+LASTS, EVERY = 60.0, 15.0
+"""Seconds for which one word of whoever works counts, and between two words."""
+DONE, FAILED = "done", "failed"
+"""What stands in the place of a time once the work has ended."""
+
+
+@contextmanager
+def alone(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None], every: float = EVERY) -> Iterator[Handover]:
+    """While no other machine works on the instance; it hears of us until we have ended.
+
+    Args:
+        worker: `STORE@MARK`: the state that knows what we do, and the process that works (`process_mark`).
+        pause: called between two looks while another one works; it may raise.
+
+    Raises:
+        EnvctlError: nobody could look.
+    """
+    handover = _taken(api, namespace, id, worker, pause)
+    if handover is None:
+        yield Handover()
+        return
+    ended = threading.Event()
+    threading.Thread(target=_keep, args=(api, namespace, id, ended, every), name="work lock", daemon=True).start()
+    state = FAILED
+    try:
+        yield handover
+        state = DONE
+    finally:
+        ended.set()
+        with suppress(EnvctlError):  # others find out by the time
+            _say(api, namespace, id, {WORKING: state})
+
+
+def _taken(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None]) -> Handover | None:
+    """None where the instance is not there: nobody else can work on it either."""
+    while True:
+        found = api.get("v1", "Secret", namespace, record_name(id))
+        if found is None:
+            return None
+        told = found["metadata"].get("annotations") or {}
+        before, working = told.get(WORKER, ""), told.get(WORKING, DONE)
+        if before and _still_works(before, working):
+            pause()
+            continue
+        try:
+            there = _say(api, namespace, id, {WORKER: worker, WORKING: now(LASTS)}, found["metadata"]["resourceVersion"])
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            continue
+        return _handover(found, worker, before, working) if there else None
+
+
+def _still_works(before: str, working: str) -> bool:
+    return working not in (DONE, FAILED) and working > now() and owner_alive(before.partition("@")[2]) is not False
+
+
+def _handover(found: Object, worker: str, before: str, working: str) -> Handover:
+    """What we did last ourselves we know better."""
+    if not before or _is_same(before, worker):
+        return Handover()
+    left = Left.DONE if working == DONE else Left.FAILED if working == FAILED else Left.DIED
+    return Handover(read(found), left)
+
+
+def _is_same(before: str, worker: str) -> bool:
+    """Whether it was the same state, in the same boot of the same machine: another one may have the same path."""
+    return before.partition("@")[0] == worker.partition("@")[0] and owner_alive(before.partition("@")[2]) is not None
+
+
+def _keep(api: Api, namespace: str, id: str, ended: threading.Event, every: float) -> None:
+    while not ended.wait(every):
+        with suppress(EnvctlError):  # the next word may get through
+            _say(api, namespace, id, {WORKING: now(LASTS)})
+
+
+def _say(api: Api, namespace: str, id: str, told: dict[str, str], version: str | None = None) -> bool:
+    """Whether there is a record to say it of; with *version* only of that one."""
+    meta: Object = {"annotations": told, **({"resourceVersion": version} if version else {})}
+    with Ignoring(404):
+        api.request("PATCH", path_of("v1", "Secret", namespace, record_name(id)), {"metadata": meta}, "application/merge-patch+json")
+        return True
+    return False
