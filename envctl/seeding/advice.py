@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-ADVICE = "correct it and bring it up again; with --keep the data stays for a look"
+ADVICE = "correct it and bring it up again; with --keep the instance stays up, so that you can look at the data"
 _KNOWN = (
     (
         r"a transaction is open where",
