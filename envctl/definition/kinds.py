@@ -232,7 +232,7 @@ class Kind(Model):
     """Everything about a kind that is not protocol code.
 
     Texts are expressions, as in a definition, over `self` (this service inside the environment: every property, every
-    parameter of `with`, and a list of items for each key of `several`) and `instance`. `files` are Jinja2 templates, in which `{% for %}` works.
+    parameter of `with`, and a list of items for each key of `several`) and `instance`. `files` are Jinja2 templates with `{% for %}`.
     """
 
     kind: str
