@@ -210,7 +210,7 @@ class Checks:
             yield self.source.problem(path, found)
         elif found.is_dir() and not any(entry.name.endswith(form.in_folders or ("",)) for entry in found.iterdir()):
             what = f"{' or '.join(form.in_folders)} file" if form.in_folders else "file"
-            yield self.source.problem(path, f"the folder '{text}' holds no {what}")
+            yield self.source.problem(path, f"the folder '{text}' contains no {what}")
 
     def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
         if outside := list(self._inside(pattern, path)):

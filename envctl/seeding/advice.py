@@ -63,7 +63,7 @@ _KNOWN = (
         r"ERROR 2 .*File '.*' not found|psql:.*error: .*: No such file or directory|could not open file \"",
         "the server has no files of the project: `csv: FILE` with `into: TABLE` loads one",
     ),
-    (r"pg_restore command-line client to restore", "this is an archive of pg_dump: `restore: FILE` in the place of `sql: FILE`"),
+    (r"pg_restore command-line client to restore", "this is an archive of pg_dump: `restore: FILE` instead of `sql: FILE`"),
     (
         r"extension \"[^\"]*\" is not available|could not open extension control file",
         "this server comes without the extension: `image:` names one that has it, on an engine with images (`--engine docker`)",
