@@ -74,7 +74,7 @@ def extend(
     time: Annotated[str, typer.Argument(metavar="D", show_default=False, help="How long from now: 30m, 2h, 1d.")],
 ) -> None:
     """Set a new lifetime, counted from now."""
-    seconds = duration("D", time)
+    seconds = duration("lifetime", time)
     if not seconds:
         raise UsageError(f"{time} is not a lifetime", hint=f"like 2h; `envctl down {name}` removes it now")
     session = session_of(ctx)
