@@ -103,7 +103,7 @@ def test_what_is_collected_is_this_repositorys_and_there(tmp_path: Path) -> None
 
 
 def test_many_at_once_want_a_word(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="6 previews would go"):
+    with pytest.raises(UsageError, match="6 previews would be removed"):
         list(collect(session_in(tmp_path), place(preview.AT_ONCE + 1), REPOSITORY, {1}))
 
 
