@@ -15,8 +15,8 @@ _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff0
 _PLAIN = re.compile(r"[A-Za-z$/.][^\n\r\t]*")
 STARTER = """\
 services:
-  # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are
-# random for each instance; ${db.url} has them.
+  # Nothing in the project says what its tests need, so this is a start: an empty PostgreSQL. Its user and password are
+  # random for each instance; ${db.url} has them.
   # Other kinds: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
   db:
     kind: postgres
@@ -41,11 +41,11 @@ services:
   #   env:
   #     DATABASE_URL: ${db.url}          # inside the environment; under `outputs` it is the address that tests use
 
-# What the tests find in their environment.
+# The environment variables that the tests receive.
 outputs:
   DATABASE_URL: ${db.url}
 
-# `envctl test NAME` brings the environment up, runs these and takes it down.
+# `envctl test NAME` brings the environment up, runs these tests and removes it.
 # tests:
 #   api: sh -c 'cd .. && exec python -m pytest'
 """
@@ -63,16 +63,16 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
     if schema:
         yield f"# yaml-language-server: $schema={schema}"
     else:
-        yield "# For completion in an editor: `envctl schema > environments/envctl.schema.json`, and here, first,"
-        yield "# `# yaml-language-server: $schema=envctl.schema.json`; `envctl init --schema` does both."
+        yield "# For completion in an editor, run `envctl schema > environments/envctl.schema.json`, and begin this file with"
+        yield "# `# yaml-language-server: $schema=envctl.schema.json`. (`envctl init --schema` does both.)"
     yield "#"
     yield "# Written by `envctl init` from what it found in the project. Only ${...} is special. A reference is a dependency"
     yield "# too: a service that mentions ${db.url} starts when `db` is up and seeded. Paths are relative to this file."
     yield "#"
     yield f"#     envctl validate {proposal.name}     check it"
-    yield f"#     envctl up {proposal.name}           up, and left running; prints the addresses"
+    yield f"#     envctl up {proposal.name}           bring it up, leave it running, print the addresses"
     if proposal.tests:
-        yield f"#     envctl test {proposal.name}         up, run the tests below, down"
+        yield f"#     envctl test {proposal.name}         bring it up, run the tests below, remove it"
     yield f"name: {scalar(proposal.name)}"
     yield f"ttl: {TTL} # removed after this time, even if everybody forgets it"
     yield ""
@@ -91,7 +91,7 @@ def _parts(proposal: Proposal) -> Iterator[str]:
     for service in proposal.services:
         yield from _service(service)
     if proposal.outputs:
-        yield "# What the tests find in their environment: the addresses as seen from outside."
+        yield "# What the tests receive as environment variables: addresses as seen from outside."
         yield from _section("outputs", proposal.outputs)
     yield from _tests(proposal)
     yield from (f"# {comment(note)}" for note in proposal.notes)
