@@ -177,7 +177,7 @@ def _needs(name: str, service: Service, environment: Environment, running: Mappi
 
 
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
-    """The services whose properties it reads, in order; itself where it asks for its own address."""
+    """The services whose properties it reads, in order; including itself if it uses its own address."""
     found = refers(service, [*filter(expressible, environment.definition.services), "self"])
     lanes = environment.lanes
     lane = lanes.number(name)
@@ -189,7 +189,7 @@ def _referred(name: str, service: Service, environment: Environment) -> list[str
 
 
 def _conditions(environment: Environment, needs: Mapping[str, str], running: Mapping[str, Service]) -> dict[str, str]:
-    """Those that can come true: nothing waits for `none`, nor for what runs elsewhere."""
+    """The needs for which it really waits: not `none`, and no services that run elsewhere."""
     return {o: _condition(environment, running[o], c) for o, c in needs.items() if c != "none" and o in running}
 
 
@@ -224,7 +224,7 @@ def _outputs(reading: Reading, environment: Environment, viewpoint: Viewpoint) -
 
 
 def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
-    """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
+    """`<SERVICE>_<PROPERTY>` for the address, the kind's properties and the credentials; empty values are left out."""
     found: dict[str, str] = {}
     prefixes: set[str] = set()
     for name, view in reading.resolver.seen(viewpoint).items():
@@ -261,7 +261,7 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
 
 
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
-    """The variables of service *name* as if it ran on the machine of the tests."""
+    """The variables of service *name* as if it ran on the machine on which the tests run."""
     environment = with_proxy(environment, setting)
     service = environment.definition.services[name]
     resolver = Resolver(
