@@ -61,6 +61,7 @@ class DeploymentSettings:
         cluster: `[kubernetes]` of envctl.toml.
         document: the instance's record as JSON, for engines that keep it beside the instance.
         snapshots: service to the snapshot from which its data started, or is to start.
+        worker: `STORE@MARK`: the state folder of this command, and the mark of its process; empty if the instance existed before.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class DeploymentSettings:
     cluster: Mapping[str, Any] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
     snapshots: Mapping[str, SnapshotRecord] = field(default_factory=dict)
+    worker: str = ""
 
 
 class CommandResult(NamedTuple):
@@ -548,16 +550,21 @@ class Handover(NamedTuple):
     left: Left = Left.DONE
 
 
+class MadeElsewhere(EnvctlError):
+    """Another machine is making the instance at this moment, or has just made it."""
+
+
 @runtime_checkable
 class SharedByMachines(Protocol):
     """An engine on whose instances commands of several machines may work."""
 
-    def alone(self, id: str, worker: str, pause: Callable[[], None]) -> AbstractContextManager[Handover]:
+    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[Handover]:
         """A context in which no command of another machine works on the instance.
 
         Args:
-            worker: `STORE@MARK`: the state folder of this command, and the mark of its process.
+            worker: as in `DeploymentSettings`.
             pause: called between two checks while another machine works on the instance; it may raise.
+            new: whether this command is about to make the instance (`Deployment.create` raises MadeElsewhere if another machine makes it, too).
 
         Raises:
             EnvctlError: the engine could not be queried.

@@ -53,10 +53,15 @@ def _made_usable(session: Session, engine: FindsPublishedRecords, record: Record
         moved = engine.connect(record.id, published.access)
         return session.store.update(record, lambda record: _at_ports(record, moved))
     except BaseException:
-        keeper = session.keepers.find(record.id)
-        session.store.remove(record.id)
-        session.keepers.dismiss(keeper, record.id)
+        forget(session, record.id)
         raise
+
+
+def forget(session: Session, id: str) -> None:
+    """Nothing of it is on this machine any more: no record, no keeper. The instance stays."""
+    keeper = session.keepers.find(id)
+    session.store.remove(id)
+    session.keepers.dismiss(keeper, id)
 
 
 def read_published(published: PublishedRecord, location: Location) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from envctl.errors import OutOfTime
 from envctl.inspect.lookup import called
 from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
+from envctl.instance.machine import process_mark
 from envctl.instance.record import Record
 from envctl.instance.store import RecordGone
 from envctl.keeper.process_marks import MARK
@@ -67,6 +69,11 @@ class Run:
         """The variables of programs that are started on this machine meanwhile: by its mark a keeper finds them, should we be killed."""
         return {**self.session.environ, MARK: self.record.id}
 
+    @property
+    def worker(self) -> str:
+        """Who works on it, for other machines: our state and our process."""
+        return f"{hashlib.sha256(str(self.session.store.home).encode()).hexdigest()[:12]}@{process_mark()}"
+
     def deployment(self, engine: Engine, plan: Plan) -> Deployment:
         """The services of *plan*, each in its place; their engines are told what the record says now."""
         record = self.record
@@ -79,6 +86,7 @@ class Run:
             cluster=dict(record.choices.kubernetes),
             document=encode(record),
             snapshots=record.snapshots,
+            worker="" if record.was_up else self.worker,
         )
         return deployment_of(engine, self.session.host, plan, settings)
 

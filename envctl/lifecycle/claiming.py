@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from envctl.definition.models import NAME
-from envctl.engines import Engine, FoundInstance, Wanted, open_engine
+from envctl.engines import Engine, FindsPublishedRecords, FoundInstance, MadeElsewhere, Wanted, open_engine
 from envctl.engines.registry import traits
 from envctl.environment import Environment
 from envctl.errors import UsageError, did_you_mean
@@ -28,6 +29,9 @@ from envctl.lifecycle.service_states import Row
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.signals import shielded
 from envctl.session import Session
+
+JUST_MADE, SAID, POLL = 30.0, 10.0, 0.2
+"""Seconds: for how long an instance may lack its record, how long that is waited for, and between two looks."""
 
 
 def instance_name(name: str) -> str:
@@ -103,15 +107,17 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions)
     if going_on is not None:
         return session.store.update(going_on, lambda current: _taken(_with_wishes(current, drafted), InstanceState.CHANGING))
     with shielded():
-        _make_room(session, engine, drafted, current)
+        _make_room(session, engine, drafted, current, options)
         return session.store.create(_taken(drafted, InstanceState.STARTING))
 
 
-def _make_room(session: Session, engine: Engine, drafted: Record, current: Record | None) -> None:
+def _make_room(session: Session, engine: Engine, drafted: Record, current: Record | None, options: UpOptions) -> None:
     """Removes what there is under the id of *drafted*; should we be killed meanwhile, the next command finishes that."""
     if current is None:
         for found in engine.list(drafted.id):
             _refuse_held(found)
+            if drafted.key and not options.fresh and _is_anothers(engine, found):
+                raise MadeElsewhere(f"another machine is bringing {found.id} up, or has brought it up")
         clear(session, engine, drafted.id, {})
         return
     if current.location != drafted.location:
@@ -127,6 +133,18 @@ def _refuse_held(found: FoundInstance) -> None:
             f"{found.name} ({found.id}) is in use by a command of another machine, container or user",
             hint=f"wait for it, or take another --name or --key; `envctl down {found.id}` removes it anyway",
         )
+
+
+def _is_anothers(engine: Engine, found: FoundInstance) -> bool:
+    """Whether another machine has made what it says of it, too; of what has just been made that comes in a moment."""
+    if found.ending or not isinstance(engine, FindsPublishedRecords):
+        return False
+    until = time.monotonic() + SAID
+    while engine.published(found.id, found.project) is None:
+        if found.created < now(-JUST_MADE) or time.monotonic() > until:
+            return False
+        time.sleep(POLL)
+    return True
 
 
 def _with_wishes(current: Record, drafted: Record) -> Record:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from dataclasses import replace
 from envctl.engines import Deployment, Engine, Handover, Left, SharedByMachines
 from envctl.errors import EnvctlError, OutOfTime
 from envctl.inspect.lookup import called
-from envctl.instance.machine import process_mark
 from envctl.instance.record import Location, Record
 from envctl.lifecycle.adoption import read_published
 from envctl.lifecycle.bring_up import Run
@@ -29,11 +27,10 @@ def alone_among_machines(run: Run, engine: Engine) -> Iterator[None]:
         OutOfTime: another one did until the deadline.
         UnreadableRecord: a later version has worked on it.
     """
-    if not run.record.was_up or not isinstance(engine, SharedByMachines):
-        yield  # nobody else can have it yet, or ever
+    if not isinstance(engine, SharedByMachines):
+        yield
         return
-    store = hashlib.sha256(str(run.session.store.home).encode()).hexdigest()[:12]
-    with engine.alone(run.record.id, f"{store}@{process_mark()}", _Waiting(run)) as handover:
+    with engine.alone(run.record.id, run.worker, _Waiting(run), new=not run.record.was_up) as handover:
         _take_over(run, handover)
         yield
 

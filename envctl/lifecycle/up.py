@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
-from envctl.engines import Deployment, Engine, PortTaken, SubnetTaken, open_engine
+from envctl.engines import Deployment, Engine, MadeElsewhere, PortTaken, SubnetTaken, open_engine
 from envctl.engines.mixed import prepare_meanwhile
 from envctl.engines.registry import traits
 from envctl.environment import Environment
-from envctl.errors import DefinitionError, OutOfTime, ServiceFailed
+from envctl.errors import DefinitionError, OutOfTime, ServiceFailed, UsageError
 from envctl.inspect.lookup import called
 from envctl.instance.labels import labels_of
 from envctl.instance.lock import lock
@@ -21,7 +21,7 @@ from envctl.instance.record import InstanceState, Record
 from envctl.instance.store import RecordGone
 from envctl.keeper_client.client import KeeperGone
 from envctl.keeper_client.starting import watched_until_kept
-from envctl.lifecycle.adoption import adopt
+from envctl.lifecycle.adoption import adopt, forget
 from envctl.lifecycle.bring_up import Run, bring_up
 from envctl.lifecycle.claiming import allocate, claim, draft, recorded
 from envctl.lifecycle.data import changed_seeds, refuse_changed_seeds
@@ -81,6 +81,21 @@ def up(
         ServiceFailed, OutOfTime, Interrupted: it was torn down again, unless it is to be kept or was up before.
     """
     timer = Timer()
+    elsewhere = False
+    while True:
+        try:
+            return _up(session, options, listeners, owner, environment, timer, elsewhere)
+        except MadeElsewhere as error:
+            if owner or options.fresh or time.monotonic() > timer.began + options.timeout:
+                raise UsageError(str(error), hint="wait for it, or take another --name or --key") from None
+            elsewhere = True
+
+
+def _up(
+    session: Session, options: UpOptions, listeners: Sequence[Listener], owner: str, environment: Environment | None, timer: Timer,
+    elsewhere: bool,
+) -> Up:  # fmt: skip
+    """Raises MadeElsewhere where another machine makes the instance: it goes on as what is there, once that is known (*elsewhere*)."""
     until = timer.began + options.timeout
 
     def in_time(what: str) -> AbstractContextManager[None]:
@@ -90,7 +105,7 @@ def up(
     with in_time(" of planning"):
         environment = environment or open_selected(session, options)
         drafted, engine = draft(session, options, environment, owner), None
-    if _may_be_elsewhere(session, options, drafted):
+    if elsewhere or _may_be_elsewhere(session, options, drafted):
         with in_time(f": {drafted.engine} has not answered"):
             engine = open_engine(drafted.location, session.host)
             if adopt(session, engine, drafted.location, drafted.id, str(environment.loaded.project)) is not None:
@@ -120,6 +135,9 @@ def up(
                 with alone_among_machines(run, engine):
                     _allocate_and_bring_up(run, engine, options, timer)
             _complete(run, timer)
+        except MadeElsewhere:
+            forget(session, record.id)
+            raise
         except BaseException as error:
             raise ended(run, engine, options, drafted.state, record.was_up, error) from None
         finally:

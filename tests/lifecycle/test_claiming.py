@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from envctl.engines import MadeElsewhere, PublishedRecord
 from envctl.environment import Environment
 from envctl.errors import UsageError
 from envctl.instance.allocation import Allocation
@@ -158,6 +159,40 @@ def test_what_nobody_holds_is_cleared(session: Session, environment: Environment
     engine = ListedEngine([seen_as(id, owner=owner, expires=expires)])
     assert up(session, engine, environment).id == id
     assert engine.removed == [(id, {})]
+
+
+class PublishedElsewhere(ListedEngine):
+    """A cluster on which what is seen gets its record after some looks."""
+
+    looks = 0
+
+    def published(self, name: str, project: str) -> PublishedRecord | None:
+        self.looks -= 1
+        return PublishedRecord({"id": name}) if self.looks < 0 else None
+
+    def connect(self, id: str, access: Any) -> dict[int, int]:
+        return {}
+
+
+@pytest.mark.parametrize(("created", "looks"), [(PAST, 0), (now(), 0), (now(), 2)])
+def test_what_another_machine_has_made_under_our_key_is_not_removed(
+    session: Session, environment: Environment, monkeypatch: pytest.MonkeyPatch, created: str, looks: int
+) -> None:
+    monkeypatch.setattr(claiming, "POLL", 0.0)
+    engine = PublishedElsewhere([seen_as(draft(session, options(key="k"), environment, "").id, created=created)])
+    engine.looks = looks
+    with pytest.raises(MadeElsewhere):
+        up(session, engine, environment, key="k")
+    assert engine.removed == []
+    up(session, engine, environment, key="k", fresh=True)
+    assert len(engine.removed) == 1
+
+
+def test_what_never_got_a_record_is_removed(session: Session, environment: Environment) -> None:
+    engine = PublishedElsewhere([seen_as(draft(session, options(key="k"), environment, "").id)])
+    engine.looks = 99
+    up(session, engine, environment, key="k")
+    assert len(engine.removed) == 1
 
 
 def test_a_key_makes_another_instance(session: Session, engine: ListedEngine, environment: Environment) -> None:

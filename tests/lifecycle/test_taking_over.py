@@ -34,14 +34,14 @@ class Shared:
 
     handover: Handover
     waits: int = 0
-    workers: tuple[str, ...] = ()
+    workers: tuple[tuple[str, bool], ...] = ()
     inside: bool = False
 
     @contextmanager
-    def alone(self, id: str, worker: str, pause: Callable[[], None]) -> Iterator[Handover]:
+    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> Iterator[Handover]:
         for _ in range(self.waits):
             pause()
-        self.workers, self.inside = (*self.workers, worker), True
+        self.workers, self.inside = (*self.workers, (worker, new)), True
         yield self.handover
         self.inside = False
 
@@ -79,19 +79,18 @@ def test_where_this_one_was_the_last_nothing_changes(tmp_path: Path) -> None:
     assert run.left is Left.DONE
 
 
-def test_nobody_else_works_on_what_is_not_up_yet(tmp_path: Path) -> None:
-    run, shared = run_of(tmp_path, InstanceState.STARTING)[0], Shared(published())
-    with alone_among_machines(run, cast(Engine, shared)):
-        assert shared.workers == ()
-    assert run.record.data == OURS
+@pytest.mark.parametrize(("state", "new"), [(InstanceState.STARTING, True), (InstanceState.UP, False), (InstanceState.CHANGING, False)])
+def test_what_was_there_before_is_taken_over(tmp_path: Path, state: InstanceState, new: bool) -> None:
+    shared = Shared(Handover())
+    taken(run_of(tmp_path, state)[0], shared)
+    assert [each for _, each in shared.workers] == [new]
 
 
 def test_a_state_of_its_own_is_a_worker_of_its_own(tmp_path: Path) -> None:
     one, two = Shared(Handover()), Shared(Handover())
     taken(run_of(tmp_path / "one")[0], one)
     taken(run_of(tmp_path / "two")[0], two)
-    stores = [shared.workers[0].partition("@")[0] for shared in (one, two)]
-    assert len({*stores}) == 2
+    assert len({shared.workers[0][0].partition("@")[0] for shared in (one, two)}) == 2
 
 
 def test_waiting_is_said_once_and_ends_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,9 +25,11 @@ from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
-from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, note_added, owners, publish
+from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, note_added, owners, publish, refuse_others
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
+from envctl.engines.kubernetes.work_lock import begun as begun_work
+from envctl.engines.kubernetes.work_lock import done as done_work
 from envctl.engines.logs import text
 from envctl.engines.protocol import (
     OWNER_LASTS,
@@ -170,10 +172,13 @@ class KubernetesDeployment(KubernetesInstance):
         if not self.shared:
             again = self._is_there()
             self._fresh = not again
+            if again and self.settings.worker:
+                refuse_others(self.api, self.namespace, self.settings.document)
             self._take_in(self._apply(self._owner_heard(common.pop(0)) if whole else common.pop(0)))
             common = list(self.manifests.common[1:])
         if whole:
-            self._publish(self.settings.document, forwards.forwards_of(self.plan))
+            worker = self.settings.worker
+            self._publish(self.settings.document, forwards.forwards_of(self.plan), begun_work(worker) if worker else {}, new=bool(worker))
             if self.shared and self.plan.setting.owner:
                 heard_of_owner(self.api, self.namespace, self.id, now(OWNER_LASTS))
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
@@ -222,12 +227,12 @@ class KubernetesDeployment(KubernetesInstance):
     def publish(self, document: Mapping[str, Any]) -> None:
         """With all forwards: also of the services that a part of a plan leaves out."""
         ours = [entry for entry in forwards.kept(self.host, self.id) if forwards.PROBE not in entry["name"]]
-        self._publish(document, forwards.for_others(ours))
+        self._publish(document, forwards.for_others(ours), done_work(self.settings.worker) if self.settings.worker else {})
 
-    def _publish(self, document: Mapping[str, Any], access: Sequence[Object]) -> None:
+    def _publish(self, document: Mapping[str, Any], access: Sequence[Object], told: Mapping[str, str], new: bool = False) -> None:
         if document:
             with self.settings.in_flight.creating():
-                self._record = self._with_rights(lambda: publish(self.api, self.namespace, document, access))
+                self._record = self._with_rights(lambda: publish(self.api, self.namespace, document, access, told, new))
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
         """Nothing: `create` writes the time into the namespace and the record, where it is made as where it is there."""

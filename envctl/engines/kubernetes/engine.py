@@ -104,10 +104,11 @@ class KubernetesEngine:
             with Ignoring(404):
                 self.api.request("PATCH", path_of("v1", "Namespace", None, id), change, "application/merge-patch+json")
 
-    def alone(self, id: str, worker: str, pause: Callable[[], None]) -> AbstractContextManager[Handover]:
-        from envctl.engines.kubernetes.work_lock import alone
+    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[Handover]:
+        from envctl.engines.kubernetes.work_lock import alone, alone_from_the_start
 
-        return alone(self.api, self.namespace or id, id, worker, pause)
+        place = self.namespace or id
+        return alone_from_the_start(self.api, place, id) if new else alone(self.api, place, id, worker, pause)
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         from envctl.engines.kubernetes.records import find_published

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from envctl.engines.kubernetes.api import Api, ApiError, Ignoring
-from envctl.engines.protocol import PublishedRecord
+from envctl.engines.protocol import MadeElsewhere, PublishedRecord
 from envctl.errors import EnvctlError, UsageError
 from envctl.instance import labels
 from envctl.instance.identity import ID
@@ -19,22 +19,57 @@ from envctl.keeper.cluster.protocol import Object, path_of
 KEY, FORWARDS = "record.json", "forwards"
 ADDED = "envctl.adds."
 """Begins the annotations that name kinds of objects which a definition adds."""
+TRIES = 5
+"""For what somebody else has changed since it was read."""
 OURS_ALONE = ("process", "keeper")
 """What means nothing on another machine."""
 
 
-def publish(api: Api, namespace: str, document: Mapping[str, Any], forwards: Sequence[Mapping[str, Any]]) -> Object:
-    """Writes the record beside the instance, with what leads to its ports; the Secret that holds it."""
+def publish(
+    api: Api, namespace: str, document: Mapping[str, Any], forwards: Sequence[Mapping[str, Any]], told: Mapping[str, str] | None = None,
+    new: bool = False,
+) -> Object:  # fmt: skip
+    """Writes the record beside the instance, with what leads to its ports; the Secret that holds it.
+
+    Args:
+        told: annotations that it gets as well.
+        new: there is none yet.
+
+    Raises:
+        MadeElsewhere: there is one, of another instance of that id.
+    """
     content = {key: value for key, value in document.items() if key not in OURS_ALONE} | {FORWARDS: list(forwards)}
     text = json.dumps(content, ensure_ascii=False)
     id = str(document["id"])
-    told = {
+    its = {
         "app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/instance": id,
         labels.INSTANCE: id, labels.NAME: str(document["name"]), labels.RECORD: "true",
     }  # fmt: skip
-    meta = {"name": record_name(id), "namespace": namespace, "labels": told, "annotations": _annotations(document)}
+    meta = {"name": record_name(id), "namespace": namespace, "labels": its, "annotations": {**_annotations(document), **(told or {})}}
     data = {KEY: base64.b64encode(text.encode()).decode()}
-    return api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data})
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data}
+    return _made(api, secret, document) if new else api.apply(secret)
+
+
+def _made(api: Api, secret: Object, document: Mapping[str, Any]) -> Object:
+    """Made by nobody but us: of two machines that make an instance at the same time one is the first."""
+    meta = secret["metadata"]
+    try:
+        return dict(api.request("POST", path_of("v1", "Secret", meta["namespace"]), secret))
+    except ApiError as error:
+        if error.status != 409:
+            raise
+    refuse_others(api, meta["namespace"], document)
+    return api.apply(secret)
+
+
+def refuse_others(api: Api, namespace: str, document: Mapping[str, Any]) -> None:
+    """Raises MadeElsewhere: the instance of that id is not the one that *document* is the record of."""
+    id = str(document["id"])
+    found = api.get("v1", "Secret", namespace, record_name(id))
+    record = read(found) if found is not None else None
+    if found is not None and (record is None or record.document.get("secret") != document["secret"]):
+        raise MadeElsewhere(f"another machine is bringing {id} up, or has brought it up")
 
 
 def owners(record: Object | None) -> list[Object]:
@@ -67,6 +102,18 @@ def added_kinds(secrets: Iterable[Object]) -> list[tuple[str, str]]:
 
 def renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
     """The record, and what is told of it, with another time at which it expires; nothing where there is none."""
+    for _ in range(TRIES):
+        try:
+            _renew(api, namespace, id, expires)
+        except ApiError as error:  # whoever works on it says so from time to time
+            if error.status != 409:
+                raise
+        else:
+            return
+    raise EnvctlError(f"{id}: its record is changed by others again and again", hint="try it again")
+
+
+def _renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
     found = api.get("v1", "Secret", namespace, record_name(id))
     record = read(found) if found is not None else None
     if found is None or record is None:

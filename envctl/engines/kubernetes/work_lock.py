@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from envctl.engines.kubernetes.api import Api, ApiError, Ignoring
 from envctl.engines.kubernetes.records import read
-from envctl.engines.protocol import Handover, Left
+from envctl.engines.protocol import Handover, Left, MadeElsewhere
 from envctl.errors import EnvctlError
 from envctl.instance.labels import WORKER, WORKING
 from envctl.instance.machine import owner_alive
@@ -25,12 +25,22 @@ DONE, FAILED = "done", "failed"
 """What stands in the place of a time once the work has ended."""
 
 
+def begun(worker: str) -> dict[str, str]:
+    """The annotations with which a new record is written: nobody has to say separately that it works."""
+    return {WORKER: worker, WORKING: now(LASTS)}
+
+
+def done(worker: str) -> dict[str, str]:
+    """Those with which it is written when everything is there."""
+    return {WORKER: worker, WORKING: DONE}
+
+
 @contextmanager
 def alone(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None], every: float = EVERY) -> Iterator[Handover]:
     """While no other machine works on the instance; it hears of us until we have ended.
 
     Args:
-        worker: `STORE@MARK`: the state that knows what we do, and the process that works (`process_mark`).
+        worker: as in `DeploymentSettings`.
         pause: called between two looks while another one works; it may raise.
 
     Raises:
@@ -40,16 +50,36 @@ def alone(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], No
     if handover is None:
         yield Handover()
         return
+    with _heard_of(api, namespace, id, every):
+        yield handover
+        _finally_say(api, namespace, id, DONE)
+
+
+@contextmanager
+def alone_from_the_start(api: Api, namespace: str, id: str, every: float = EVERY) -> Iterator[Handover]:
+    """While we make the instance: its record says `begun` when it comes, and `done` in the end."""
+    with _heard_of(api, namespace, id, every):
+        yield Handover()
+
+
+@contextmanager
+def _heard_of(api: Api, namespace: str, id: str, every: float) -> Iterator[None]:
     ended = threading.Event()
     threading.Thread(target=_keep, args=(api, namespace, id, ended, every), name="work lock", daemon=True).start()
-    state = FAILED
     try:
-        yield handover
-        state = DONE
+        yield
+    except MadeElsewhere:
+        raise  # it is not ours to speak of
+    except BaseException:
+        _finally_say(api, namespace, id, FAILED)
+        raise
     finally:
         ended.set()
-        with suppress(EnvctlError):  # others find out by the time
-            _say(api, namespace, id, {WORKING: state})
+
+
+def _finally_say(api: Api, namespace: str, id: str, how: str) -> None:
+    with suppress(EnvctlError):  # others find out by the time
+        _say(api, namespace, id, {WORKING: how})
 
 
 def _taken(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None]) -> Handover | None:

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
-from envctl.engines.kubernetes.api import Api, connect
+from envctl.engines import MadeElsewhere
+from envctl.engines.kubernetes.api import Api, ApiError, connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.credentials import credentials
 from envctl.engines.kubernetes.instance import KubernetesInstance
-from envctl.engines.kubernetes.records import KEY, added_kinds, find_published, note_added, publish
+from envctl.engines.kubernetes.records import KEY, added_kinds, find_published, note_added, publish, refuse_others, renew
 from envctl.engines.kubernetes.removal import remove_objects
-from envctl.errors import EngineMissing, UsageError
+from envctl.engines.kubernetes.work_lock import begun, done
+from envctl.errors import EngineMissing, EnvctlError, UsageError
+from envctl.instance.labels import WORKER, WORKING
 from envctl.keeper.cluster.presence import record_name
 from tests.builders import session_in
 from tests.engines.kubernetes.played import Played, kubeconfig
@@ -103,7 +106,7 @@ class Store:
         self.secret: dict[str, Any] = {}
         path = f"/api/v1/namespaces/{ID}/secrets"
         played.answers[f"PATCH {path}/{record_name(ID)}"] = self.patch
-        played.answers[f"GET {path}/{record_name(ID)}"] = lambda _: self.secret
+        played.answers[f"GET {path}/{record_name(ID)}"] = lambda _: self.secret or (404, {"message": "not found"})
         played.answers[f"GET {path}"] = lambda _: {"items": [self.secret] if self.secret else []}
 
     def empty(self) -> dict[str, Any]:
@@ -137,6 +140,43 @@ def test_more_time_reaches_the_record(played: Played, api: Api, tmp_path: Path) 
     assert found.access == [{"name": "db/postgres"}]
     assert store.secret["metadata"]["annotations"]["envctl.expires"] == "2999-01-01T00:00:00Z"
     assert KEY in store.secret["data"]
+
+
+def test_more_time_is_given_again_where_somebody_has_changed_the_record_meanwhile(played: Played, api: Api) -> None:
+    store, refused = Store(played), [409, 409]
+    publish(api, ID, DOCUMENT, [])
+    path = f"PATCH /api/v1/namespaces/{ID}/secrets/{record_name(ID)}"
+    played.answers[path] = lambda body: (refused.pop(), {"message": "changed", "reason": "Conflict"}) if refused else store.patch(body)
+    renew(api, ID, ID, "2999-01-01T00:00:00Z")
+    assert store.secret["metadata"]["annotations"]["envctl.expires"] == "2999-01-01T00:00:00Z"
+    refused += [409] * 9
+    with pytest.raises(EnvctlError, match="is changed by others again and again"):
+        renew(api, ID, ID, None)
+    refused[:] = [403]
+    with pytest.raises(ApiError):
+        renew(api, ID, ID, None)
+
+
+def test_of_two_machines_that_make_it_the_first_one_does(played: Played, api: Api) -> None:
+    store = Store(played)
+    ours, theirs = ({**DOCUMENT, "secret": word} for word in ("ours", "theirs"))
+
+    def post(body: Any) -> Any:
+        return (409, {"message": "already exists", "reason": "AlreadyExists"}) if store.secret else store.patch(body)
+
+    played.answers[f"POST /api/v1/namespaces/{ID}/secrets"] = post
+    refuse_others(api, ID, ours)
+    publish(api, ID, ours, [], begun("me"), new=True)
+    assert store.secret["metadata"]["annotations"][WORKER] == "me"
+    publish(api, ID, ours, [], new=True)  # another try of the same `up`
+    for refused in (lambda: publish(api, ID, theirs, [], new=True), lambda: refuse_others(api, ID, theirs)):
+        with pytest.raises(MadeElsewhere, match=f"another machine is bringing {ID} up"):
+            refused()
+    found = find_published(api, None, ID, "/p")
+    assert found is not None
+    assert found.document["secret"] == "ours"
+    publish(api, ID, ours, [], done("me"))
+    assert store.secret["metadata"]["annotations"][WORKING] == "done"
 
 
 def test_kinds_that_a_definition_adds_go_with_the_instance(played: Played, api: Api) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +123,32 @@ def test_two_machines_seed_a_replaced_pod_once(cluster: Project, tmp_path: Path)
             assert rows(outputs) == 2
     cluster.envctl("seed", id, env=elsewhere).ok()
     cluster.envctl("down", id).ok()
+
+
+MACHINE = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]
+
+
+def test_two_machines_that_bring_it_up_at_the_same_time_share_it(cluster: Project, tmp_path: Path) -> None:
+    if subprocess.run([*MACHINE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces of processes here")
+    cluster.environment("env", DB)
+    told, name = [tmp_path / f"{each}.json" for each in ("one", "two")], f"shared-{uuid.uuid4().hex[:6]}"
+    words = f"{sys.executable} -m envctl up env --name {name} --key shared --ttl 1h --json"
+    started = [
+        subprocess.Popen(
+            [*MACHINE, f"hostname runner; {words} > {path}"], cwd=cluster.folder, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "ENVCTL_ENGINE": "kubernetes", "HOME": str(tmp_path), "XDG_STATE_HOME": str(path.with_suffix(""))},
+        )
+        for path in told
+    ]  # fmt: skip
+    said = [each.communicate(timeout=180)[1] for each in started]
+    try:
+        assert [each.returncode for each in started] == [0, 0], "\n".join(said)
+        one, two = (json.loads(path.read_text()) for path in told)
+        assert (one["id"], one["outputs"]["PASSWORD"]) == (two["id"], two["outputs"]["PASSWORD"])
+        assert any("waits for a command of another machine" in text for text in said)
+    finally:
+        kubectl("delete", "namespace", "-l", f"envctl.name={name}", "--wait=false")
 
 
 CACHE = """

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from envctl.engines import Handover, Left
+from envctl.engines import Handover, Left, MadeElsewhere
 from envctl.engines.kubernetes.api import Api, ApiError
-from envctl.engines.kubernetes.work_lock import alone
+from envctl.engines.kubernetes.work_lock import alone, alone_from_the_start, begun
 from envctl.instance.labels import INSTANCE, WORKER, WORKING
 from envctl.instance.machine import process_mark
 from envctl.instance.record import now
@@ -146,3 +146,21 @@ def test_it_is_heard_of_while_it_works() -> None:
         until(heard.is_set, what="another word of it")
         secrets.before_write = lambda: None
     until(lambda: secrets.told[WORKING] == "done", what="the last word is that it has ended")
+
+
+def test_from_the_start_the_record_says_it_itself() -> None:
+    secrets = Secrets(**begun(HERE))
+    with alone_from_the_start(cast(Api, secrets), "ns", ID) as found:
+        assert found == Handover()
+    assert secrets.told == {WORKER: HERE, WORKING: secrets.told[WORKING]}
+    assert secrets.told[WORKING] > now(), "`done` comes with the record that is written last"
+    with pytest.raises(KeyError), alone_from_the_start(cast(Api, secrets), "ns", ID):
+        raise KeyError
+    assert secrets.told[WORKING] == "failed"
+
+
+def test_of_what_another_machine_makes_nothing_is_said() -> None:
+    secrets = Secrets(**begun(ELSEWHERE))
+    with pytest.raises(MadeElsewhere), alone_from_the_start(cast(Api, secrets), "ns", ID):
+        raise MadeElsewhere("other")
+    assert secrets.told[WORKING] > now()
