@@ -564,7 +564,7 @@ class SharedByMachines(Protocol):
         Args:
             worker: as in `DeploymentSettings`.
             pause: called between two checks while another machine works on the instance; it may raise.
-            new: whether this command is about to make the instance (`Deployment.create` raises MadeElsewhere if another machine makes it, too).
+            new: whether this command makes the instance (`Deployment.create` raises MadeElsewhere if another machine does, too).
 
         Raises:
             EnvctlError: the engine could not be queried.
