@@ -1,4 +1,4 @@
-"""After red tests: was it the environment? What its services did meanwhile, and where all of it can be read."""
+"""After failed tests: whether the environment failed, what its services did meanwhile, and where to read more."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARK_LINES = 3
 
 @dataclass
 class Aftermath:
-    """Made before the tests run; asked after them."""
+    """Created before the tests run, and used after them."""
 
     session: Session
     record: Record

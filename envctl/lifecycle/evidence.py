@@ -1,4 +1,4 @@
-"""What a failed service leaves for its reader: the probe's history, the exit status, the last lines of its log, what to try."""
+"""Evidence about a failed service: the probe's history, the exit status, the last lines of its log, and what to try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failed `up` leaves: nothing, or all of it where it is to be kept; an instance that was up before is never taken away."""
+"""What a failed `up` leaves: nothing, or everything with `--keep`. An instance that was up before is never removed."""
 
 from __future__ import annotations
 

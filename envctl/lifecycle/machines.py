@@ -1,4 +1,4 @@
-"""Machines that share an instance: one at a time works on it, and learns what the one before has done to its data."""
+"""Machines that share an instance: one at a time works on it, and learns what the last one has done to its data."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def _take_over(run: Run, handover: Handover) -> None:
 
 
 def with_data_of(record: Record, found: Record) -> Record:
-    """*record* with what another machine's says of the data."""
+    """*record* with what the record of another machine contains about the data."""
     return replace(record, data={**record.data, **found.data}, snapshots=found.snapshots)
 
 
 def discard_half_made(run: Run, deployment: Deployment, services: Iterable[ServicePlan], retry: bool = True) -> None:
-    """Data that another machine has begun to make and not finished is thrown away: nobody here knows how far it came.
+    """Discards data that another machine has not finished, because nobody knows how far it got.
 
     Args:
         retry: also where it failed there; it may fail here as well.

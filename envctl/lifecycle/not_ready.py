@@ -1,4 +1,4 @@
-"""Why a service never got ready: what it was asked, what it said, what it listens on instead, and what would help."""
+"""Why a service never became ready: what was tried, what it answered, where it listens instead, and what to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOW = "raise `ready: {timeout: ...}` if it is only slow"
 
 
 def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
-    """The failure of a service whose own time is over."""
+    """The failure of a service that did not become ready in its own time."""
     asked = next((target for probe, target in targets if str(error).startswith(f"{probe}:") and probe not in ASKED_INSIDE), None)
     where = f" (asked at {asked.host}:{asked.port})" if asked else ""
     message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}{where}"
@@ -69,7 +69,7 @@ def _heard(work: BringUp, service: ServicePlan) -> list[tuple[str, int]] | None:
 
 
 def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
-    """Where a service of a Compose file listens that does not answer on the ports that it publishes; the probe has *said* why."""
+    """Where a service of a Compose file listens if it does not answer on the ports that it publishes; the probe has *said* why."""
     heard = _heard(work, service)
     wanted = [port.number for port in service.ports]
     if heard is None:
@@ -112,7 +112,7 @@ def _of_ports(heard: Sequence[tuple[str, int]] | None, wanted: Collection[int], 
 
 
 def without_probes(lines: Sequence[str], targets: Sequence[tuple[str, Target]]) -> tuple[str, ...]:
-    """The lines of a log but those of our own requests, which hide what the service itself has said."""
+    """The lines of a log without those about envctl's own requests, which would hide the rest."""
     paths = {str(target.options.get("path") or "/") for probe, target in targets if probe == "http"}
     ours = re.compile("|".join(rf"GET {re.escape(path)}(?=[\s\"']|$)" for path in sorted(paths))) if paths else None
     return tuple(line for line in lines if ours is None or not ours.search(line))

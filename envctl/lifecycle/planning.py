@@ -1,4 +1,4 @@
-"""From a definition to a plan: for an instance that is to be, and for one that is there."""
+"""From a definition to a plan: for a new instance, and for an existing one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def open_selected(session: Session, options: UpOptions) -> Environment:
 
 
 def plan_of_environment(session: Session, environment: Environment, record: Record) -> Plan:
-    """What *record* says is to run; its ports may not be known yet (`Plan.with_allocation`).
+    """The plan for *record*; its ports may not be known yet (`Plan.with_allocation`).
 
     Raises:
         DefinitionError: mistakes that only a plan shows.
@@ -78,7 +78,7 @@ def plan_of_instance(session: Session, record: Record, engine: Engine) -> Plan:
 
 
 def variables_by_hand(session: Session, record: Record, addresses: Addresses, service: str) -> dict[str, str]:
-    """What *service* would get if it ran on this machine: the same variables, with outside addresses.
+    """The variables of *service* as if it ran on this machine, with outside addresses.
 
     It need not be up itself: whoever runs it by hand has left it out (`--only`), or put it in its own place (`--use`).
 

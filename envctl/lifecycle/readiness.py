@@ -1,4 +1,4 @@
-"""Waiting until a service is ready, and giving up as soon as that makes no sense any more."""
+"""Waits until a service is ready, and gives up as soon as waiting does not help."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ATTEMPT_TIMEOUT = 1.0
 
 
 def until_ended(work: BringUp, service: ServicePlan) -> None:
-    """Returns when a job has ended with 0.
+    """Returns when a job has exited with 0.
 
     Raises:
         ServiceFailed: with another status.

@@ -1,4 +1,4 @@
-"""Tests that run inside an environment: a command in the place of a service, with its image, files and network."""
+"""Tests that run inside the network of an environment: in a container with the image, files and networks of a service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATIENCE = 5.0
 
 
 def check_place(environment: Environment, service: str) -> None:
-    """Raises UsageError where no such service is brought up."""
+    """Raises UsageError if no such service is brought up."""
     known = [name for name in environment.definition.services if name not in environment.used]
     if service not in known:
         raise UsageError(f"--in {service}: there is no such service", hint=did_you_mean(service, known))
