@@ -110,7 +110,7 @@ def _ready(kind: Kind) -> str:
 
 def _parameter(name: str, schema: Mapping[str, Any]) -> tuple[str, str, str, str]:
     default = schema.get("default")
-    return (f"`{name}`", _takes(schema), "" if default in (None, [], {}) else code(default), sentence(schema.get("description", "")))
+    return (f"`{name}`", _takes(schema), "" if default in (None, [], {}, "") else code(default), sentence(schema.get("description", "")))
 
 
 def _takes(schema: Mapping[str, Any]) -> str:
@@ -121,16 +121,14 @@ def _takes(schema: Mapping[str, Any]) -> str:
 
 def _several(key: str, several: Several) -> str:
     """A list, or a map of name to options."""
-    options = ", ".join(f"`{name}`: {_option(schema)}" for name, schema in several.options.items())
-    default = f"; without it {', '.join(code(name) for name in several.default)}" if several.default else ""
+    default = f" (default: {', '.join(code(name) for name in several.default)})" if several.default else ""
     lines = [f"`{key}` is a name, a list of names, or a map of names to options{default}."]
-    if options:
-        lines.append(f"Options: {options}.")
     if several.properties:
         shown = ", ".join(code(name) for name in dict.fromkeys(["name", *several.properties]))
         example = "url" if "url" in several.properties else next(iter(several.properties))
         lines.append(f"Each has {shown}: `${{service.{key}.NAME.{example}}}`.")
-    return " ".join(lines)
+    options = "\n".join(f"- `{name}`: {_option(schema)}" for name, schema in several.options.items())
+    return " ".join(lines) + (f" Options:\n\n{options}" if options else "")
 
 
 def _option(schema: Mapping[str, Any]) -> str:
