@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from envctl.definition.compose_settings import SUFFIXES, setting
 from envctl.definition.source import map_texts
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
@@ -32,8 +33,8 @@ class Given:
     """What a service is given, asked for by place.
 
     `NAME` is a variable, `--option` an argument, `name=` what follows in one, `NAME --option` an argument that stands in a
-    variable, `@setting` a line of a configuration file that an argument names, `?NAME` a variable that has the image keep
-    the value to itself, `=x` the image's own default.
+    variable, `@setting` a line of a configuration file that an argument names or a mount brings (`@^setting`: the first of
+    several), `?NAME` a variable that has the image keep the value to itself, `=x` the image's own default.
 
     Attributes:
         unread: variables that name a file which cannot be read, and what a shell would have to run.
@@ -86,9 +87,24 @@ class Given:
         return None
 
     def _setting(self, name: str) -> str | None:
-        files = (text for word in self.words() if word.startswith("/") and (text := self._text_of(word)) is not None)
-        found = (re.search(rf"^[ \t]*{re.escape(name)}[ \t]+(\S.*)$", text, re.MULTILINE) for text in files)
-        return next((" ".join(_split(line[1])) for line in found if line), None)
+        told = (word.rpartition("=")[2] for word in self.words())
+        files = [*(word for word in told if word.startswith("/")), *self._mounted()]
+        texts = (text for path in dict.fromkeys(files) if (text := self._text_of(path)) is not None)
+        return next((value for text in texts if (value := setting(text, name)) is not None), None)
+
+    def _mounted(self) -> Iterator[str]:
+        """The configuration files that its Compose file puts into it, as paths of the container."""
+        for volume in _plain(self.service.get("volumes") or []):
+            if volume.get("type") == "bind":
+                yield from self._below(Path(str(volume["source"])), PurePosixPath(str(volume.get("target", ""))))
+        for given in _plain(self.service.get("configs") or []):
+            yield str(PurePosixPath("/", str(given.get("target") or given["source"])))
+
+    def _below(self, source: Path, target: PurePosixPath) -> Iterator[str]:
+        if target.suffix in SUFFIXES:
+            yield str(target)
+        elif source.is_relative_to(self.project) and source.is_dir():
+            yield from (str(target / path.name) for path in sorted(source.iterdir()) if path.suffix in SUFFIXES)
 
     def words(self) -> Iterator[str]:
         """Those of a command line, also where a shell, or a list of one text, holds it."""

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envctl.definition.compose_complaints import place_of
 from envctl.definition.compose_config import WARNING, ask_compose, last_words
+from envctl.definition.compose_dotenv import dotenv
 from envctl.definition.compose_paths import UNREAD, ComposePaths
 from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
@@ -33,6 +35,8 @@ class ComposeServices:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Its volumes, networks, configs and secrets."""
     losses: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Those whose values are its secrets and configs (`environment: NAME`), of the caller or of the `.env` beside it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     if problems or not files:
         return _nothing(files, reference.source, problems)
     if unread:  # Compose might read it, and what it names; its words of that would be those of a file outside
-        return _nothing(files, _source(files, {}, reference.nodes), unread)
+        return _nothing(files, _source(files, {}, reference.nodes), [problem._replace(path="") for problem in unread])
     variables = list(filter(Path.is_file, paths.variables))
     problems += unfit(variables, reference.project)
     done = None if problems else ask_compose(reference.answers, files, profiles, reference.environ)
@@ -75,7 +79,9 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     if not config.get("services"):
         problems.extend(_only_profiles(files, reference))
         return _nothing(files, _source(files, {}, reference.nodes), problems)
-    reading = ComposeReading(config, reference.recognise, reference.project, reference.environ)
+    beside = dotenv(files[0].parent, reference.project, reference.environ)
+    environ = {**{name: value for name, value in beside.items() if "${" not in value}, **reference.environ}
+    reading = ComposeReading(config, reference.recognise, reference.project, environ)
     services = reading.services()
     if not services:
         source = _source(files, config["services"], reference.nodes)
@@ -83,7 +89,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     extra = _extra(reading)
     losses = [*_warnings(done.stderr), *_overrides(files), *_shared(config), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
-    return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses))
+    return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses), _of_secrets(extra, environ))
 
 
 def _nothing(files: Sequence[Path], source: Source, problems: Sequence[Problem]) -> ComposeServices:
@@ -100,7 +106,8 @@ def _failure(stderr: str, files: Sequence[Path], variables: list[Path], referenc
         return last_words(ask_compose(reference.answers, files, (), reference.environ, "--profiles", options=options).stderr)
 
     said = last_words(stderr)
-    other = Problem(displayed(files[0]), 1, "", f"Docker Compose says: {said}")
+    file, line = place_of(said, reference.nodes, files[0])
+    other = Problem(displayed(file), line, "", f"Docker Compose says: {said}")
     return complaint(said, variables, reference.project, alone) or other
 
 
@@ -198,6 +205,11 @@ def _extra(reading: ComposeReading) -> dict[str, Any]:
     found["networks"] = without_addresses(found.get("networks", {}), lose)
     found["volumes"] = without_folders(found.get("volumes", {}), lose) | reading.volumes
     return {what: items for what, items in found.items() if items}
+
+
+def _of_secrets(extra: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    given = [item for what in ("configs", "secrets") for item in extra.get(what, {}).values()]
+    return {name: environ[name] for item in given if (name := str(item.get("environment"))) in environ}
 
 
 def _unnamed(item: Any) -> dict[str, Any]:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from envctl.definition.source import MAX_BYTES, TreePath, displayed, inside
+from envctl.definition.compose_dotenv import dotenv, substituted
+from envctl.definition.source import MAX_BYTES, TreePath, decoded, displayed, inside
 from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, pairs, parse_nodes
 from envctl.errors import Problem
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
-MAX_DOTENV = 1_000_000
-"""Bytes."""
 UNREAD = "(all of it)"
 COMPOSE, VARIABLES, OTHER = "compose", "variables", "other"
 """What a file is that is named."""
-_VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?:(?P<sign>:?[-?])(?P<word>[^{}$]*))?\}|(?P<bare>\w+))")
 _REMOTE = re.compile(r"^(?:https?|ssh|git|oci)://|^git@|^github\.com/|\.git(?:#|$)")
 
 
@@ -68,7 +65,7 @@ class ComposePaths:
 
     def read(self, files: list[Path]) -> ComposePaths:
         """*files*, as one project: all paths in them begin in the folder of the first."""
-        variables = tuple({**_dotenv(files[0].parent, self.project), **self.environ}.items())
+        variables = tuple({**dotenv(files[0].parent, self.project, self.environ), **self.environ}.items())
         self._waiting = [_Reading(file, files[0].parent, variables) for file in files]
         self.variables[files[0].parent / ".env"] = None
         seen: set[_Reading] = set()
@@ -81,15 +78,18 @@ class ComposePaths:
 
     def _read(self, reading: _Reading) -> None:
         try:
-            document = parse_nodes(read_file(reading.file, self.project, largest=MAX_BYTES).decode("utf-8-sig"), any_tag=True)
+            text = decoded(read_file(reading.file, self.project, largest=MAX_BYTES), displayed(reading.file))
+            document = None if isinstance(text, Problem) else parse_nodes(text, any_tag=True)
         except FileRefused as error:
             self.problems.append(Problem(displayed(reading.file), 1, "", str(error)))
         except OSError:
             pass  # Compose says what is wrong with it
-        except (UnicodeDecodeError, YamlError) as error:
-            message = f"what it names cannot be checked: {error}"
-            self.problems.append(Problem(displayed(reading.file), getattr(error, "line", 1), UNREAD, message))
+        except YamlError as error:
+            self.problems.append(Problem(displayed(reading.file), error.line, UNREAD, error.message, error.hint))
         else:
+            if isinstance(text, Problem):
+                self.problems.append(text._replace(path=UNREAD))
+                return
             self.nodes[reading.file] = document
             variables = None if reading.variables is None else dict(reading.variables)
             for named in _named(document):
@@ -114,7 +114,7 @@ class ComposePaths:
         """What is extended has the variables of who extends it; what is included has its own `.env` for those that are not there."""
         if variables is None or not named.known:
             return None
-        return tuple(({**_dotenv(folder, self.project), **variables} if named.base else variables).items())
+        return tuple(({**dotenv(folder, self.project, variables), **variables} if named.base else variables).items())
 
 
 def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
@@ -128,34 +128,14 @@ def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
             yield key, value
 
 
-def _dotenv(folder: Path, project: Path) -> dict[str, str]:
-    """The variables of its `.env`; a folder of that name (a virtual environment, say) is none for Compose either."""
-    if (folder / ".env").is_dir():
-        return {}
-    try:
-        text = read_file(folder / ".env", project, largest=MAX_DOTENV).decode("utf-8", "replace")
-    except OSError:
-        return {}
-    from dotenv import dotenv_values
-
-    return {key: value or "" for key, value in dotenv_values(stream=StringIO(text), interpolate=False).items()}
-
-
 def _place(text: str, folder: Path, project: Path, variables: Mapping[str, str] | None) -> Path | str:
     """The path that *text* names, or what is wrong with it."""
-    path = _VARIABLE.sub(lambda found: _value(found, variables), text) if variables is not None else text
+    path = substituted(text, variables) if variables is not None else text
     if "$" in path or path.startswith("~"):
         return f"'{text}': envctl cannot know this path before Compose has read the file"
     if _REMOTE.search(path):
         return f"'{text}' is on the network, and nothing is fetched to read a definition"
     return inside(path, folder, project, what=None)
-
-
-def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
-    value, sign = variables.get(found["braced"] or found["bare"]), found["sign"] or ""
-    if value is None or (not value and sign.startswith(":")):
-        return str(found["word"]) if sign.endswith("-") else ""
-    return value
 
 
 def leaves(node: Node | None) -> Iterator[tuple[TreePath, Leaf]]:

@@ -12,6 +12,7 @@ from typing import Any
 from envctl.definition.compose_credentials import Given
 from envctl.definition.compose_networks import only_internal
 from envctl.definition.compose_storage import own_volumes
+from envctl.definition.dockerfile import Made, made_by
 from envctl.definition.expressions import escape
 from envctl.definition.models import expressible
 from envctl.definition.source import map_texts
@@ -90,6 +91,7 @@ class ComposeReading:
     environ: Mapping[str, str]
     losses: Losses = field(default_factory=Losses)
     volumes: dict[str, Any] = field(default_factory=dict)
+    _dockerfiles: dict[str, Made] = field(default_factory=dict)
 
     def services(self) -> dict[str, dict[str, Any]]:
         """Every service that runs, by its name."""
@@ -105,12 +107,29 @@ class ComposeReading:
         service = self.config["services"][name]
         if str(service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
             return None
-        is_server = service.get("image") and not service.get("build") and self._own_kind(name) == "service"
-        return self.recognise(service["image"]) if is_server and not self._is_client(service) else None
+        image = built.base if (built := self._built(name)) else service.get("image")
+        return self.recognise(image) if image and self._own_kind(name) == "service" and not self._is_client(name) else None
 
-    def _is_client(self, service: Mapping[str, Any]) -> bool:
+    def _built(self, name: str) -> Made | None:
+        """What the Dockerfile of a service makes; None where none is built."""
+        build = plain(self.config["services"][name].get("build"))
+        if build and name not in self._dockerfiles:
+            self._dockerfiles[name] = made_by(build, self.project)
+        return self._dockerfiles.get(name)
+
+    def _given(self, name: str) -> Given:
+        """What the service is given, by its image's Dockerfile as well, where there is one."""
+        service = self.config["services"][name]
+        if built := self._built(name):
+            own = map_texts(lambda text: text.replace("$", "$$"), built.told())  # Compose has doubled those of the service
+            command = None if service.get("entrypoint") else own["command"]
+            more = {"entrypoint": service.get("entrypoint") or own["entrypoint"], "command": service.get("command") or command}
+            service = {**service, **more, "environment": {**own["environment"], **(service.get("environment") or {})}}
+        return Given(service, self.config, self.project, self.environ)
+
+    def _is_client(self, name: str) -> bool:
         """Whether it is the image of a server that runs something else: a client, a job, nothing at all."""
-        programs = list(Given(service, self.config, self.project, self.environ).programs())
+        programs = list(self._given(name).programs())
         return any(map(_CLIENT.fullmatch, programs)) and not any(map(_SERVER.fullmatch, programs))
 
     def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +140,7 @@ class ComposeReading:
         tree["needs"] = dict(self._needs(service))
         tree["ports"] = self._ports(name, service, known)
         if known:
-            tree["with"] = self._parameters(name, service, known)
+            tree["with"] = self._parameters(name, known)
             if known.loss:
                 self.losses.add(name, known.loss)
         if (replicas := _replicas(service)) != 1:
@@ -191,16 +210,24 @@ class ComposeReading:
             return {port_name(number): number for number in dict.fromkeys(numbers)}
         names = {number: port for port, number in known.ports.items()}
         main, usual = next(iter(known.ports.items()))
-        told = Given(service, self.config, self.project, self.environ).first(known.port) or ""
+        told = self._told_port(name, known, numbers)
         unusual = [int(told)] if _PORT.fullmatch(told) else [number for number in numbers or _exposed(service) if number not in names]
         if unusual and (_PORT.fullmatch(told) or usual not in numbers):
             names = {number: port for number, port in names.items() if port != main} | {unusual[0]: main}
             usual = unusual[0]
         return {names.get(number) or port_name(number): number for number in dict.fromkeys([usual, *numbers])}
 
-    def _parameters(self, name: str, service: Mapping[str, Any], known: Recognised) -> dict[str, Any]:
+    def _told_port(self, name: str, known: Recognised, published: Sequence[int]) -> str:
+        """By its arguments or variables; else by its configuration, which may have several, unless only others are published."""
+        given = self._given(name)
+        if told := given.first([place for place in known.port if not place.startswith("@")]):
+            return told
+        told = (given.first([place for place in known.port if place.startswith("@")]) or "").partition(" ")[0].rpartition(":")[2]
+        return told if _PORT.fullmatch(told) and (not published or int(told) in published) else ""
+
+    def _parameters(self, name: str, known: Recognised) -> dict[str, Any]:
         """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""
-        given = Given(service, self.config, self.project, self.environ)
+        given = self._given(name)
         found: dict[str, Any] = {}
         for parameter, places in known.parameters.items():
             value = given.first(places)
@@ -241,7 +268,7 @@ class ComposeReading:
             if "network_mode" not in kept:
                 kept["networks"] = _aliased(kept.get("networks") or {"default": None}, alias)
         if volumes := service.get("volumes"):
-            given = Given(service, self.config, self.project, self.environ)
+            given = self._given(name)
             folders = [place if place.startswith("/") else given.first([place]) or "" for place in (known.data if known else ())]
             data = [folder for folder in folders if folder.startswith("/")]
             kept["volumes"] = own_volumes(name, volumes, data, self.project, self.volumes, self.losses.add)

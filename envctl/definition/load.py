@@ -58,6 +58,8 @@ class Loaded:
     """The values that the file itself shows."""
     problems: list[Problem] = field(default_factory=list)
     compose_extra: dict[str, Any] = field(default_factory=dict)
+    compose_variables: dict[str, str] = field(default_factory=dict)
+    """The values of variables that are secrets and configs of a Compose file."""
     losses: list[str] = field(default_factory=list)
     written: Mapping[Path, list[Text]] = field(default_factory=dict)
     """The texts of each file as it has them, before anything is put in its place."""
@@ -145,6 +147,7 @@ def load(
         clear=clear,
         problems=[*document.problems, *variables.problems, *evaluation.problems, *checked.problems],
         compose_extra=files.compose_extra,
+        compose_variables=files.compose_variables,
         losses=files.losses,
         written=files.written,
         composed=files.nodes,
@@ -203,6 +206,7 @@ class _Includes:
     composed: set[str] = field(default_factory=set)
     """Services that a Compose file describes."""
     compose_extra: dict[str, Any] = field(default_factory=dict)
+    compose_variables: dict[str, str] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
     written: dict[Path, list[Text]] = field(default_factory=dict)
     nodes: dict[Path, Node | None] = field(default_factory=dict)
@@ -245,6 +249,7 @@ class _Includes:
         problems += composed.problems
         self.composed |= set(composed.tree.get("services", {}))
         self.compose_extra |= composed.extra
+        self.compose_variables |= composed.variables
         self.losses += composed.losses
         return merge(base, Document(composed.tree, composed.source))
 

@@ -51,7 +51,9 @@ def _checked(area: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]
 
 def state(folder: Path) -> Iterator[Finding]:
     """The folder of the instances' state: ours alone, since passwords are in it."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = next(
+        path for path in (folder, *folder.parents) if os.path.exists(path)
+    )  # Path.exists raises where somebody else's folder is in between
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield Finding("state", False, f"{folder} cannot be written", "check its owner and mode, or set XDG_STATE_HOME")
     elif there != folder:

@@ -15,6 +15,7 @@ from pathlib import Path
 from envctl.keeper import system
 
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -24,6 +25,11 @@ def machine_id() -> str:
         return _sysctl("kern.uuid") or socket.gethostname()
     found = (_text(path) for path in MACHINE_IDS)
     return next((text for text in found if text and text != "uninitialized"), "") or socket.gethostname()
+
+
+def in_container() -> bool:
+    """Whether the whole machine, as far as it is seen, is a container of Docker or Podman: with its first process, everything ends."""
+    return any(path.exists() for path in CONTAINER_MARKS)
 
 
 def process_mark(pid: int | None = None) -> str:

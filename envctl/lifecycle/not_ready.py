@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 ASKED_INSIDE = ("command", "health", "log")
 """Probes that ask no address of this machine."""
 EVERYWHERE = {"0.0.0.0", "::"}
+_NO_PROGRAM = re.compile(
+    r'exec: "(?P<executed>[^"]+)": (?:executable file not found|stat [^:]+: no such file)'
+    r"|\b(?:sh|ash|bash):(?: line)?(?: \d+:)? (?P<in_shell>[\w./-]+): (?:command )?not found"
+)
+"""What runs a container says of a program, and what the shells of images do."""
 SLOW = "raise `ready: {timeout: ...}` if it is only slow"
 
 
-def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
-    """The failure of a service that did not become ready in its own time."""
+def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, Target]], error: NotReady, seconds: float) -> ServiceFailed:
+    """The failure of a service that did not become ready in its own time, *seconds*."""
     asked = next((target for probe, target in targets if str(error).startswith(f"{probe}:") and probe not in ASKED_INSIDE), None)
     where = f" (asked at {asked.host}:{asked.port})" if asked else ""
-    message = f"{service.name} did not get ready within {service.ready_timeout:g} s: {error}{where}"
+    message = f"{service.name} did not get ready within {seconds:g} s: {error}{where}"
     process = work.plan.setting.runs_as_process(service.name)
     names = {name for name, number in asked.ports.items() if number == asked.port} if asked else set()
     wanted = [port.outside if process else port.number for port in service.ports if port.name in names or not names]
-    advice = _of_answer(str(error)) or (_of_networks(work.plan, service) if asked else "")
+    advice = _of_answer(str(error)) or _of_health(service, str(error)) or (_of_networks(work.plan, service) if asked else "")
     advice = advice or _of_ports(_heard(work, service) if asked else None, [port for port in wanted if port], process)
     evidence = evidence_of(work, service, "readiness", advice=advice)
     return ServiceFailed(message, evidence._replace(logs=without_probes(evidence.logs, targets)))
@@ -48,6 +53,20 @@ def _of_answer(said: str) -> str:
         return f"`ready: {{http: {found[1]}, status: {found[2]}}}` accepts that answer; or name another path"
     if "no log line matches" in said:
         return "compare the expression of `ready: {log: ...}` with what the service prints"
+    return ""
+
+
+def _of_health(service: ServicePlan, said: str) -> str:
+    """What helps a health check that does not pass; empty for other checks."""
+    if not said.startswith("health:"):
+        return ""
+    if found := _NO_PROGRAM.search(said):
+        program = found["executed"] or found["in_shell"]
+        return f"its image has no `{program}`: let the health check run a program that is there, or `ready:` in a definition replace it"
+    if service.from_compose:
+        return (
+            "if it is only slow, `start_period:` or more `retries:` in its `healthcheck:` give it more time; else see what the check asks"
+        )
     return ""
 
 
@@ -84,6 +103,19 @@ def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
         return f"it listens on {_numbers(at_wanted)}, and {why}"
     if at_wanted:
         return f"it listens on {' and '.join(hosts)} only, which cannot be reached from outside its container"
+    return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}"
+
+
+def listens_nowhere(work: BringUp, service: ServicePlan) -> bool:
+    """Whether it has no port open; False where nobody can tell."""
+    return _heard(work, service) == []
+
+
+def heard_elsewhere(work: BringUp, service: ServicePlan) -> str:
+    """Where a service listens that does not listen on any of its ports; empty for others, and where nobody can tell."""
+    heard, wanted = _heard(work, service), [port.number for port in service.ports]
+    if not heard or any(number in wanted for _, number in heard):
+        return ""
     return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}"
 
 

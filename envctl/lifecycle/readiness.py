@@ -11,8 +11,9 @@ from envctl.engines import Execution
 from envctl.errors import ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
-from envctl.lifecycle.not_ready import heard_instead, not_ready
+from envctl.lifecycle.not_ready import heard_elsewhere, heard_instead, listens_nowhere, not_ready
 from envctl.lifecycle.own_check import OwnCheck
+from envctl.plan.health import SERVER_PATIENCE
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness.wait import PASSES, History, wait_until_ready
@@ -93,7 +94,7 @@ class _Waiting:
         except NotReady as error:
             work.states.go_on()
             if not work.exits.ended(service):
-                raise self._not_ready(history, self._targets(asked), error) from None
+                raise self._not_ready(history, asked, error) from None
             return
         try:
             if guessed:
@@ -107,7 +108,9 @@ class _Waiting:
     def _unproved(self, error: NotReady) -> str:
         if isinstance(error, LoginRefused):
             return "it does not accept the credentials in its Compose file"
-        return heard_instead(self.work, self.service, str(error)) if "tcp:" in str(error) else f"it runs; {error}"
+        if "tcp:" in str(error):
+            return heard_instead(self.work, self.service, str(error))
+        return heard_elsewhere(self.work, self.service) or f"it runs; {error}"
 
     def _seconds(self, checks: Sequence[Check]) -> float:
         """A health check is given the time that its engine gives it."""
@@ -162,21 +165,27 @@ class _Waiting:
         exits, name = self.work.exits, self.service.name
         until = seconds + (max(began, exits.times.get(name, began)) if guess else began)
         late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
+        late = late and not (guess and self._is_still_silent(began))
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
         return self.work.states.failed or late or exits.ended(self.service) or refused
+
+    def _is_still_silent(self, began: float) -> bool:
+        """A known server that makes its files listens nowhere yet: it has the time of one whose port is published."""
+        known = any(check.probe not in ("health", "tcp") for check in self.checks)
+        return known and time.monotonic() < began + SERVER_PATIENCE and listens_nowhere(self.work, self.service)
 
     def _refused(self, history: History) -> bool:
         """A server that was up before has its users already; a new one may be about to make them."""
         return self.work.was_up and history.refused_seconds > REFUSED_SECONDS
 
-    def _not_ready(self, history: History, targets: Sequence[tuple[str, Target]], error: NotReady) -> ServiceFailed:
+    def _not_ready(self, history: History, asked: Sequence[Check], error: NotReady) -> ServiceFailed:
         name = self.service.name
         if self._refused(history):
             reset = f"`envctl reset {self.work.called} {name}` makes it anew"
             advice = f"if its data was made with other credentials: {reset}; or use the credentials with which it was made"
             message = f"{name} does not accept the credentials from the definition: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
-        return not_ready(self.work, self.service, targets, error)
+        return not_ready(self.work, self.service, self._targets(asked), error, self._seconds(asked))
 
     def settle(self) -> None:
         """One that nobody can ask is up when it has run for a while: most that fail at all fail at once. One that ran before has.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.engines import BringsKept, Deployment, KeepsData, KeptData, open_engine
 from envctl.errors import EnvctlError
 from envctl.instance.folder import snapshots_folder
+from envctl.instance.machine import in_container
 from envctl.instance.record import SnapshotRecord
 from envctl.lifecycle.options import UpOptions
 from envctl.plan.model import Plan, ServicePlan
@@ -111,8 +112,11 @@ def record_of(entry: Entry) -> SnapshotRecord:
 
 
 def build_later(session: Session, options: UpOptions, run: Run) -> None:
-    """A process of its own makes what was lacking, with a twin, while the tests run; that it cannot is no news for anybody."""
-    if not run.worth_keeping:
+    """A process of its own makes what was lacking, with a twin, while the tests run; that it cannot is no news for anybody.
+
+    Not in the container of a CI job: whatever is still at work when that ends would be killed, and its twin left behind.
+    """
+    if not run.worth_keeping or (session.environ.get("CI") and in_container()):
         return
     with suppress(OSError):
         folder = snapshots_folder(session.environ)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
+from envctl.definition.dockerfile import LARGEST, instructions, words_of
 from envctl.definition.models import Build
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
-
-LARGEST = 1_000_000
 
 
 def proposed_run(build: str | Build | None, context: Path, root: Path, port: int | None) -> str:
@@ -24,7 +23,7 @@ def proposed_run(build: str | Build | None, context: Path, root: Path, port: int
         return ""
     name = (build.dockerfile if isinstance(build, Build) else None) or "Dockerfile"
     try:
-        last = _last_instructions(read_file(context / name, root, largest=LARGEST).decode())
+        last = dict(instructions(read_file(context / name, root, largest=LARGEST).decode()))  # the last of a name counts
     except (FileRefused, OSError, ValueError):
         return ""
     words = [*_words(last.get("ENTRYPOINT", "")), *_words(last.get("CMD", ""))]
@@ -35,20 +34,10 @@ def proposed_run(build: str | Build | None, context: Path, root: Path, port: int
     return "run: " + text.replace("0.0.0.0", "${self.bind}")
 
 
-def _last_instructions(text: str) -> dict[str, str]:
-    """Instruction to what stands behind it the last time, which is the one that counts; continued lines are joined."""
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    parts = (line.strip().partition(" ") for line in re.sub(r"\\[ \t]*\n", " ", lines).splitlines())
-    return {name.upper(): rest.strip() for name, _, rest in parts}
-
-
 def _words(rest: str) -> list[str]:
-    """Of the form of a list, or of a shell's line."""
-    try:
-        found = json.loads(rest) if rest.startswith("[") else shlex.split(rest)
-    except ValueError:
-        return []
-    return [str(word) for word in found]
+    with suppress(ValueError):
+        return words_of(rest)
+    return []
 
 
 def _quoted(words: list[str]) -> str:

@@ -86,6 +86,7 @@ def _made(written: Environment, setting: Setting, once: Once) -> Plan:
         lanes=lanes,
         used=environment.used,
         compose_extra=environment.loaded.compose_extra,
+        compose_variables=environment.loaded.compose_variables,
         losses=(*environment.loaded.losses, *_unreachable(reading, environment)),
         ports_wanted=(wanted := _wanted(environment, services)),
         ports_fixed=fixed_ports(environment, list(wanted)),

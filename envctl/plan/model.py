@@ -291,6 +291,8 @@ class ServicePlan:
     """Whether it runs once, and is `done` when it has exited with 0."""
     own: bool = False
     """Whether it is the team's own code."""
+    unset: tuple[str, ...] = ()
+    """Variables of its image that its Compose file unsets: it names them, and nobody gives them a value."""
     replicas: int = 1
     resources: Limits | None = None
     mounts: tuple[str, ...] = ()
@@ -390,6 +392,8 @@ class Plan:
     used: Mapping[str, str] = field(default_factory=dict)
     """Services that run elsewhere (`--use`), with their URLs."""
     compose_extra: Mapping[str, Any] = field(default_factory=dict)
+    compose_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The values of variables that are secrets and configs of a Compose file."""
     losses: tuple[str, ...] = ()
     lanes: tuple[Mapping[str, str], ...] = ()
     """The outputs of each lane; those of the first lane are also `outputs`."""

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from envctl.definition.expressions import ExpressionError
+from envctl.definition.load import Loaded
 from envctl.plan.addressing import TESTS
 from envctl.plan.model import ServicePlan
 from envctl.plan.reading import Reading
@@ -21,7 +22,7 @@ _DERIVES = re.compile(r"\|\s*derived\b")
 def secrets(reading: Reading, services: Iterable[ServicePlan], outputs: Mapping[str, str]) -> frozenset[str]:
     """Secret variables, and passwords: given, drawn, derived, of a URL of `--use`; but no name that the definition shows."""
     loaded, definition = reading.loaded, reading.loaded.definition
-    values = set(loaded.secrets)
+    values = set(loaded.secrets) | _of_compose(loaded)
     for subject in reading.resolver.subjects.values():
         values |= {str(value) for value in _passwords(reading, subject) if value}
     if definition is not None:
@@ -29,6 +30,12 @@ def secrets(reading: Reading, services: Iterable[ServicePlan], outputs: Mapping[
         for service in services:
             values |= set(_derived(definition.services[service.name].env, service.env))
     return frozenset(values - loaded.names(reading.setting.name) - {""})
+
+
+def _of_compose(loaded: Loaded) -> set[str]:
+    """Its secrets that are variables: whole, as a file has them, or without the end of their line."""
+    named = (str((given or {}).get("environment")) for given in loaded.compose_extra.get("secrets", {}).values())
+    return {loaded.compose_variables[name].strip() for name in named if name in loaded.compose_variables}
 
 
 def _passwords(reading: Reading, subject: Subject) -> Iterator[Any]:

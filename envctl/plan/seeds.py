@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,24 @@ def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], l
     project, digests = reading.loaded.project, known_digests(reading.setting.environ)
     with reading.located(*at):
         files, folder = _files(reading, step, at)
+        for path in files if step.format == "sql" else ():
+            _check_text(reading, path, (*at, "sql"))
         counted += entries(project, ((folder, path) for path in files), digests)
         counted.append(("inputs", ""))
         counted += entries(project, _inputs(reading, step, at), digests)
     return files, counted
+
+
+def _check_text(reading: Reading, path: Path, at: At) -> None:
+    """What no client of a server reads as SQL, told by its first bytes."""
+    head = b""
+    with suppress(OSError, EOFError), open_unpacked(path, reading.loaded.project) as raw:  # who loads it says what is wrong with it
+        head = raw.read(5)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        hint = "save it as UTF-8; PowerShell's `>` writes UTF-16, and `pg_dump --file` or `mysqldump --result-file` does not"
+        reading.wrong(at, f"'{path.name}' is UTF-16", hint)
+    elif head == b"PGDMP":
+        reading.wrong(at, f"'{path.name}' is an archive of pg_dump", "`restore: FILE` in the place of `sql: FILE`")
 
 
 def _command(reading: Reading, step: SeedStep, name: str, at: At) -> tuple[str, ...]:
@@ -154,6 +169,10 @@ def _columns(reading: Reading, path: Path, at: At) -> list[str]:
         reading.wrong(at, f"'{path.name}' has no header", "its first line names the columns")
     elif "" in found:
         reading.wrong(at, f"'{path.name}': column {found.index('') + 1} of the header has no name", "its first line names all columns")
+    elif len(found) == 1 and (separator := next((each for each in (";", "\t", "|") if each in found[0]), "")):
+        shown = "a tab" if separator == "\t" else f"`{separator}`"
+        hint = "save it with commas (in a spreadsheet: CSV UTF-8, comma delimited), and numbers with a point"
+        reading.wrong(at, f"'{path.name}': {shown} separates its columns, where a comma is expected", hint)
     elif twice := next((name for number, name in enumerate(found) if name in found[:number]), None):
         reading.wrong(at, f"'{path.name}' has the column '{twice}' twice", "a server that takes it would keep one of both values")
     return found

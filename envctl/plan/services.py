@@ -19,6 +19,7 @@ from envctl.definition.models import Build, Requests, Resources, Service
 from envctl.definition.patterns import SYNTAX, no_pattern
 from envctl.errors import DefinitionError
 from envctl.plan.addressing import TESTS, Viewpoint
+from envctl.plan.composed import check_composed
 from envctl.plan.dockerfile_run import proposed_run
 from envctl.plan.exposing import Exposed
 from envctl.plan.files import contents, listed, service_files, texts_of
@@ -40,6 +41,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     kind = localised(subject.kind) if local else subject.kind
     scope = reading.resolver.reader_in(name)
     applied = Kind(kind=kind.kind, once=kind.once, own=kind.own) if service.from_compose else kind
+    check_composed(reading, name, service)
     build = _build(reading, name, service)
     image = _image(reading, subject, service, build)
     checks = _checks(kind, subject, service)
@@ -61,6 +63,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
         run=_run(reading, service, scope, name),
         folder=_folder(reading, name, service),
         env=variables(reading, service, applied, scope, name),
+        unset=_unset(reading, service),
         files=files,
         ports=ports_of(reading, subject),
         exposed=_exposed(reading, subject),
@@ -137,6 +140,12 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
         with reading.located("services", name, "env", key):
             env[key] = evaluate(value, scope)
     return {key: as_text(value) for key, value in env.items() if value is not None}
+
+
+def _unset(reading: Reading, service: Service) -> tuple[str, ...]:
+    """Of a Compose file only: there a name without a value takes the image's variable away, unless the caller has one."""
+    bare = (key for key, value in service.env.items() if value is None and key not in reading.setting.environ)
+    return tuple(bare) if service.from_compose else ()
 
 
 def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, File]:

@@ -69,7 +69,8 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
     own: dict[str, Any] = {"image": service.image, "labels": _own_labels(plan, service), "init": True}
     if service.build is not None and standalone:
         own |= {"build": build_entry(service), "pull_policy": "build"}
-    own |= {"environment": escaped(service.env)} if service.env else {}
+    if environment := {**escaped(service.env), **dict.fromkeys(service.unset)}:
+        own["environment"] = environment
     own |= {"entrypoint": escaped(entrypoint)} if (entrypoint := service.run or service.entrypoint) else {}
     if service.command or service.run:
         own["command"] = escaped(service.command)
@@ -266,6 +267,8 @@ def escaped(value: Any) -> Any:
 
 def _losses(plan: Plan) -> Iterator[str]:
     yield from plan.losses
+    if unset := [name for name in plan.compose_variables if name not in plan.setting.environ]:
+        yield f"secrets and configs of the variables {', '.join(unset)}: the `.env` that has them is not beside this file"
     yield from given_away(plan)
     for service in plan.services.values():
         name = service.name

@@ -21,7 +21,7 @@ _KNOWN = (
     ),
     (
         r"SET USER privilege|SUPER privilege|specified as a definer",
-        "the dump's DEFINER is another account: `with: {username: root}` loads it as root, or remove the DEFINER clauses",
+        "the DEFINER is another account: `{restore: FILE, owners: false}` instead of `sql: FILE` loads it as root, without those clauses",
     ),
     (
         r"the BINLOG|GTID_PURGED|REPLICATION SLAVE ADMIN",
@@ -44,7 +44,7 @@ _KNOWN = (
         "between \\restrict and \\unrestrict only what pg_dump writes is run: remove both",
     ),
     (
-        r"\\i(?:r|nclude(?:_relative)?)?\b|near '(?:source|\\\.) ",
+        r"psql:.*error: .*\.sql: No such file|File '[^']*\.sql' not found|\\i(?:r|nclude(?:_relative)?)?\b|near '(?:source|\\\.) ",
         "this file is sent alone: `\\i`, `\\ir` and `source` find nothing; name the folder (`sql: FOLDER`), or each file in a step",
     ),
     (

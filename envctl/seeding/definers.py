@@ -11,8 +11,10 @@ from itertools import chain
 
 HELD = 1000
 """Bytes at the end of a piece that wait for the next one: more than the longest DEFINER has."""
-_ACCOUNT = rb"(?:`(?:[^`]|``)*`|'[^']*'|\w+)"
-_NEXT = re.compile(rb"(?P<definer>DEFINER\s*=\s*" + _ACCOUNT + rb"@" + _ACCOUNT + rb""")|(?P<opens>['"`#]|--(?=\s)|/\*(?!M?!))""")
+_ACCOUNT = rb"(?:`(?:[^`]|``)*+`|'[^']*'|\w++)"
+_DEFINER = rb"DEFINER\s*=\s*" + _ACCOUNT + rb"(?:\s*@\s*" + _ACCOUNT + rb"|\s*\(\s*\)|(?!\s*@))"
+"""`CURRENT_USER()` has no host; an account without one is a role, or anybody's of that name."""
+_NEXT = re.compile(rb"(?P<definer>" + _DEFINER + rb""")|(?P<opens>['"`#]|--(?=\s)|/\*(?!M?!))""")
 """`/*!` and `/*M!` begin no comment, but what this server is to run."""
 _QUOTED = {b"'": rb"[^'\\]*+(?:\\.[^'\\]*+)*+", b'"': rb'[^"\\]*+(?:\\.[^"\\]*+)*+', b"`": rb"[^`]*+"}
 _WHOLE = re.compile(rb"""(?:[^'"`#/D-]++|""" + b"|".join(quote + body + quote for quote, body in _QUOTED.items()) + rb")*+", re.DOTALL)

@@ -110,6 +110,16 @@ class TestAGrownFile:
         assert extra["configs"] == {"appcfg": {"content": "a=$$b"}}
         assert extra["secrets"] == {"api_key": {"file": str(folder / "key.txt")}}
 
+    def test_a_secret_of_a_variable_that_only_its_dotenv_file_has(self, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_text("A=x\nPW=a${A}$b\nRAW='$A'\n")
+        secrets = "secrets: {pw: {environment: PW}}\nconfigs: {c: {environment: RAW}, d: {environment: SHELLS}}\n"
+        db = "{image: postgres, environment: {POSTGRES_PASSWORD_FILE: /run/secrets/pw}, secrets: [pw], configs: [c, d]}"
+        (tmp_path / "compose.yaml").write_text(f"services: {{db: {db}}}\n{secrets}")
+        found = opened(tmp_path, SHELLS="s", b="b")
+        assert found.definition.services["db"].with_["password"] == "axb"
+        assert found.loaded.compose_variables == {"PW": "axb", "RAW": "$A", "SHELLS": "s"}
+        assert found.loaded.losses == []
+
     def test_losses(self, folder: Path) -> None:
         losses = opened(folder, COMPOSE_PROFILES="front").loaded.losses
         assert losses == [
@@ -172,16 +182,17 @@ class TestBelowADefinition:
         ("services:\n  a: {image: '${NOPE:?say what}'}\n", "say what"),
         ("services:\n  a: [\n", "not valid YAML"),
         ("services:\n  a: {image: x, depends_on: [b]}\n", "undefined service"),
+        ("services: {a: {image: x}}\n".encode("utf-16").decode("latin-1"), "UTF-16"),
     ],
 )
 def test_a_file_that_compose_refuses(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "compose.yaml").write_text(text)
+    (tmp_path / "compose.yaml").write_text(text, encoding="latin-1")
     with pytest.raises(DefinitionError) as caught:
         opened(tmp_path)
     (problem,) = caught.value.problems
-    assert problem.message.startswith(("Docker Compose says: ", "what it names cannot be checked: "))
+    assert problem.message.startswith(("Docker Compose says: ", "not valid YAML", "the file is UTF-16"))
     assert message in problem.message
-    assert (problem.file.name, problem.line) == ("compose.yaml", 3 if "YAML" in message else 1)
+    assert (problem.file.name, problem.line, problem.path) == ("compose.yaml", {"not valid YAML": 3, "UTF-16": 1}.get(message, 2), "")
 
 
 @needs_compose

@@ -13,6 +13,8 @@ from envctl.definition.kinds import load_kinds, recogniser
 
 RECOGNISE = recogniser(load_kinds())
 PROJECT = Path(__file__).parent
+NATS = 'port: 4333\nauthorization {\n user: me\n password: "p w"\n}'
+RABBIT = "default_user = me\ndefault_pass = p#w # mine\nlisteners.tcp.default=5673"
 
 
 def reading(folder: Path = PROJECT, environ: dict[str, str] | None = None, **services: Any) -> ComposeReading:
@@ -63,6 +65,30 @@ def test_what_does_not_work_with_an_image_of_a_relative_is_told(image: str, kind
     assert bool(read.losses.lines()) is told
 
 
+@pytest.mark.parametrize(
+    ("text", "service", "kind", "given"),
+    [
+        ("FROM postgres:17", {"environment": {"POSTGRES_PASSWORD": "p$$w"}}, "postgres", {"username": "postgres", "password": "p$w"}),
+        ("FROM postgres:17\nENV POSTGRES_PASSWORD=a$b POSTGRES_USER=me", {"environment": {"POSTGRES_USER": "you"}}, "postgres",
+         {"username": "you", "password": "a$b"}),
+        ('FROM redis:8\nCMD redis-server --requirepass "x y"', {}, "redis", {"username": "", "password": "x y"}),
+        ("FROM redis:8\nCMD redis-server --requirepass x", {"command": ["--requirepass", "y"]}, "redis", {"username": "", "password": "y"}),
+        ("FROM redis:8\nCMD redis-cli monitor", {}, "service", None),
+        ("FROM redis:8\nCMD redis-cli monitor", {"entrypoint": ["redis-server"]}, "redis", {"username": "", "password": ""}),
+        ("FROM python:3.13\nCMD serve", {"image": "postgres:17"}, "service", None),
+    ],
+)  # fmt: skip
+def test_what_is_built_is_of_the_kind_that_it_is_built_from(
+    tmp_path: Path, text: str, service: dict[str, Any], kind: str, given: dict[str, Any] | None
+) -> None:
+    (tmp_path / "Dockerfile").write_text(text)
+    found = one(tmp_path, build={"context": str(tmp_path), "dockerfile": "Dockerfile"}, **service)
+    assert (found["kind"], {key: value for key, value in found.get("with", {}).items() if key in ("username", "password")} or None) == (
+        kind,
+        given,
+    )
+
+
 class TestCredentials:
     @pytest.mark.parametrize(
         "service",
@@ -101,6 +127,32 @@ class TestCredentials:
         env = {"MARIADB_ROOT_PASSWORD_FILE": "/etc/keys/pw"}
         given = one(tmp_path, image="mariadb:11.8", environment=env, volumes=[volume])["with"]
         assert (given["username"], given["password"], given["root_password"]) == ("root", "secret", "secret")
+
+    @pytest.mark.parametrize(
+        ("service", "name", "text", "given", "port"),
+        [
+            ({"image": "nats:2", "command": ["-c", "/etc/n"]}, "n", NATS, ("me", "p w"), 4333),
+            ({"image": "nats:2"}, "nats.conf", "authorization: {token: tok, timeout: 1}", ("tok", ""), 4222),
+            ({"image": "rabbitmq:4.0"}, "20-own.conf", RABBIT, ("me", "p#w"), 5673),
+            ({"image": "rabbitmq:4.0", "environment": {"RABBITMQ_DEFAULT_USER": "you"}}, "a.conf", RABBIT, ("you", "p#w"), 5673),
+            ({"image": "mariadb:11.8"}, "my.cnf", "[client]\nport=1\n[mysqld]\nport = 3307\n[mysqldump]\nport=2", ("root", ""), 3307),
+            ({"image": "postgres:17", "command": ["-c", "config_file=/etc/p"]}, "p", "port = 5433  # mine", ("postgres", ""), 5433),
+            ({"image": "eclipse-mosquitto:2"}, "mosquitto.conf", "listener 1884 0.0.0.0\n", ("", ""), 1884),
+            ({"image": "eclipse-mosquitto:2", "ports": [{"target": 1883}]}, "mosquitto.conf", "listener 9001\n", ("", ""), 1883),
+            ({"image": "redis:8"}, "README", "requirepass x", ("", ""), 6379),
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("folder", [False, True])
+    def test_a_file_of_its_configuration(
+        self, tmp_path: Path, service: dict[str, Any], name: str, text: str, given: tuple[str | None, ...], port: int, folder: bool
+    ) -> None:
+        (tmp_path / "conf").mkdir()
+        (tmp_path / "conf" / name).write_text(text)
+        below = "" if folder else f"/{name}"
+        volume = {"type": "bind", "source": f"{tmp_path}/conf{below}", "target": f"/etc{below}", "read_only": True}
+        found = one(tmp_path, volumes=[volume], **service)
+        assert (found.get("with", {}).get("username"), found.get("with", {}).get("password")) == given
+        assert next(iter(found["ports"].values())) == port
 
     def test_one_that_cannot_be_read_is_told(self) -> None:
         found = reading(db={"image": "postgres:17", "environment": {"POSTGRES_PASSWORD_FILE": "/nowhere"}})

@@ -69,6 +69,12 @@ def test_the_state_folder(session: Session) -> None:
     assert next(doctor.state(state)).ok
 
 
+def test_a_state_folder_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    """Another user's home, or, as root sees it, a name that is too long."""
+    (found,) = doctor.state(tmp_path / ("x" * 300) / "envctl")
+    assert found.ok, found.text
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [

@@ -27,6 +27,9 @@ BEGIN
 END //
 CREATE TRIGGER named BEFORE INSERT ON people FOR EACH ROW BEGIN SET NEW.name = TRIM(NEW.name); END //
 DELIMITER ;
+CREATE SEQUENCE up_by_one;
+CREATE SEQUENCE `down two` START WITH -1 INCREMENT BY -2;
+CREATE TABLE ids (id BIGINT DEFAULT nextval(up_by_one) PRIMARY KEY, `o``x` INT DEFAULT nextval(`down two`), n INT AUTO_INCREMENT, KEY (n));
 INSERT INTO log (who, what) VALUES ('sql', 'a ''quote''; a \\\\ and ü\\n'), ('sql', '${x} $HOME');
 """
 ROWS: list[tuple[Any, ...]] = [
@@ -58,6 +61,8 @@ services:
       - sql: seeds/schema.sql
       - csv: seeds/people.csv
         into: people
+      - csv: seeds/ids.csv
+        into: app.ids
       - csv: seeds/other.csv.gz
         into: app.log
         database: other
@@ -89,6 +94,7 @@ def write(home: Project) -> None:
         writer.writerow(["id", "name", "note", "born", "raw"])
         writer.writerows(ROWS)
         stream.write('5," empty ","",,""\r\n6,null,,,\r\n')
+    home.write("environments/seeds/ids.csv", "id,o`x,n\n1,-10,0\n7,-3,4\n")
     other = home.write("environments/seeds/other.csv.gz", "")
     other.write_bytes(gzip.compress(b"who,what\ncsv,zipped"))
     home.write("environments/seeds/steps/2.sql", "insert into t values (2);\n")
@@ -130,6 +136,11 @@ def test_every_value_of_a_csv_arrives(up: Running) -> None:
     assert rows[4] == (5, "empty", "", None, ""), "quoted empty is text, unquoted empty is NULL; the trigger trims"
     assert rows[5] == (6, "null", None, None, None)
     assert query(up, "select what from log where who = 'csv'") == (("zipped",),)
+
+
+def test_numbers_of_a_csv_stay_and_the_next_ones_come_behind_them(up: Running) -> None:
+    assert query(up, "select * from ids order by id") == ((1, -10, 0), (7, -3, 4))
+    assert query(up, "insert into ids values () returning id, `o``x`, n") == ((8, -12, 5),)
 
 
 def test_programs_run_in_their_three_places(up: Running) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from envctl.engines import ServiceState
 from envctl.errors import ServiceFailed
 from envctl.plan.model import Check
 from envctl.readiness import NotReady, Target, wait
@@ -26,6 +27,7 @@ def fails(
     local: bool = False,
     networks: Mapping[str, Any] | None = None,
     own: Mapping[str, Any] | None = None,
+    composed: bool = False,
     **deployment: Any,
 ) -> Any:
     """The error of the service `api`, which is to listen on 8000, outside on 20000, and answers each probe with *said*."""
@@ -35,8 +37,9 @@ def fails(
 
     monkeypatch.setattr(wait, "probe_named", lambda name: refuse)
     outside = {"host": "127.0.0.1", "port": 20000}
-    checks = (Check(probe, {"path": "/healthz"}),)
-    api = service("api", ports=(port("http", 8000, 20000),), outside=outside, checks=checks, ready_timeout=0.05, compose=own or {})
+    checks = (Check(probe, {} if probe == "health" else {"path": "/healthz"}),)
+    given: dict[str, Any] = {"checks": checks, "ready_timeout": 0.05, "compose": own or {}, "from_compose": composed}
+    api = service("api", ports=(port("http", 8000, 20000),), outside=outside, **given)
     made = line(api, deployment=FakeDeployment(**deployment))
     made.started.plan = replace(made.started.plan, compose_extra={"networks": networks or {}})
     if local:
@@ -64,6 +67,28 @@ def test_which_address_was_asked(line: MakeLine, monkeypatch: pytest.MonkeyPatch
 )
 def test_what_it_answers(line: MakeLine, monkeypatch: pytest.MonkeyPatch, said: str, advice: str) -> None:
     assert fails(line, monkeypatch, said).evidence.advice == advice
+
+
+NO_CURL = "its image has no `curl`: let the health check run a program that is there, or `ready:` in a definition replace it"
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ('exec failed: unable to start container process: exec: "curl": executable file not found in $PATH: unknown', NO_CURL),
+        ("sh: 1: curl: not found", NO_CURL),
+        ("/bin/sh: curl: not found", NO_CURL),
+        ("bash: line 1: curl: command not found", NO_CURL),
+        ("curl: (22) The requested URL returned error: 404 not found", "if it is only slow, `start_period:` or more `retries:` in its"),
+    ],
+)
+def test_a_health_check_that_never_passes(line: MakeLine, monkeypatch: pytest.MonkeyPatch, said: str, advice: str) -> None:
+    assert fails(line, monkeypatch, said, "health", composed=True).evidence.advice.startswith(advice)
+
+
+def test_the_time_that_a_health_check_was_given_is_told(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = fails(line, monkeypatch, "x", "health", seen={"api": ServiceState(True, patience=0.25)})
+    assert error.message == "api did not get ready within 0.25 s: health: x"
 
 
 @pytest.mark.parametrize(

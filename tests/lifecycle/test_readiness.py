@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -123,6 +124,30 @@ def test_what_a_service_listens_on_instead_of_the_port_that_it_publishes(
         found.deployment.listens["x"] = heard
     found.run()
     assert ("x", Phase.READY, told) in found.told
+
+
+@pytest.mark.parametrize(("heard", "said"), [([], None), ([("0.0.0.0", 3307)], "it listens on 3307, not on 3306")])
+def test_a_known_server_that_listens_nowhere_yet_is_waited_for(
+    line: MakeLine, monkeypatch: pytest.MonkeyPatch, heard: list[tuple[str, int]], said: str | None
+) -> None:
+    """Its files are being made, and those that depend on it would come too early."""
+    looks: list[str] = []
+
+    class Looked(FakeDeployment):
+        def listening(self, service: str) -> Sequence[tuple[str, int]]:
+            looks.append(service)
+            return heard
+
+    def answers_once_looked_at(target: Target) -> None:
+        if not looks or heard:
+            raise NotReady(ENDED)
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: answers_once_looked_at)
+    checks = (Check("mysql", {"patience": 0.05}),)
+    deployment = Looked(seen={"x": ServiceState(True)})
+    found = line(service("x", ports=(port("mysql", 3306, 1),), checks=checks, from_compose=True), deployment=deployment)
+    found.run()
+    assert [text for name, phase, text in found.told if phase is Phase.READY and text] == ([said] if said else [])
 
 
 def test_a_server_that_closes_every_connection_is_said_to_do_that(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:

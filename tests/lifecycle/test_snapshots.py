@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -447,3 +449,22 @@ def test_servers_that_are_alike_do_not_wait_for_each_other(session: Session, mon
     monkeypatch.setattr(snapshot_building, "_lacking", lacking)
     assert snapshot_building.build(session, UpOptions("env")) == []
     assert [sorted(names) for names in asked] == [[], ["b", "c"]]
+
+
+@pytest.mark.parametrize(("ci", "contained", "begun"), [("1", True, 0), ("", True, 1), ("1", False, 1)])
+def test_nothing_is_made_in_the_background_of_a_container_that_a_job_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: str, contained: bool, begun: int
+) -> None:
+    started: list[list[str]] = []
+
+    def spawned(words: list[str], **given: object) -> SimpleNamespace:
+        started.append(words)
+        return SimpleNamespace(stdin=io.BytesIO())
+
+    monkeypatch.setattr(snapshots, "spawn_detached", spawned)
+    monkeypatch.setattr(snapshots, "in_container", lambda: contained)
+    session = session_in(tmp_path, CI=ci)
+    run = Run(session, record_of(), plan_of(tmp_path, TEXT, {"a.sql": ""}), Events([]), 0.0)
+    run.worth_keeping.add("db")
+    snapshots.build_later(session, UpOptions("t"), run)
+    assert len(started) == begun

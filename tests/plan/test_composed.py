@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from envctl.definition.models import SeedStep, Service
+import pytest
+
+from envctl.definition.models import Build, SeedStep, Service
 from envctl.environment import Environment
+from envctl.errors import DefinitionError
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan
 from envctl.plan.transforms import Selection, apply
@@ -111,6 +114,38 @@ def test_an_external_network_is_internal_where_its_engine_says_so(tmp_path: Path
     assert (closed.services["db"].endpoints, closed.services["web"].endpoints) == ({}, {"http": 20002})
     assert [key for key in closed.outputs if key.startswith("DB_")] == []
     assert closed.losses == ("db: the external network corp is `internal`, and tests cannot reach anything there: no outputs",)
+
+
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        (Service(image="a:1", compose={"secrets": [{"source": "there"}, {"source": "known"}], "configs": [{"source": "text"}]}), []),
+        (Service(image="a:1", compose={"secrets": [{"source": "gone"}]}), ["secrets: the secret 'gone' is the file '"]),
+        (
+            Service(image="a:1", compose={"configs": [{"source": "unset"}]}),
+            ["configs: the config 'unset' is the variable NOBODY, which is not set"],
+        ),
+        (Service(build=Build(context="none")), ["build: there is no folder '"]),
+        (Service(build=Build(context=".", dockerfile="Other")), ["build: there is no file '"]),
+        (Service(build=Build(context=".", dockerfile_inline="FROM a")), []),
+    ],
+)
+def test_what_the_project_lacks_is_told_before_anything_starts(tmp_path: Path, service: Service, told: list[str]) -> None:
+    if isinstance(service.build, Build):
+        service = service.model_copy(update={"build": service.build.model_copy(update={"context": str(tmp_path / service.build.context)})})
+    (tmp_path / "there.txt").write_text("x")
+    shared = {"there": {"file": "there.txt"}, "gone": {"file": str(tmp_path / "gone.txt")}, "known": {"environment": "KNOWN"}}
+    extra = {"secrets": shared, "configs": {"text": {"content": "x"}, "unset": {"environment": "NOBODY"}}}
+    environment = composed(tmp_path, a=service)
+    loaded = replace(environment.loaded, compose_extra=extra, compose_variables={"KNOWN": "x"})
+    environment = replace(environment, loaded=loaded)
+    problems: list[str] = []
+    try:
+        make_plan(environment, setting_of(environment))
+    except DefinitionError as error:
+        problems += [f"{problem.path}: {problem.message}" for problem in error.problems]
+    assert len(problems) == len(told)
+    assert all(problem.startswith(f"services.a.{start}") for problem, start in zip(problems, told, strict=True))
 
 
 def test_a_known_server_is_as_slow_as_its_kind(tmp_path: Path) -> None:

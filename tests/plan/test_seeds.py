@@ -239,6 +239,8 @@ def test_the_header_of_a_file(tmp_path: Path, name: str, content: bytes, expecte
     [
         ("", "'x.csv' has no header"),
         ("a,,c\n1,2,3\n", "'x.csv': column 2 of the header has no name"),
+        ("\ufeffa;b\r\n1;2,5\r\n", "'x.csv': `;` separates its columns, where a comma is expected"),
+        ("a\tb\n1\t2\n", "'x.csv': a tab separates its columns, where a comma is expected"),
         ("a,b, a\n1,2,3\n", "'x.csv' has the column 'a' twice"),
     ],
 )
@@ -364,3 +366,16 @@ def test_data_in_a_step_may_refer_to_services(tmp_path: Path) -> None:
     (found,) = steps(plan_of(tmp_path, text))[0].inline["t"]
     assert found["a"] == "app"
     assert "@cache:6379" in found["b"], "as the server itself would be told"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("create table t (n int);".encode("utf-16"), "'1.sql' is UTF-16; save it as UTF-8"),
+        (b"PGDMP\x01\x0e\x00", "'1.sql' is an archive of pg_dump; `restore: FILE`"),
+    ],
+)
+@pytest.mark.parametrize("named", ["seeds", "seeds/1.sql"])
+def test_what_is_no_sql_is_told_before_anything_starts(tmp_path: Path, content: bytes, words: str, named: str) -> None:
+    with pytest.raises(DefinitionError, match=r"environment.yaml:[12]: services.db.seed.0.sql: " + words):
+        plan_of(tmp_path, f"services: {{db: {{kind: postgres, seed: [{{sql: {named}}}]}}}}", {"seeds/1.sql": content})

@@ -272,6 +272,12 @@ def test_a_service_of_a_compose_file_is_ready_as_compose_has_it(tmp_path: Path, 
     assert [check.probe for check in composed(tmp_path, compose=fragment, ports={"main": 1}).checks] == probes
 
 
+def test_a_variable_without_a_value_is_taken_from_the_image_of_a_compose_file(tmp_path: Path) -> None:
+    found = composed(tmp_path, env={"A": None, "B": ""})
+    assert (found.env, found.unset) == ({"B": ""}, ("A",))
+    assert planned(tmp_path, "image: a, env: {A: null}").unset == ()
+
+
 # Mistakes
 
 

@@ -134,6 +134,7 @@ def test_a_network_has_a_subnet_of_its_own() -> None:
         ({"stop": 2.5}, {"stop_grace_period": "2.5s"}),
         ({"entrypoint": ("a",), "command": ("b",)}, {"entrypoint": ["a"], "command": ["b"]}),
         ({"entrypoint": ("a",), "run": ("b", "c")}, {"entrypoint": ["b", "c"], "command": []}),
+        ({"env": {"A": "$"}, "unset": ("B",)}, {"environment": {"A": "$$", "B": None}}),
         ({"user": 999}, {"user": "999:999"}),
         ({"tester": True}, {"extra_hosts": ["host.docker.internal:host-gateway"]}),
         ({"replicas": 3}, {"scale": 3}),
@@ -395,6 +396,12 @@ def test_a_job_that_somebody_needs_is_no_loss() -> None:
 def test_losses_of_several_services_are_one() -> None:
     marked = [service(name, kind="k", losses=("no password",)) for name in ("a", "b")]
     assert render_compose(plan_with(*marked, losses=("a: x", "c: x")), standalone=True).losses == ("a: x", "c: x", "a, b: no password")
+
+
+def test_secrets_of_a_dotenv_file_are_not_beside_what_is_rendered() -> None:
+    plan = plan_with(setting=setting_with(environ={"B": "b"}), compose_variables={"A": "hidden", "B": "b"})
+    (loss,) = render_compose(plan, standalone=True).losses
+    assert loss.startswith("secrets and configs of the variables A: ")
 
 
 def test_losses_of_the_plan_come_first() -> None:

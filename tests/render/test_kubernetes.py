@@ -597,13 +597,23 @@ def test_files_that_a_compose_file_binds_are_copied_where_they_are_few(tmp_path:
     volumes = [{"type": "bind", "source": str(tmp_path / name), "target": f"/{name}"} for name in ("init", "many")]
     volumes.append({"type": "bind", "source": "/etc/hostname", "target": "/hostname"})
     compose = {"volumes": volumes, "configs": [{"source": "c", "target": "/etc/c"}], "secrets": [{"source": "token"}, {"source": "gone"}]}
-    extra = {"configs": {"c": {"content": "a $$b"}}, "secrets": {"token": {"file": str(tmp_path / "token")}, "gone": {"environment": "X"}}}
+    compose["secrets"].append({"source": "told", "target": "/etc/told"})
+    shared = {"token": {"file": str(tmp_path / "token")}, "gone": {"environment": "X"}, "told": {"environment": "Y"}}
     setting = replace(plan_with().setting, engine=traits("kubernetes"), project=tmp_path)
-    found = rendered(service("x", from_compose=True, compose=compose), plan={"setting": setting, "compose_extra": extra})
+    given = {"compose_extra": {"configs": {"c": {"content": "a $$b"}}, "secrets": shared}, "compose_variables": {"Y": "$y"}}
+    found = rendered(service("x", from_compose=True, compose=compose), plan={"setting": setting, **given})
     assert objects(found, "ConfigMap")["x-files"]["data"] == {"init_one.sql": "select 1;", "etc_c": "a $b"}
-    assert secrets(found) == {("x", "x.file.run_secrets_token"): "of the file"}
+    assert secrets(found) == {("x", "x.file.run_secrets_token"): "of the file", ("x", "x.file.etc_told"): "$y"}
     text = "\n".join(found.losses)
     assert [words for words in (f"{tmp_path}/many is not on", "/etc/hostname is not on", "secrets: gone") if words not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("networks", "told"), [({"default": {}}, False), ({"a": None, "b": {}}, True), ({"a": {"external": True}}, True), ({}, False)]
+)
+def test_one_network_of_a_compose_file_is_no_loss(networks: dict[str, Any], told: bool) -> None:
+    losses = rendered(service("x", from_compose=True), plan={"compose_extra": {"networks": networks}}).losses
+    assert any("reach each other on one" in loss for loss in losses) is told
 
 
 def test_services_of_a_compose_file_reach_each_other_on_every_port() -> None:
@@ -752,6 +762,17 @@ def test_what_an_image_says_of_itself() -> None:
     assert spec["containers"][0]["image"] == "x:1@sha256:1"
     assert "nodeSelector" not in spec, "whoever has not built it does not know what else there is of it"
     assert pod_of(rendered(service("a", image="x:1", user=7), images=facts))["spec"]["securityContext"]["runAsUser"] == 7
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [(None, ["A, B"]), ({"x:1": ImageFacts(variables={"PATH", "B"})}, ["B"]), ({"x:1": ImageFacts(variables=set())}, [])],
+)
+def test_a_variable_that_a_pod_cannot_take_from_its_image_is_told(known: dict[str, ImageFacts] | None, told: list[str]) -> None:
+    losses = rendered(service("a", image="x:1", unset=("A", "B")), images=known or {}).losses
+    assert [loss for loss in losses if "without a value" in loss] == [
+        f"a: variables without a value ({names}): Compose takes them away where the image sets them, and a pod cannot" for names in told
+    ]
 
 
 def test_a_database_passes_strict(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from envctl.seeding.advice import ADVICE, advice_for
 @pytest.mark.parametrize(
     ("output", "word"),
     [
-        ("ERROR 1227 (42000) at line 7: Access denied; you need (at least one of) the SET USER privilege(s)", "username: root"),
+        ("ERROR 1227 (42000) at line 7: Access denied; you need (at least one of) the SET USER privilege(s)", "owners: false"),
         ("psql:<stdin>:1: error: \\ir: No such file or directory", "sql: FOLDER"),
+        ("psql:<stdin>:1: error: parts/one.sql: No such file or directory", "sql: FOLDER"),
+        ("ERROR 2 (HY000) at line 2: File 'parts/one.sql' not found (Errcode: 2)", "sql: FOLDER"),
         ('ERROR:  column "id;name" of relation "t" does not exist', "commas"),
         ("ERROR 1054 (42S22): Unknown column 'id;name' in 'field list'", "commas"),
         ('ERROR:  column "id " of relation "t" does not exist', "space"),

@@ -46,3 +46,18 @@ def test_no_byte_is_read_over_and_over(monkeypatch: pytest.MonkeyPatch, part: by
     size, dump = 1 << 16, b"INSERT INTO t VALUES ('" + part * (3_000_000 // len(part))
     stripped(dump, size)
     assert sum(read) <= len(dump) * (size + 2 * HELD) / size
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "DEFINER=`o`@`%`",
+        "DEFINER = 'a b'@'10.%'",
+        "DEFINER=deploy",
+        "DEFINER=\n`o`\n@`%`",
+        "DEFINER=CURRENT_USER",
+        "DEFINER = CURRENT_USER()",
+    ],
+)
+def test_every_form_of_the_words(clause: str) -> None:
+    assert stripped(f"CREATE {clause} PROCEDURE p() SELECT 1;".encode(), 9) == b"CREATE  PROCEDURE p() SELECT 1;"

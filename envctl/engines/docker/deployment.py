@@ -30,7 +30,9 @@ from envctl.engines.docker.compose import (
 )
 from envctl.engines.docker.connection import import_sdk, sdk_errors
 from envctl.engines.docker.images import build, ensure_images, pull_images
+from envctl.engines.docker.inside_container import own_container
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
+from envctl.engines.docker.nested_paths import as_on_its_machine, mounts_of
 from envctl.engines.docker.objects import remove_container, remove_volume
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
@@ -41,7 +43,7 @@ from envctl.instance.record import Location, SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.attached import Attached, run_attached
 from envctl.process.threads import begun, guarded_thread
-from envctl.render.compose import compose_text, escaped, joined_networks, labels, render_compose
+from envctl.render.compose import Rendered, compose_text, escaped, joined_networks, labels, render_compose
 
 TAKEN = ("port is already allocated", "address already in use")
 
@@ -132,7 +134,7 @@ class DockerDeployment(DockerInstance):
         return ["-p", self.id, "--project-directory", str(self.plan.folder), "-f", str(file), *arguments]
 
     def _compose_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        return self.connection.environment(self.settings.environ) | dict(variables)
+        return {**self.plan.compose_variables, **self.connection.environment(self.settings.environ), **variables}
 
     def prepare(self, progress: Progress) -> None:
         ensure_images(self.connection, self.plan, self.settings.environ, progress)
@@ -151,7 +153,7 @@ class DockerDeployment(DockerInstance):
     def create(self, *, whole: bool = True) -> None:
         """By Compose, where there is anything to do; what waits for an image that is still built follows as soon as it is there."""
         self.restore(self._snapshots)
-        rendered = render_compose(self.plan, standalone=False)
+        rendered = self._rendered()
         text = compose_text(rendered)
         if self._built is not None and whole:
             self._unbuilt = dependants(rendered.document["services"], self._building)
@@ -162,9 +164,18 @@ class DockerDeployment(DockerInstance):
             self._before = {each.name: known for each in self.plan.services.values() if (known := self._in_volumes(each))[1]}
             if whole and self._snapshots and self._move(self._written(text)):
                 self.restore(self._snapshots)
-                text = compose_text(render_compose(self.plan, standalone=False))
+                text = compose_text(self._rendered())
             self._compose(text, whole)
         self._ids = self.containers()
+
+    def _rendered(self) -> Rendered:
+        """With the paths of the daemon's machine, where this is one of its containers."""
+        rendered = render_compose(self.plan, standalone=False)
+        ours = own_container(self.connection.daemon)
+        if not ours:
+            return rendered
+        document = as_on_its_machine(rendered.document, mounts_of(ours), self.plan.folder, self.plan.setting.project)
+        return replace(rendered, document=document)
 
     def _written(self, text: str) -> Path:
         file = self.folder / "next.json"

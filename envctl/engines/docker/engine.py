@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.engines.docker import snapshots
 from envctl.engines.docker.api import ApiError, Asked, Daemon
 from envctl.engines.docker.connection import Connection, connect
-from envctl.engines.docker.inside_container import gateway
+from envctl.engines.docker.inside_container import gateway, own_container
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
 from envctl.engines.protocol import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EnvctlError
@@ -64,7 +64,7 @@ class DockerEngine:
 
     @cached_property
     def _gateway(self) -> str:
-        return gateway(self.connection.daemon)
+        return gateway(self.connection.daemon, own_container(self.connection.daemon))
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
         from envctl.engines.free_ports import allocate_ports, anywhere, free_here

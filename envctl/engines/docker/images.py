@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 import warnings
 from collections.abc import Mapping
@@ -125,6 +126,8 @@ def _tell_line(services: list[ServicePlan], line: str, progress: Progress) -> No
 
 
 def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:
+    # Where a build fails, BuildKit repeats the step: ` > [api 2/3] RUN make:`; the others were only cancelled.
+    services = [service for service in services if re.search(rf"^ *> \[{re.escape(service.name)}[ \]]", output, re.MULTILINE)] or services
     names = ", ".join(service.name for service in services)
     lines = tuple(output.splitlines())
     # The last line is Docker's; those before it are what the steps printed, which may be of anything.

@@ -52,7 +52,7 @@ def _needed(ok: bool, text: str, advice: str = "") -> Finding:
 def _current_context(files: Iterable[Path]) -> tuple[str, Path | None]:
     """The first file that names one wins, as with kubectl."""
     for file in files:
-        name = (read(file, file.parent).tree or {}).get("current-context") if file.is_file() else None
+        name = (read(file, file.parent).tree or {}).get("current-context") if os.path.isfile(file) else None
         if name:
             return str(name), file
     return "", None

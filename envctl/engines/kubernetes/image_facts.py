@@ -23,7 +23,7 @@ def image_facts(context: Context, plan: Plan, environ: Mapping[str, str]) -> dic
     A tag that has moved is seen, since its digest is what runs. Images of a cluster of this machine are loaded into it rather than
     pulled, and have none there; and a server keeps its tag, for another pod would not have its data.
     """
-    wanted = [service for service in _once(plan.services.values()) if _wanted(context, service)]
+    wanted = list(_once(service for service in plan.services.values() if _wanted(context, service)))
     ask = _daemon(environ) if wanted else None
     if ask is None:
         return {}
@@ -36,7 +36,7 @@ def _once(services: Iterable[ServicePlan]) -> Iterable[ServicePlan]:
 
 
 def _wanted(context: Context, service: ServicePlan) -> bool:
-    return service.build is not None or known_user(service) is None or not (context.local or service.data)
+    return bool(service.unset) or service.build is not None or known_user(service) is None or not (context.local or service.data)
 
 
 def facts_of(ask: Ask, service: ServicePlan, registry: str | None, resolve: bool) -> ImageFacts:
@@ -48,7 +48,8 @@ def facts_of(ask: Ask, service: ServicePlan, registry: str | None, resolve: bool
         digest = _pushed(seen, pushed_image(service.image, registry)) if registry else ""
     elif resolve and service.data is None and "@" not in service.image:
         digest = str((_answer(ask, f"/distribution/{service.image}/json").get("Descriptor") or {}).get("digest", ""))
-    return ImageFacts(digest, int(user) if user.isdigit() and int(user) else None, platform)
+    variables = {str(text).partition("=")[0] for text in seen["Config"].get("Env") or ()} if seen.get("Config") else None
+    return ImageFacts(digest, int(user) if user.isdigit() and int(user) else None, platform, variables)
 
 
 def _pushed(seen: Mapping[str, Any], image: str) -> str:

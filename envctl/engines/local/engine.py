@@ -21,7 +21,7 @@ from envctl.engines.protocol import DeploymentSettings, FoundInstance, Wanted
 from envctl.errors import EngineMissing
 from envctl.instance import labels
 from envctl.instance.allocation import Allocation
-from envctl.instance.folder import snapshots_folder, why_foreign
+from envctl.instance.folder import snapshots_folder, usable, why_foreign
 from envctl.instance.record import Location
 from envctl.keeper_client.client import KeeperSilent
 from envctl.plan.traits import Addresses
@@ -74,7 +74,10 @@ class LocalEngine:
                 yield FoundInstance.labelled(id, told, running=1, total=1)._replace(kept=os.path.isdir(told[FOLDER]))
 
     def _on_disk(self) -> Iterator[FoundInstance]:
-        for path in sorted(self.host.keepers.home.glob(f"*/{SPECS}")):
+        home = self.host.keepers.home
+        with usable(home):  # another user's HOME, say
+            found = sorted(home.glob(f"*/{SPECS}"))
+        for path in found:
             if why_foreign(path.parent):
                 continue  # the store says so
             instance = LocalInstance(self.host, path.parent.name)

@@ -19,7 +19,7 @@ from envctl.render.kubernetes import exec_agent, exposing, network, probes
 from envctl.render.kubernetes.composed import aliases, composed_losses
 from envctl.render.kubernetes.extra_objects import added, labelled, names, renamed
 from envctl.render.kubernetes.files import Filed, config_maps
-from envctl.render.kubernetes.pods import NOBODY, Made, gated, known_user, numbers, pushed_image
+from envctl.render.kubernetes.pods import NOBODY, Made, facts, gated, known_user, numbers, pushed_image
 from envctl.render.kubernetes.rendering import Options, Rendering, common_name, labels, selector
 from envctl.render.kubernetes.secrets import vault_of
 from envctl.render.kubernetes.templates import Object, Templates
@@ -181,8 +181,9 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     for name, url in plan.used.items():
         if urlsplit(url).hostname in LOOPBACK:
             yield f"{name}: it runs on the machine of the tests ({urlsplit(url).netloc.rpartition('@')[2]}), which no pod can reach"
-    if plan.compose_extra.get("networks"):
-        yield f"networks of the Compose file ({', '.join(plan.compose_extra['networks'])}): its services reach each other on one"
+    networks = plan.compose_extra.get("networks", {})
+    if len(networks) > 1 or any((given or {}).get("external") for given in networks.values()):
+        yield f"networks of the Compose file ({', '.join(networks)}): its services reach each other on one"
     if not options.standalone:
         yield (
             "a client that closes its sending half: no port forward passes that on, "
@@ -213,6 +214,9 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
         yield f"its readiness ({', '.join(left)}), which the kubelet cannot check"
     if known_user(service) is None and not rendering.options.cluster.users:
         yield f"its image's user is not known: it runs as {NOBODY}; `kubernetes:` can name another in its securityContext"
+    known = facts(rendering, service).variables
+    if unset := [name for name in service.unset if known is None or name in known]:
+        yield f"variables without a value ({', '.join(unset)}): Compose takes them away where the image sets them, and a pod cannot"
     if service.tester:
         yield "it refers to the machine of the tests, which no pod can reach"
     if service.build is not None and rendering.options.standalone and rendering.options.registry is None:

@@ -101,7 +101,7 @@ def composed_files(plan: Plan, service: ServicePlan) -> dict[str, File]:
             found |= {str(PurePosixPath(target, path.relative_to(source))): read(path, project) for path in _files(source, project)}
     for what, folder in (("configs", "/"), ("secrets", "/run/secrets/")):
         for given in service.compose.get(what) or []:
-            file = _shared(plan.compose_extra.get(what, {}).get(given.get("source")) or {}, plan.setting.project)
+            file = _shared(plan, what, given)
             if file is not None:
                 found[str(PurePosixPath(folder, str(plain(given.get("target") or given["source"]))))] = file
     return found
@@ -124,12 +124,15 @@ def _files(source: Path, project: Path) -> Iterator[Path]:
     yield from [source] if source.is_file() else files_below(source, project) if source.is_dir() else []
 
 
-def _shared(given: Mapping[str, Any], project: Path) -> File | None:
-    """A config or secret of the file's own; one of the shell's variables, or of the cluster, is a loss."""
+def _shared(plan: Plan, what: str, mount: Mapping[str, Any]) -> File | None:
+    """A config or secret of the file's own; one of a variable that nobody sets, or of the cluster, is a loss."""
+    given = plan.compose_extra.get(what, {}).get(mount.get("source")) or {}
+    if (name := given.get("environment")) in plan.compose_variables:
+        return File(text=plan.compose_variables[str(name)], secret=what == "secrets")
     if isinstance(given.get("content"), str):
         return File(text=plain(given["content"]))
     path = Path(str(given.get("file", "")))
-    return read(path, project) if path.is_file() else None
+    return read(path, plan.setting.project) if path.is_file() else None
 
 
 def aliases(service: ServicePlan) -> list[str]:
@@ -156,8 +159,8 @@ def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
             yield f"the volume {volume['source']} is an empty folder of the pod's own"
     for what in ("configs", "secrets"):
         for each in given.get(what) or []:
-            if _shared(plan.compose_extra.get(what, {}).get(each.get("source")) or {}, plan.setting.project) is None:
-                yield f"{what}: {each.get('source')}, which is neither a file nor text"
+            if _shared(plan, what, each) is None:
+                yield f"{what}: {each.get('source')}, which is neither a file, text nor a variable that is set"
     user = str(given.get("user", "")).partition(":")[0]
     if user and not (user.isdigit() and int(user) > 0):
         yield f"`user: {user}` of its Compose file: a pod's user is a number, and not root's"

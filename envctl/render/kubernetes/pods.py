@@ -90,16 +90,16 @@ def _user(rendering: Rendering, service: ServicePlan) -> int | None:
     """None where the cluster gives one from the range of the namespace."""
     if rendering.options.ranged or rendering.options.cluster.users == "namespace":
         return None
-    return known_user(service) or _facts(rendering, service).user or NOBODY
+    return known_user(service) or facts(rendering, service).user or NOBODY
 
 
-def _facts(rendering: Rendering, service: ServicePlan) -> ImageFacts:
+def facts(rendering: Rendering, service: ServicePlan) -> ImageFacts:
     return rendering.options.images.get(service.image, ImageFacts())
 
 
 def _platform(rendering: Rendering, service: ServicePlan) -> dict[str, str]:
     """An image that was built here runs on nodes like this one only."""
-    platform = _facts(rendering, service).platform if service.build is not None else None
+    platform = facts(rendering, service).platform if service.build is not None else None
     return {"kubernetes.io/os": platform[0], "kubernetes.io/arch": platform[1]} if platform else {}
 
 
@@ -110,7 +110,7 @@ def pushed_image(image: str, registry: str | None) -> str:
 
 def image_of(rendering: Rendering, service: ServicePlan) -> str:
     image = pushed_image(service.image, rendering.options.registry) if service.build is not None else service.image
-    digest = _facts(rendering, service).digest
+    digest = facts(rendering, service).digest
     return f"{image}@{digest}" if digest and "@" not in image else image
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from envctl.definition.kinds import Amount
@@ -26,6 +26,8 @@ class ImageFacts(NamedTuple):
     user: int | None = None
     platform: tuple[str, str] | None = None
     """Operating system and architecture."""
+    variables: Collection[str] | None = None
+    """The names of those that it sets."""
 
 
 class Options(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -108,6 +109,13 @@ def test_a_daemon_that_is_stopped_before_a_start_is_gone() -> None:
     assert caught.value.hint == NOT_THERE
     with pytest.raises(EngineMissing, match="Docker no longer answers at"), there.exit_events(print, print):
         pytest.fail("there are none")
+
+
+def test_compose_gets_the_values_of_secrets_that_are_variables() -> None:
+    there = deployment(Events(False))
+    connection = cast(Connection, SimpleNamespace(environment=dict))
+    there = replace(there, connection=connection, plan=replace(there.plan, compose_variables={"PW": "of .env", "B": "b"}))
+    assert there._compose_environment({"B": "asked"}).items() >= {"PW": "of .env", "B": "asked"}.items()
 
 
 def test_a_daemon_that_is_stopped_while_it_tells_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

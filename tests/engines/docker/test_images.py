@@ -212,6 +212,14 @@ def test_a_build_that_fails(fake: Fake) -> None:
     assert evidence.advice == "`docker build /p/app` shows the same"
 
 
+def test_of_several_builds_the_one_that_fails_is_named(fake: Fake) -> None:
+    fake.fails = "#9 [b 2/3] RUN true\n#9 CANCELED\n------\n > [c build 2/3] RUN false:\n------\nfailed to solve: exit code: 1"
+    with pytest.raises(ServiceFailed, match=r"^c: the image cannot be built$") as caught:
+        fake.ensure(built("a"), built("b", "other:abc"), built("c", "third:abc"))
+    assert caught.value.evidence is not None
+    assert caught.value.evidence.service == "c"
+
+
 HELPER = 'error getting credentials - err: exec: "docker-credential-desktop": executable file not found in $PATH, out: ``'
 
 

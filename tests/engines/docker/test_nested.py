@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.inside_container import gateway
+from envctl.engines.docker.inside_container import gateway, own_container
 from envctl.errors import EngineMissing
 
 ID = "c0ffee" * 10 + "beef"
@@ -20,6 +20,8 @@ class Daemon:
         self.networks = networks
 
     def get(self, path: str, **query: Any) -> Any:
+        if path.startswith("/networks/"):
+            return {"Internal": path.endswith("vault")}
         assert path == f"/containers/{ID}/json"
         if self.networks is None:
             raise ApiError(404, "no such container")
@@ -30,6 +32,7 @@ class Daemon:
     ("mounts", "networks", "expected"),
     [
         (MOUNT, {"ci": {"Gateway": "172.18.0.1"}}, "172.18.0.1"),
+        (MOUNT, {"vault": {"Gateway": "172.18.0.1"}, "ci": {"Gateway": "172.19.0.1"}}, "172.19.0.1"),
         (MOUNT, {"host": {"Gateway": ""}}, ""),
         (MOUNT, None, ""),
         ("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n", {}, ""),
@@ -37,14 +40,21 @@ class Daemon:
 )
 def test_the_gateway_of_our_own_container(tmp_path: Path, mounts: str, networks: dict[str, Any] | None, expected: str) -> None:
     (tmp_path / "mountinfo").write_text(mounts)
-    assert gateway(Daemon(networks), tmp_path / "mountinfo") == expected
+    daemon = Daemon(networks)
+    assert gateway(daemon, own_container(daemon, tmp_path / "mountinfo")) == expected
 
 
 def test_where_nothing_says_so() -> None:
-    assert gateway(Daemon(None), Path("/nowhere")) == ""
+    assert own_container(Daemon(None), Path("/nowhere")) == {}
 
 
-def test_a_container_without_a_network_is_told(tmp_path: Path) -> None:
-    (tmp_path / "mountinfo").write_text(MOUNT)
-    with pytest.raises(EngineMissing, match="this container has no network"):
-        gateway(Daemon({"none": {"Gateway": ""}}), tmp_path / "mountinfo")
+@pytest.mark.parametrize(
+    ("networks", "told"),
+    [
+        ({"none": {"Gateway": ""}}, "this container has no network"),
+        ({"vault": {"Gateway": "172.18.0.1"}}, "nothing outside is reached from this container, as its networks are `internal`: vault"),
+    ],
+)
+def test_a_container_from_which_nothing_is_reached_is_told(networks: dict[str, Any], told: str) -> None:
+    with pytest.raises(EngineMissing, match=told):
+        gateway(Daemon(networks), {"NetworkSettings": {"Networks": networks}})

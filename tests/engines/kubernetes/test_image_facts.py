@@ -41,10 +41,15 @@ def test_a_registry_that_is_not_reached_leaves_the_tag() -> None:
 
 def test_what_was_built_here_is_known_by_what_was_pushed() -> None:
     built = service("a", image="x/a:c0ffee", build=BuildPlan(Build(context="."), Path("."), ""))
-    assert asked(built, "r:5000", images=SEEN) == ImageFacts("sha256:2", 1000, ("linux", "arm64"))
+    assert asked(built, "r:5000", images=SEEN) == ImageFacts("sha256:2", 1000, ("linux", "arm64"), set())
     assert asked(built, None, images=SEEN).digest == ""
 
 
 @pytest.mark.parametrize(("said", "user"), [("1000", 1000), ("7:0", 7), ("app", None), ("0", None), ("", None), (None, None)])
 def test_the_number_of_its_user(said: str | None, user: int | None) -> None:
     assert asked(service("a", image="a:1"), images={"Config": {"User": said}}).user == user
+
+
+def test_the_names_of_its_variables() -> None:
+    assert asked(service("a", image="a:1"), images={"Config": {"Env": ["PATH=/bin", "A=b=c"]}}).variables == {"PATH", "A"}
+    assert asked(service("a", image="a:1"), images={}).variables is None

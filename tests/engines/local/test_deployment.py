@@ -20,7 +20,7 @@ from envctl.engines.free_ports import any_port
 from envctl.engines.local import engine as engine_module
 from envctl.engines.local.engine import LocalEngine, open_engine
 from envctl.engines.logs import text
-from envctl.errors import EnvctlError, ServiceFailed
+from envctl.errors import EnvctlError, ServiceFailed, UsageError
 from envctl.instance.record import Location
 from envctl.keeper_client import client
 from envctl.keeper_client.client import KeeperClient, KeeperGone
@@ -368,6 +368,12 @@ def test_one_whose_state_somebody_has_deleted_is_seen_by_its_keeper(keeper: Keep
 def test_one_whose_state_is_in_another_home_is_its_keepers_to_remove(keeper: KeeperClient, tmp_path: Path) -> None:
     elsewhere = open_engine(Location("local"), session_in(tmp_path / "elsewhere").host)
     assert [each.kept for each in elsewhere.list() if each.id == ID] == [True]
+
+
+def test_a_state_that_cannot_be_looked_at_is_no_list_without_instances(tmp_path: Path) -> None:
+    elsewhere = open_engine(Location("local"), session_in(tmp_path / ("x" * 300)).host)
+    with pytest.raises(UsageError, match="no state can be kept in"):
+        elsewhere.list()
 
 
 def test_one_of_another_engine_is_that_engines_to_see(session: Session, engine: LocalEngine) -> None:

@@ -1,0 +1,46 @@
+"""The `.env` beside a Compose file, as Compose reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envctl.definition.compose_dotenv import dotenv, substituted
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A=1\nB=${A}2", "12"),
+        ("B=$A", "of the shell"),
+        ("A=1\nB='${A}'", "${A}"),
+        ('A=1\nexport B="$A"', "1"),
+        ("B=${NONE:-x}y", "xy"),
+        ("B=${NONE}y", "y"),
+        ("A=1\nB=sec$$A", "sec$A"),
+        ('A=1\nB="sec$$A$A"', "sec$A1"),
+        ("A=1\nB='sec$$A'", "sec$$A"),
+        ('B="x\\$A"', "x$A"),
+        ("A=1\nB=x\\$A", "x\\1"),
+        ("A=1\nB=${A:+x}${NONE:+y}$", "x$"),
+        ("B=${A:-${C}}", "${A:-}"),
+        ("\ufeffB=1", "1"),
+        ("B", ""),
+    ],
+)
+def test_values_name_others(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / ".env").write_text(text)
+    environ = {} if "A=1" in text else {"A": "of the shell"}
+    assert dotenv(tmp_path, tmp_path, environ)["B"] == expected
+
+
+@pytest.mark.parametrize("made", ["nothing", "folder"])
+def test_none_has_no_variables(tmp_path: Path, made: str) -> None:
+    if made == "folder":
+        (tmp_path / ".env").mkdir()
+    assert dotenv(tmp_path, tmp_path, {}) == {}
+
+
+def test_what_is_not_understood_keeps_its_dollar() -> None:
+    assert substituted("$A ${A} ${B-x} ${B:?no} ${A/x}", {"A": "1"}) == "1 1 x  ${A/x}"
