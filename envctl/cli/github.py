@@ -11,8 +11,8 @@ from pathlib import Path
 from envctl.errors import DefinitionError, EnvctlError, ServiceFailed
 from envctl.session.mask import Mask
 
-AT = re.compile(r"(?:at|in) (?P<file>[^\s:]+):(?P<line>\d+)")
-"""Where a seed says that it failed."""
+AT = re.compile(r"\b(?:failed at|in) (?P<file>[^\s:]+):(?P<line>\d+)")
+"""Where a seed says that it failed; an address where something was asked is no place in a file."""
 
 
 def runs_here(environ: Mapping[str, str]) -> bool:

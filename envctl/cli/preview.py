@@ -16,9 +16,10 @@ from envctl.cli.progress import listener
 from envctl.errors import UsageError
 from envctl.inspect.lookup import called
 from envctl.inspect.status import document
+from envctl.preview.collecting import collect
 from envctl.preview.comment import markdown, marker
 from envctl.preview.github import GitHub
-from envctl.preview.preview import Place, State, collect, look, open_numbers
+from envctl.preview.preview import Place, State, look
 from envctl.preview.preview import down as remove
 from envctl.preview.preview import up as bring_up
 from envctl.preview.pull_request import FORM, pull_request, repository_of
@@ -143,8 +144,7 @@ def gc(
     """Remove the previews of pull requests that are no longer open."""
     session = session_of(ctx)
     repository = repository_of(session.environ, key)
-    numbers = open_numbers(session, repository, open)
-    return tell_removed(list(collect(session, Place.of(session, context), repository, numbers, yes)), "nothing to remove")
+    return tell_removed(list(collect(session, Place.of(session, context), repository, open, yes)), "nothing to remove")
 
 
 def _state(session: Session, key: str | None, name: str | None, context: str | None) -> State:

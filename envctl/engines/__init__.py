@@ -18,6 +18,7 @@ from envctl.engines.protocol import HearsOfOwners as HearsOfOwners
 from envctl.engines.protocol import KeepsData as KeepsData
 from envctl.engines.protocol import KeptData as KeptData
 from envctl.engines.protocol import KnewDataOtherwise as KnewDataOtherwise
+from envctl.engines.protocol import KnowsWhoBars as KnowsWhoBars
 from envctl.engines.protocol import Left as Left
 from envctl.engines.protocol import MadeElsewhere as MadeElsewhere
 from envctl.engines.protocol import PortTaken as PortTaken

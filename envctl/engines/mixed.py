@@ -20,6 +20,7 @@ from envctl.engines.protocol import (
     Execution,
     KeepsData,
     KnewDataOtherwise,
+    KnowsWhoBars,
     PreparesCommands,
     Progress,
     PublishesRecords,
@@ -200,6 +201,10 @@ class MixedDeployment(MixedInstance[Deployment]):
         at = self._at(service.name)
         if isinstance(at, AdmitsReaders):
             at.admit(service)
+
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
+        at = self._at(service.name)
+        return at.barred(service) if isinstance(at, KnowsWhoBars) else None
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
         return self._at(service.name).run_command(service, argv, attached)

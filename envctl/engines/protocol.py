@@ -505,6 +505,14 @@ class AdmitsReaders(Protocol):
 
 
 @runtime_checkable
+class KnowsWhoBars(Protocol):
+    """A deployment whose services are reached through what may refuse that, and tells nobody who connects."""
+
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
+        """Why nobody gets through to it from here, however long he tries; None where that is not known."""
+
+
+@runtime_checkable
 class PublishesRecords(Protocol):
     """A deployment that keeps the instance's record beside it, where other machines find it."""
 

@@ -55,5 +55,6 @@ def _place(folder: str, project: Path) -> list[str]:
     """Two checkouts of one job are two projects."""
     if not folder:
         return []
-    path = os.path.relpath(os.path.realpath(project), os.path.realpath(folder))
+    # CircleCI says ~/project, which would be another place for each folder that we are called in.
+    path = os.path.relpath(os.path.realpath(project), os.path.realpath(os.path.expanduser(folder)))
     return [] if path == "." else [path]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from envctl.engines import Execution
-from envctl.errors import ServiceFailed
+from envctl.engines import Execution, KnowsWhoBars
+from envctl.errors import EnvctlError, ServiceFailed
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
 from envctl.lifecycle.not_ready import heard_elsewhere, heard_instead, listens_nowhere, not_ready
@@ -27,6 +27,8 @@ END_POLL_SECONDS = 0.05
 HEALTH = Check("health")
 REFUSED_SECONDS, GUESSED_REFUSED_SECONDS = 5.0, 2.0
 """Of nothing but a refused login, after which waiting is no use."""
+BARRED_SECONDS = 5.0
+"""Of nothing but a missing right: one that was given a moment ago is not known everywhere yet."""
 ATTEMPT_TIMEOUT = 1.0
 """Seconds of one attempt: short, so that an exit is noticed between two."""
 
@@ -83,6 +85,8 @@ class _Waiting:
     service: ServicePlan
     checks: tuple[Check, ...]
     own_check: OwnCheck
+    barred_since: list[float] = field(default_factory=list)
+    """One time, or none."""
 
     def wait(self) -> None:
         work, service = self.work, self.service
@@ -167,7 +171,14 @@ class _Waiting:
         late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
         late = late and not (guess and self._is_still_silent(began))
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
-        return self.work.states.failed or late or exits.ended(self.service) or refused
+        return self.work.states.failed or late or exits.ended(self.service) or refused or self._barred() is not None
+
+    def _barred(self) -> EnvctlError | None:
+        """Why nobody gets through, once that has been so for long enough."""
+        deployment = self.work.deployment
+        why = deployment.barred(self.service) if isinstance(deployment, KnowsWhoBars) else None
+        self.barred_since[:] = [*self.barred_since, time.monotonic()][:1] if why else []
+        return why if why and time.monotonic() - self.barred_since[0] > BARRED_SECONDS else None
 
     def _is_still_silent(self, began: float) -> bool:
         """A known server that makes its files listens nowhere yet: it has the time of one whose port is published."""
@@ -180,6 +191,9 @@ class _Waiting:
 
     def _not_ready(self, history: History, asked: Sequence[Check], error: NotReady) -> ServiceFailed:
         name = self.service.name
+        if why := self._barred():
+            evidence = evidence_of(self.work, self.service, "readiness", advice=why.hint)
+            return ServiceFailed(f"{name} cannot be reached: {why.message}", evidence)
         if self._refused(history):
             reset = f"`envctl reset {self.work.called} {name}` makes it anew"
             advice = f"if its data was made with other credentials: {reset}; or use the credentials with which it was made"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -9,6 +11,9 @@ from envctl.errors import EnvctlError
 
 PAGE = 100
 PATIENCE = 20.0
+PAUSES = (1.0, 3.0)
+"""Seconds before a question is asked again that was not answered."""
+PASSING = (429, 500, 502, 503, 504)
 
 
 class State(NamedTuple):
@@ -89,12 +94,29 @@ class GitHub(NamedTuple):
 
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/vnd.github+json", "User-Agent": "envctl"}
         url = f"{self.api}/repos/{self.repository}{path}"
-        try:
-            answer = requests.request(method, url, json=body, headers=headers, timeout=PATIENCE)
-            answer.raise_for_status()
-            return answer.json() if answer.content else None  # a DELETE is answered by nothing
-        except (requests.RequestException, ValueError) as error:
-            raise EnvctlError(f"GitHub does not answer: {error}", hint="comments need a token with `pull-requests: write`") from None
+        for pause in (*(PAUSES if method == "GET" else ()), None):
+            try:
+                answer = requests.request(method, url, json=body, headers=headers, timeout=PATIENCE)
+                if answer.status_code < 400:
+                    return answer.json() if answer.content else None  # a DELETE is answered by nothing
+                error = _refused(answer.status_code, answer.text)
+                passing = answer.status_code in PASSING
+            except (requests.RequestException, ValueError) as why:
+                error, passing = EnvctlError(f"GitHub does not answer: {why}"), not isinstance(why, ValueError)
+            if pause is None or not passing:
+                break
+            time.sleep(pause)
+        raise error
+
+
+def _refused(status: int, text: str) -> EnvctlError:
+    """What GitHub says of it, in its own words."""
+    try:
+        words = str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        words = "no reason is given"
+    hint = "the token needs `pull-requests: read`, and `write` for comments; a fork's own run gets none that may write"
+    return EnvctlError(f"GitHub answers {status}: {words}", hint=hint if status in (401, 403, 404) else "")
 
 
 def _strange(comment: Mapping[str, Any]) -> bool:

@@ -36,11 +36,12 @@ def working(claim: Claim, until: float, told: Callable[[EnvctlError], str]) -> I
         over.set()
         if newer := claim.renew():
             raise Superseded(f"{claim.request.key}: {newer}")
-    except Interrupted as interrupted:
+    except (Interrupted, KeyboardInterrupt) as interrupted:  # `up` says what has become of it, a removal goes on without us
+        words = interrupted.message if isinstance(interrupted, Interrupted) else ""
         if not why:
-            error = told(interrupted)
+            error = told(interrupted) if isinstance(interrupted, Interrupted) else ""
             raise
-        raise Superseded(f"{claim.request.key}: {why[0]}", hint=interrupted.message) from None
+        raise Superseded(f"{claim.request.key}: {why[0]}", hint=words) from None
     except Superseded:
         raise
     except EnvctlError as failed:

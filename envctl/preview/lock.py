@@ -35,6 +35,7 @@ class Lock:
     Attributes:
         newest: the identity of the newest run that has asked for it; *order*, *url* and *head* are that run's.
         holder: the identity of the one that works now; empty where none does.
+        renewed: when one that works was heard of last, in seconds since 1970.
         error: what the newest run ended with.
     """
 
@@ -91,7 +92,16 @@ class Locks:
             raise self._refused(error) from None
 
     def remove(self, lock: Lock) -> None:
-        self.api.delete(VERSION, "Lease", self.namespace, lock.id)
+        """Unless somebody has written it since.
+
+        Raises:
+            EnvctlError: it may not be removed.
+        """
+        try:
+            self.api.delete(VERSION, "Lease", self.namespace, lock.id, seen=lock.version)
+        except ApiError as error:
+            if error.status != 409:
+                raise self._refused(error) from None
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
         try:
@@ -112,6 +122,8 @@ class Claim:
     id: str
     request: PullRequest
     closing: bool = False
+    seen: str | None = None
+    """The version of the lock for which it was made, empty for none: of another one it is not any more."""
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
     _asked_before: bool = False
     """We stood there: whoever stands there now has come after us."""
@@ -143,6 +155,8 @@ class Claim:
         if lock is not None and lock.newest == self.identity:
             return lock
         self._refuse_older(lock)
+        if self.seen is not None and not self._asked_before and (lock.version if lock is not None else "") != self.seen:
+            raise Superseded(f"{self.request.key}: another command has changed it meanwhile")
         if lock is not None and lock.newest and self._asked_before:
             raise Superseded(f"{self.request.key}: {lock.by()}")
         before = lock or Lock(self.id, self.request.key)
@@ -197,9 +211,10 @@ def lease_of(lock: Lock, namespace: str) -> dict[str, Any]:
     meta: dict[str, Any] = {"name": lock.id, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "envctl"}}
     meta["annotations"] = {f"{PREFIX}{key}": text for key, text in told.items()}
     spec: dict[str, Any] = {"leaseDurationSeconds": LASTS}
+    if lock.renewed:  # also of one that nobody holds any more: it tells how old it is
+        spec["renewTime"] = datetime.fromtimestamp(lock.renewed, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if lock.holder:
-        renewed = datetime.fromtimestamp(lock.renewed, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        spec |= {"holderIdentity": lock.holder, "renewTime": renewed}
+        spec["holderIdentity"] = lock.holder
     meta |= {"resourceVersion": lock.version} if lock.version else {}
     return {"apiVersion": VERSION, "kind": "Lease", "metadata": meta, "spec": spec}
 

@@ -1,9 +1,9 @@
-"""up, down, status, gc of previews: what `envctl` does anyway, under a lock that every run of a pull request asks for."""
+"""up, down, status of previews: what `envctl` does anyway, under a lock that every run of a pull request asks for."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +12,8 @@ from typing import Any
 from envctl.engines.choice import lasting_context
 from envctl.engines.kubernetes.engine import KubernetesEngine, open_engine
 from envctl.engines.registry import cluster_engine
-from envctl.errors import EnvctlError, UsageError
+from envctl.errors import EnvctlError
 from envctl.instance.identity import instance_id
-from envctl.instance.labels import INSTANCE, KEY
 from envctl.instance.record import Location, Record
 from envctl.instance.store import UnreadableRecord
 from envctl.lifecycle.down import Removed, remove_by_label
@@ -27,9 +26,6 @@ from envctl.preview.lease_renewal import working
 from envctl.preview.lock import Claim, Lock, Locks, Superseded
 from envctl.preview.pull_request import PullRequest
 from envctl.session import Session
-
-AT_ONCE = 5
-"""More than these `gc` removes only when it is told to: a list that is wrong must not cost everything."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,8 @@ def up(
     """
     id = place.id_of(request, options.name)
     _refuse_moved_on(session, request)
-    with working(Claim(place.locks, id, request), time.monotonic() + options.timeout, told or _masked(session)):
-        _forget_local(session, id)
+    with working(Claim(place.locks, id, request), time.monotonic() + options.timeout, told or masked(session)):
+        forget_local(session, id)
         wanted = replace(
             options, name=options.name or request.name, key=request.key, engine=place.location.engine, context=place.location.context,
             reseed=True,
@@ -82,7 +78,7 @@ def up(
     return record
 
 
-def _masked(session: Session) -> Callable[[EnvctlError], str]:
+def masked(session: Session) -> Callable[[EnvctlError], str]:
     return lambda error: session.mask(str(error))
 
 
@@ -98,7 +94,7 @@ def _refuse_moved_on(session: Session, request: PullRequest) -> None:
         raise Superseded(f"{request.key}: superseded by {state.head[:12]}, its head now", hint="the run of that head brings it up")
 
 
-def _forget_local(session: Session, id: str) -> None:
+def forget_local(session: Session, id: str) -> None:
     """What this machine knows may be old: other runners work on it, too. The record in the cluster counts."""
     with suppress(UnreadableRecord):
         if session.store.load(id) is None:
@@ -117,9 +113,9 @@ def down(session: Session, place: Place, request: PullRequest, name: str | None 
         Superseded: a newer run has opened it again.
     """
     id = place.id_of(request, name)
-    with working(Claim(place.locks, id, request, closing=True), time.monotonic() + DEFAULT_TIMEOUT, _masked(session)):
+    with working(Claim(place.locks, id, request, closing=True), time.monotonic() + DEFAULT_TIMEOUT, masked(session)):
         there = place.engine.list(id)
-        _forget_local(session, id)
+        forget_local(session, id)
         removed = remove_by_label(session, place.engine, name or request.name, id)
         if removed is not None and removed.left:
             raise EnvctlError(f"{request.name} ({id}): left behind: {', '.join(removed.left)}", hint="`envctl preview down` tries again")
@@ -154,6 +150,7 @@ def look(place: Place, request: PullRequest, name: str | None = None) -> State:
     if document is not None:
         document["expires"] = there[0].expires
     return State(request, id, lock, document)
+<<<<<<< HEAD
 
 
 def collectable(place: Place, repository: str, open: Collection[int]) -> dict[str, str]:
@@ -212,3 +209,5 @@ def collect(session: Session, place: Place, repository: str, open: Collection[in
             removed = remove_by_label(session, place.engine, request.name, id, f"{key} is not open")
         if removed is not None:
             yield removed
+=======
+>>>>>>> main

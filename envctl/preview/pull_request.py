@@ -14,6 +14,10 @@ from envctl.errors import UsageError
 from envctl.files.reading import read_file
 
 KEY = re.compile(r"(?P<repository>[A-Za-z0-9.:-]+(?:/[\w.-]+){2,})#(?P<number>[1-9][0-9]{0,8})")
+CHANGE = re.compile(
+    r"https?://(?:[^/@]*@)?(?P<host>[^/]+)/(?P<repository>[^?#]+?)(?:/-)?/(?:pull|pulls|pull-requests|merge_requests)/(?P<number>[1-9][0-9]{0,8})"
+)
+"""How GitHub, Gitea, Bitbucket and GitLab call the page of one."""
 FORM = "host/owner/repository#17"
 LARGEST = 25_000_000
 """Bytes of an event's file."""
@@ -71,8 +75,10 @@ def pull_request(environ: Mapping[str, str], key: str | None) -> PullRequest:
         return PullRequest(repository, number)
     if (found.repository, found.number) == (repository, number):
         return found
+    if not found.number:  # a run that knows no number of its own: what it says of its head is of this one
+        return replace(found, repository=repository, number=number)
     # Somebody's run for another one: its order counts, its head does not.
-    return replace(found, repository=repository, number=number, head="", foreign=None if found.number else False)
+    return replace(found, repository=repository, number=number, head="", foreign=None)
 
 
 def repository_of(environ: Mapping[str, str], key: str | None) -> str:
@@ -95,12 +101,14 @@ def _of_ci(environ: Mapping[str, str]) -> PullRequest | None:
         return _of_github(environ)
     if environ.get("GITLAB_CI") and environ.get("CI_PROJECT_PATH"):
         return _of_gitlab(environ)
+    if environ.get("JENKINS_URL") and environ.get("CHANGE_URL"):
+        return _of_jenkins(environ)
     return None
 
 
 def _of_github(environ: Mapping[str, str]) -> PullRequest:
     event = _event(environ.get("GITHUB_EVENT_PATH"))
-    told, issue = _map(event.get("pull_request")), _map(event.get("issue"))
+    told, issue = _map(event.get("pull_request")) or _of_run_before(event), _map(event.get("issue"))
     ref = re.fullmatch(r"refs/pull/(\d+)/(?:merge|head)", environ.get("GITHUB_REF", ""))
     number = told.get("number") or (issue.get("number") if issue.get("pull_request") else None) or (ref[1] if ref else 0)
     head, base = _map(told.get("head")), _map(told.get("base"))
@@ -114,8 +122,23 @@ def _of_github(environ: Mapping[str, str]) -> PullRequest:
         # The number of a run counts within one workflow; its id counts in all of them.
         (_number(run), _number(environ.get("GITHUB_RUN_ATTEMPT"))) if run else None,
         f"{server}/{repository}/actions/runs/{run}" if run else "",
-        foreign=(names[0] != names[1]) if told else None if number else False,
+        foreign=(names[0] is None or names[0] != names[1]) if told else None if number else False,
     )  # fmt: skip
+
+
+def _of_run_before(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The pull request of the run that has ended before this one (`on: workflow_run`); of a fork's nobody tells the number."""
+    before = _map(event.get("workflow_run"))
+    if before.get("event") not in ("pull_request", "pull_request_target"):
+        return {}
+    numbers = [_map(each).get("number") for each in before.get("pull_requests") or []]
+    # Of a run for `pull_request_target` the commit may be the base's.
+    head = before.get("head_sha") if before["event"] == "pull_request" else ""
+    return {
+        "number": numbers[0] if len(numbers) == 1 else 0,
+        "head": {"sha": head, "repo": before.get("head_repository")},
+        "base": {"repo": before.get("repository")},
+    }
 
 
 def _of_gitlab(environ: Mapping[str, str]) -> PullRequest:
@@ -127,6 +150,18 @@ def _of_gitlab(environ: Mapping[str, str]) -> PullRequest:
         _number(environ.get("CI_MERGE_REQUEST_IID")), head,
         (_number(pipeline), _number(environ.get("CI_JOB_ID"))) if pipeline else None, environ.get("CI_JOB_URL", ""),
         foreign=source != target,
+    )  # fmt: skip
+
+
+def _of_jenkins(environ: Mapping[str, str]) -> PullRequest | None:
+    """A build of a multibranch project: of a head that Jenkins may have merged, so its commit says nothing."""
+    found = CHANGE.match(environ["CHANGE_URL"])
+    if found is None:
+        return None
+    build = environ.get("BUILD_NUMBER", "")
+    return PullRequest(
+        f"{found['host']}/{found['repository']}", _number(found["number"]), "", (_number(build), 0) if build else None,
+        environ.get("BUILD_URL", ""), foreign=bool(environ.get("CHANGE_FORK")),
     )  # fmt: skip
 
 

@@ -92,6 +92,10 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
+class _Late(BaseException):
+    """A deadline has passed: no error, so that nothing in between takes it for one that it may leave out."""
+
+
 @contextmanager
 def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[None]:
     """Raises *error* in the main thread when what runs inside takes longer, whatever it waits for.
@@ -105,9 +109,11 @@ def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[Non
         yield
         return
 
+    late = _Late()
+
     def ring(number: int, frame: FrameType | None) -> None:
         if not _asked.is_set():  # else it is being cleared away already
-            raise error()
+            raise late
 
     rest, interval = signal.setitimer(signal.ITIMER_REAL, 0)  # first, lest the caller's timer rings with our handler
     began = time.monotonic()
@@ -115,6 +121,10 @@ def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[Non
     try:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, AT_ONCE))
         yield
+    except _Late as rung:
+        if rung is not late:
+            raise
+        raise error() from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -15,6 +15,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import XMLParser
 
 from envctl.errors import DefinitionError, Problem
+from envctl.reports.xml_text import XmlText
 
 MOST_ELEMENTS, MOST_OF_CASE, DEEPEST, LONGEST = 1_000_000, 20_000, 100, 20_000
 """Of a file, and of one test; LONGEST is the characters kept of one failure."""
@@ -22,6 +23,8 @@ LONGEST_NAME, LONGEST_TEXT, LONGEST_TAG = 2000, 1_000_000, 1_000_000
 """Characters kept of a name, of what an element holds while it is read, and bytes of a tag with its attributes."""
 RED, FLAKY = ("failure", "error"), ("flakyFailure", "flakyError", "rerunFailure", "rerunError")
 SKIPPED = ("skipped", "disabled", "ignored")
+NOT_RUN = ("notrun", "disabled", "skipped", "suppressed")
+"""How GoogleTest and CTest say it in an attribute."""
 EVIDENCE = "envctl"
 """The property of a test by which our pytest plugin says how the environment was when it failed."""
 
@@ -79,8 +82,8 @@ def _cases(stream: BinaryIO, path: Path) -> Iterator[Case]:
     open_: list[Element] = []
     begun: list[datetime | None] = []
     count = first_of_case = 0
-    parser = XMLParser(target=_Short(), forbid_dtd=True)
-    for event, element in iterparse(cast(BinaryIO, _Fed(stream, parser)), ("start", "end"), parser):
+    parser = XMLParser(target=_Short(), encoding="utf-8", forbid_dtd=True)
+    for event, element in iterparse(cast(BinaryIO, _Fed(XmlText(stream), parser)), ("start", "end"), parser):
         tag = _local(element)
         if event == "start":
             count += 1
@@ -100,6 +103,8 @@ def _cases(stream: BinaryIO, path: Path) -> Iterator[Case]:
             case = _case(element, begun[-1])
             begun[-1] = case.ended
             yield case
+        elif tag in RED and open_ and _local(open_[-1]) == "testsuite":  # what did not even build has no tests
+            yield _case_of_suite(open_[-1], element)
         if not any(_local(parent) == "testcase" for parent in open_):
             element.clear()  # nothing that was read is kept: a file may be large
             if open_:
@@ -123,7 +128,7 @@ class _Short(TreeBuilder):
 class _Fed:
     """A stream for a parser that looks at a whole tag again for each piece of it."""
 
-    def __init__(self, stream: BinaryIO, parser: Any) -> None:
+    def __init__(self, stream: XmlText, parser: Any) -> None:
         self._stream, self._parser, self._fed = stream, parser.parser, 0
 
     def read(self, size: int) -> bytes:
@@ -141,7 +146,7 @@ def _local(element: Element) -> str:
 def _case(element: Element, begun: datetime | None) -> Case:
     parts = [(_local(child), child) for child in element]
     red = next((child for tag, child in parts if tag in RED), None)
-    skipped = any(tag in SKIPPED for tag, _ in parts)
+    skipped = any(tag in SKIPPED for tag, _ in parts) or element.get("status") in NOT_RUN or element.get("result") in NOT_RUN
     seconds = _seconds(element.get("time"))
     names = [element.get("classname") or "", element.get("name") or "?"]
     return Case(
@@ -156,6 +161,11 @@ def _case(element: Element, begun: datetime | None) -> Case:
         retried=any(tag in FLAKY for tag, _ in parts),
         evidence=_property(element, EVIDENCE)[:LONGEST],
     )
+
+
+def _case_of_suite(suite: Element, red: Element) -> Case:
+    text = "".join(red.itertext())[-LONGEST:].strip()
+    return Case((suite.get("name") or "?")[:LONGEST_NAME], "failed", 0.0, message=(red.get("message") or "")[:LONGEST], text=text)
 
 
 def _property(element: Element, name: str) -> str:

@@ -8,15 +8,13 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from envctl.instance.identity import instance_id
 from tests.action.conftest import Act
 from tests.engines.kubernetes.test_live import kubectl
-from tests.preview.github import Api
+from tests.preview.github import Api, preview_id
 from tests.processes import until
 from tests.support import REGISTRY
 
@@ -77,8 +75,7 @@ class Previews:
         return self._run("pull_request_target", told, run, attempt)
 
     def id(self, name: str) -> str:
-        number = NUMBERS[name]
-        return instance_id(f"pr-{number}", Path(), f"github.com/{self.repository}#{number}")
+        return preview_id(self.repository, NUMBERS[name])
 
     def is_there(self, name: str) -> bool:
         return bool(kubectl("get", "namespace", self.id(name), "--ignore-not-found", "-o", "name"))
@@ -130,9 +127,8 @@ def previews(act: Act) -> Iterator[Previews]:
     finally:
         api.server.shutdown()
         api.server.server_close()
-        names = ",".join(f"pr-{number}" for number in NUMBERS.values())
-        kubectl("delete", "namespace", "-l", f"envctl.name in ({names})", "--wait=false", "--ignore-not-found")
-        kubectl("delete", "namespace", place, "--wait=false")
+        made = [preview_id(f"o/{place}", number) for number in NUMBERS.values()]
+        kubectl("delete", "namespace", place, *made, "--wait=false", "--ignore-not-found")
         listed = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True, check=True)
         ours = [name for name in listed.stdout.split() if name.rpartition(":")[2] in heads]
         subprocess.run(["docker", "rmi", *ours], capture_output=True, check=False)
@@ -148,7 +144,7 @@ def test_the_life_of_a_pull_request(previews: Previews) -> None:
     server = in_cluster(id, "deployment/db", "{.metadata.uid}")
 
     (late, said), (newest, words) = two_pushes_at_once(previews)
-    assert newest == 0, words
+    assert newest == 0, f"{words}\n--- the older run:\n{said}"
     assert late == 1, said
     assert "superseded by" in said
     assert previews.shown(id) == heads[2]

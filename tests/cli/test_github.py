@@ -23,6 +23,8 @@ def test_each_mistake_at_its_line() -> None:
 def test_a_seed_at_its_line() -> None:
     assert list(errors(SEED, Mask())) == ["::error file=seeds/shop.sql,line=7::db: seed step 1 failed at seeds/shop.sql:7: no table"]
     assert list(errors(ServiceFailed("db ended with 1"), Mask())) == []
+    late = "api did not get ready within 60 s: http: it closed the connection (asked at 127.0.0.1:48311)"
+    assert list(errors(ServiceFailed(late), Mask())) == []
 
 
 def test_what_a_service_has_logged_gives_no_orders() -> None:

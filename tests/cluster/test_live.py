@@ -102,6 +102,8 @@ def test_install_status_and_what_the_accounts_may_not(cluster: Project, place: s
             ),
             "the node's files": (attempt(item=deployment(own, volumes=[{"name": "v", "hostPath": {"path": "/"}}])), "no hostPath"),
             "the node's network": (attempt(item=deployment(own, hostNetwork=True)), "no namespaces of the node"),
+            "the place of others": (attempt(item=deployment(own, priorityClassName="system-cluster-critical")), "no priority"),
+            "a node of its choice": (attempt(item=deployment(own, nodeName="control-plane")), "no node by its name"),
             "a binding elsewhere": (attempt(item=binding(foreign, f"{place}-instance", me)), ours),
             "a binding in kube-system": (attempt(item=binding("kube-system", f"{place}-instance", me)), ours),
             "another's binding": (attempt(item=binding(own, f"{place}-instance", {**me, "name": "reaper"})), "binds nobody but itself"),

@@ -6,6 +6,7 @@ import importlib.util
 import urllib.error
 from datetime import UTC, datetime
 from email.message import Message
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -52,41 +53,66 @@ def test_its_names_are_those_of_the_package() -> None:
     assert (reaper.ALIVE, reaper.HOLD, reaper.RECORD) == (labels.ALIVE, labels.HOLD, labels.RECORD)
 
 
-def swept(items: list[dict[str, Any]], at_most: int = 20, status: int | None = None) -> tuple[tuple[int, int], list[tuple[str, Any]]]:
+def swept(
+    items: list[dict[str, Any]], at_most: int = 20, refusing: dict[str, OSError] | None = None
+) -> tuple[tuple[int, int, int], list[tuple[str, Any]]]:
     deleted = []
 
     def ask(method: str, path: str, body: Any) -> Any:
+        name = path.rpartition("/")[2]
         if method == "GET":
             return {"items": items}
-        if status:
-            raise urllib.error.HTTPError(path, status, "", Message(), None)
-        deleted.append((path.rpartition("/")[2], body["preconditions"]))
+        if refusing and name in refusing:
+            raise refusing[name]
+        deleted.append((name, body["preconditions"]))
         return {}
 
     return reaper.sweep(ask, NOW, at_most), deleted
 
 
+def refusal(status: int) -> OSError:
+    return urllib.error.HTTPError("path", status, "Forbidden", Message(), BytesIO(b'{"message": "a webhook says no"}'))
+
+
 def test_what_is_deleted_is_what_was_looked_at() -> None:
     done, deleted = swept([namespace(expires=EARLIER), namespace("b-123456", expires=LATER)])
-    assert done == (1, 0)
+    assert done == (1, 0, 0)
     assert deleted == [("a-123456", {"uid": "uid of a-123456", "resourceVersion": "7"})]
 
 
 def test_no_more_than_so_many_go_at_once() -> None:
     done, deleted = swept([namespace(f"n{number}-123456", expires=EARLIER) for number in range(5)], at_most=2)
-    assert done == (2, 3)
+    assert done == (2, 0, 3)
     assert len(deleted) == 2
 
 
 @pytest.mark.parametrize("status", [404, 409])
 def test_what_has_changed_meanwhile_stays(status: int, capsys: pytest.CaptureFixture[str]) -> None:
-    swept([namespace(expires=EARLIER)], status=status)
+    done, _ = swept([namespace(expires=EARLIER)], refusing={"a-123456": refusal(status)})
+    assert done == (0, 0, 1)
     assert "it has changed meanwhile" in capsys.readouterr().out
 
 
-def test_a_refusal_is_no_success() -> None:
-    with pytest.raises(urllib.error.HTTPError):
-        swept([namespace(expires=EARLIER)], status=403)
+@pytest.mark.parametrize("error", [refusal(403), TimeoutError("timed out")])
+def test_one_that_cannot_be_deleted_keeps_no_other(error: OSError, capsys: pytest.CaptureFixture[str]) -> None:
+    done, deleted = swept([namespace(f"{name}-123456", expires=EARLIER) for name in "abc"], at_most=2, refusing={"a-123456": error})
+    assert done == (2, 1, 0)
+    assert [name for name, _ in deleted] == ["b-123456", "c-123456"]
+    assert f"a-123456: expired {EARLIER}, but it cannot be deleted: {error}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, 1), (409, 0)])
+def test_a_refusal_is_no_success(status: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    expired = namespace(expires="2026-01-01T00:00:00Z")
+
+    def ask(method: str, path: str, body: Any) -> Any:
+        if method == "GET":
+            return {"items": [expired]}
+        raise refusal(status)
+
+    monkeypatch.setattr(reaper, "ask", ask)
+    assert reaper.main() == code
+    assert ("a webhook says no" in capsys.readouterr().out) is (code == 1)
 
 
 def test_in_a_namespace_of_several_it_is_their_records_that_go() -> None:
@@ -98,7 +124,7 @@ def test_in_a_namespace_of_several_it_is_their_records_that_go() -> None:
         # Of another name it is no record of ours.
         return {"items": [*records, namespace("c-123456", expires=EARLIER)]}
 
-    assert reaper.sweep(ask, NOW, 20, "team") == (1, 0)
+    assert reaper.sweep(ask, NOW, 20, "team") == (1, 0, 0)
     assert asked == [
         ("GET", f"/api/v1/namespaces/team/secrets?labelSelector={labels.RECORD}"),
         ("DELETE", "/api/v1/namespaces/team/secrets/a-123456-instance"),

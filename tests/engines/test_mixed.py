@@ -68,6 +68,9 @@ class Side:
     def staying(self, service: ServicePlan) -> Sequence[str]:
         return [f"{self.name} keeps some"]
 
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
+        return EnvctlError(f"{self.name} bars it")
+
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
         return EnvctlError(self.name)
 
@@ -270,6 +273,7 @@ def test_so_do_the_other_questions(together: MixedDeployment, calls: Calls) -> N
         assert together.execute(each.name, Execution(["x"])).output == side
         assert together.data_id(each) == side
         assert together.staying(each) == [f"{side} keeps some"]
+        assert str(together.barred(each)) == f"{side} bars it"
         assert str(together.exit_reason(each)) == side
     assert calls == [("local", "prepare_command", "api"), ("docker", "prepare_command", "db")]
 

@@ -36,6 +36,17 @@ def test_the_folder_of_a_runner_says_nothing() -> None:
     assert job_key(GITHUB | {"GITHUB_WORKSPACE": "/elsewhere"}, Path("/elsewhere")) == job_key(GITHUB, HERE)
 
 
+def test_a_folder_below_ones_home_is_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CircleCI says `~/project`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    job = {"CIRCLECI": "true", "CIRCLE_WORKFLOW_JOB_ID": "7", "CIRCLE_WORKING_DIRECTORY": "~/project"}
+    project = tmp_path / "project"
+    (project / "sub").mkdir(parents=True)
+    for folder in (project, project / "sub"):
+        monkeypatch.chdir(folder)
+        assert job_key(job, project) == "circleci/7"
+
+
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
 def test_every_system_that_we_know(system: System) -> None:
     told = {system.mark: "yes", **dict.fromkeys(system.needed, "1")}

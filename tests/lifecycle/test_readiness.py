@@ -12,7 +12,7 @@ import pytest
 
 from envctl.engines import CommandResult, ServiceState
 from envctl.engines.logs import text
-from envctl.errors import OutOfTime, ServiceFailed
+from envctl.errors import EnvctlError, OutOfTime, ServiceFailed
 from envctl.instance.record import InstanceState
 from envctl.lifecycle import readiness
 from envctl.lifecycle.events import Phase
@@ -92,6 +92,32 @@ def test_a_service_has_a_deadline_of_its_own(line: MakeLine, slow: FakeDeploymen
     assert error.message == "db did not get ready within 0.1 s: health: its health check says starting"
     assert error.evidence.step == "readiness"
     assert error.evidence.advice.startswith("raise `ready: {timeout: ...}` if it is only slow")
+
+
+class Barred(FakeDeployment):
+    """At every second look, and then always."""
+
+    looks = 0
+
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
+        self.looks += 1
+        return EnvctlError("no right to forward its port", hint="get it") if self.looks > 6 or self.looks % 2 else None
+
+
+def test_one_that_nobody_may_reach_is_not_waited_for(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in between closes each connection, as a server that starts does."""
+
+    def closed(target: Target) -> None:
+        raise NotReady(ENDED)
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: closed)
+    monkeypatch.setattr(readiness, "BARRED_SECONDS", 0.001)
+    plan = service("db", ready_timeout=9999, outside={"host": "h", "port": 1}, checks=(Check("tcp"),))
+    deployment = Barred()
+    error = line(plan, deployment=deployment).fails()
+    assert deployment.looks > 7, "a right that has just been given may take a moment"
+    assert error.message == "db cannot be reached: no right to forward its port"
+    assert error.evidence.advice == "get it"
 
 
 def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:

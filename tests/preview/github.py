@@ -6,7 +6,15 @@ import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+from envctl.instance.identity import instance_id
+
+
+def preview_id(repository: str, number: int = 17) -> str:
+    """Of owner/name on github.com. By its name alone it is any session's on the same cluster."""
+    return instance_id(f"pr-{number}", Path(), f"github.com/{repository}#{number}")
 
 
 class Api:

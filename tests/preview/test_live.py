@@ -11,7 +11,7 @@ import pytest
 
 from envctl.instance.record import now
 from tests.engines.kubernetes.test_live import kubectl, rows
-from tests.preview.github import Api
+from tests.preview.github import Api, preview_id
 from tests.support import Done, Project
 
 pytestmark = pytest.mark.kubernetes
@@ -104,8 +104,7 @@ def test_the_life_of_a_pull_request(project: Project, api: Api, tmp_path: Path) 
         assert after.status == 1
         assert "closed by https://github.com/" in after.err
     finally:
-        kubectl("delete", "namespace", place, "--wait=false")
-        kubectl("delete", "namespace", "-l", "envctl.name=pr-17", "--wait=false", "--ignore-not-found")
+        kubectl("delete", "namespace", place, preview_id(repository), "--wait=false", "--ignore-not-found")
 
 
 RED = """
@@ -159,5 +158,4 @@ def test_a_fork_reaches_nothing_but_itself(project: Project, api: Api, tmp_path:
         assert kubectl("exec", "-n", other, "p", *words).split() == ["other", "api", "kubelet", "token"], "what a pod reaches by itself"
         assert kubectl("exec", "-n", id, "deploy/red", *words).split() == ["own"]
     finally:
-        kubectl("delete", "namespace", place, other, "--wait=false")
-        kubectl("delete", "namespace", "-l", "envctl.name=pr-17", "--wait=false", "--ignore-not-found")
+        kubectl("delete", "namespace", place, other, preview_id(f"o/{digits}"), "--wait=false", "--ignore-not-found")

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from envctl.engines.kubernetes.api import Api, ApiError
-from envctl.errors import EnvctlError, OutOfTime
+from envctl.engines.kubernetes.api import Api
+from envctl.errors import EnvctlError, Interrupted, OutOfTime
+from envctl.preview import lease_renewal
 from envctl.preview import lock as module
+from envctl.preview.lease_renewal import working
 from envctl.preview.lock import Claim, Lock, Locks, Superseded, lease_of, lock_of
 from envctl.preview.pull_request import PullRequest
+from envctl.process import signals
+from tests.preview.leases import Leases
 
 ID, REPOSITORY = "pr-17-123456", "github.com/o/r"
-
-
-class Leases:
-    """An API server with nothing but Leases; a version that is not the last one is refused."""
-
-    def __init__(self) -> None:
-        self.items: dict[str, dict[str, Any]] = {}
-        self.version = 0
-        self.refuses = 0
-
-    def get(self, version: str, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        if self.refuses:
-            raise ApiError(self.refuses, "no")
-        return self.items.get(name)
-
-    def list(self, version: str, kind: str, namespace: str) -> list[dict[str, Any]]:
-        return list(self.items.values())
-
-    def request(self, method: str, path: str, item: dict[str, Any]) -> dict[str, Any]:
-        name, there = item["metadata"]["name"], self.items.get(item["metadata"]["name"])
-        if (there is not None) != (method == "PUT"):
-            raise ApiError(409 if there else 404, "no")
-        if there is not None and item["metadata"]["resourceVersion"] != there["metadata"]["resourceVersion"]:
-            raise ApiError(409, "changed")
-        self.version += 1
-        self.items[name] = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
-        return self.items[name]
 
 
 @pytest.fixture
@@ -180,3 +158,30 @@ def test_locks_of_other_repositories_and_foreign_leases_are_not_listed(leases: L
     leases.items["other"] = lease_of(Lock("other", "github.com/o/r2#17"), "locks")
     leases.items["leader"] = {"metadata": {"name": "leader"}, "spec": {"renewTime": "nonsense"}}
     assert [lock.id for lock in Locks(cast(Api, leases), "locks").all(REPOSITORY)] == [ID]
+
+
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt(), Interrupted("interrupted; what was up before is still up")])
+def test_who_is_ended_by_a_newer_run_says_so(leases: Leases, monkeypatch: pytest.MonkeyPatch, stopped: BaseException) -> None:
+    """`down` ends by the signal itself, `up` says what has become of what it did."""
+    asked = threading.Event()
+    monkeypatch.setattr(lease_renewal, "EVERY", 0.001)
+    monkeypatch.setattr(signals, "ask_to_stop", lambda over: asked.set())
+    mine = claim(leases, 10, closing=True)
+
+    def work() -> None:
+        with pytest.raises(OutOfTime):
+            claim(leases, 11, "bbbb").acquire(time.monotonic() - 1)
+        assert asked.wait(60)
+        raise stopped
+
+    with pytest.raises(Superseded, match=r"superseded by https://ci/11 \(bbbb\)"), working(mine, time.monotonic() + 60, str):
+        work()
+
+
+def test_ctrl_c_stays_ctrl_c(leases: Leases) -> None:
+    mine = claim(leases, 10)
+    with pytest.raises(KeyboardInterrupt), working(mine, time.monotonic() + 60, str):
+        raise KeyboardInterrupt
+    lock = mine.locks.read(ID)
+    assert lock is not None
+    assert lock.holder == ""

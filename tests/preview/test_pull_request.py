@@ -57,6 +57,53 @@ def test_of_gitlab(runs_in: str) -> None:
     assert pull_request(environ, None) == PullRequest("gitlab.corp/g/s/p", 5, "abc", (70, 71), "https://gitlab.corp/j/71", True)
 
 
+def run_before(head: str | None, event: str = "pull_request", numbers: tuple[int, ...] = ()) -> dict[str, Any]:
+    """What `on: workflow_run` hands over; of a fork's pull request it does not say the number."""
+    repo = {"full_name": head} if head else None
+    told = {"event": event, "head_sha": "abc", "head_repository": repo, "repository": {"full_name": "o/r"}}
+    return {"workflow_run": {**told, "pull_requests": [{"number": number} for number in numbers]}}
+
+
+@pytest.mark.parametrize(("head", "foreign"), [("o/r", False), ("fork/r", True), (None, True)])
+def test_of_a_run_after_another_workflows(tmp_path: Path, head: str | None, foreign: bool) -> None:
+    """The way around `pull_request_target`: the head is the first workflow's, the key is handed on by it."""
+    environ = github(tmp_path, run_before(head), GITHUB_EVENT_NAME="workflow_run")
+    assert pull_request(environ, "github.com/o/r#17") == PullRequest("github.com/o/r", 17, "abc", (900, 2), URL, foreign)
+
+
+def test_of_a_run_after_another_ones_what_it_says_itself(tmp_path: Path) -> None:
+    assert pull_request(github(tmp_path, run_before("o/r", numbers=(17,))), None).number == 17
+    base = pull_request(github(tmp_path, run_before("fork/r", "pull_request_target")), "github.com/o/r#17")
+    assert (base.head, base.untrusted) == ("", True)
+    assert not pull_request(github(tmp_path, run_before("o/r", "push")), "github.com/o/r#17").untrusted
+    with pytest.raises(UsageError, match="not a run for a pull request"):
+        pull_request(github(tmp_path, run_before("o/r", numbers=(17, 18))), None)
+
+
+JENKINS = {"JENKINS_URL": "https://ci.corp/", "BUILD_NUMBER": "12", "BUILD_URL": "https://ci.corp/job/r/12/", "GIT_COMMIT": "merged"}
+
+
+@pytest.mark.parametrize(
+    ("page", "repository"),
+    [
+        ("https://github.com/o/r/pull/17", "github.com/o/r"),
+        ("https://git.corp:8443/o/r/pulls/17", "git.corp:8443/o/r"),
+        ("https://gitlab.corp/g/s/p/-/merge_requests/17", "gitlab.corp/g/s/p"),
+        ("https://bitbucket.org/o/r/pull-requests/17", "bitbucket.org/o/r"),
+    ],
+)
+@pytest.mark.parametrize("fork", ["", "someone"])
+def test_of_jenkins(page: str, repository: str, fork: str) -> None:
+    environ = {**JENKINS, "CHANGE_ID": "17", "CHANGE_URL": page, **({"CHANGE_FORK": fork} if fork else {})}
+    assert pull_request(environ, None) == PullRequest(repository, 17, "", (12, 0), "https://ci.corp/job/r/12/", bool(fork))
+
+
+@pytest.mark.parametrize("page", ["", "https://review.corp/c/17", "no address"])
+def test_a_build_of_jenkins_without_a_page_that_we_know(page: str) -> None:
+    with pytest.raises(UsageError, match="not a run for a pull request"):
+        pull_request({**JENKINS, "CHANGE_URL": page}, None)
+
+
 def test_by_hand_it_is_ones_own() -> None:
     assert pull_request({}, "git.corp:8443/o/r#3") == PullRequest("git.corp:8443/o/r", 3)
 

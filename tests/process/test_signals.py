@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 
@@ -119,6 +120,21 @@ def rung() -> Iterator[list[int]]:
 def test_a_deadline_ends_whatever_waits() -> None:
     with pytest.raises(OutOfTime), signals.deadline(0.02, lambda: OutOfTime("late")):
         threading.Event().wait(10)
+
+
+def test_a_deadline_is_no_error_that_may_be_left_out() -> None:
+    """As a wait does that goes on whatever fails."""
+    waits: list[int] = []
+
+    def wait() -> None:
+        while len(waits) < 2:
+            waits.append(1)
+            with suppress(Exception):
+                threading.Event().wait(10)
+
+    with pytest.raises(OutOfTime, match="late"), signals.deadline(0.02, lambda: OutOfTime("late")):
+        wait()
+    assert waits == [1]
 
 
 def test_a_deadline_that_has_passed_ends_it_at_once() -> None:

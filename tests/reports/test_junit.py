@@ -52,14 +52,66 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "b"><!ENTITY c "&b;&b;">]><testsuite><testcase n
 @pytest.mark.parametrize(
     "text",
     [
-        "", "no xml", "<testsuite>", "<testsuite>\0</testsuite>", BOMB, '<!DOCTYPE a SYSTEM "file:///etc/passwd"><testsuite/>',
-        '<?xml version="1.0" encoding="never"?><testsuite/>', b"\xff\xfe<", "<testsuite>" * 200,
+        "", "no xml", "<testsuite>", BOMB, '<!DOCTYPE a SYSTEM "file:///etc/passwd"><testsuite/>',
+        '<?xml version="1.0" encoding="never"?><testsuite/>',
+        *(f'<?xml version="1.0" encoding="{name}"?><testsuite/>' for name in ("zlib_codec", "cp037", "utf-7", "punycode")),
+        b"\xff\xfe<", "<testsuite>" * 200,
     ],
 )  # fmt: skip
 def test_what_is_no_report_is_said_with_its_line(text: str | bytes) -> None:
     with pytest.raises(DefinitionError) as error:
         read(text)
     assert str(error.value.problems[0]).startswith("a.xml:")
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-15", "windows-1252", "shift_jis", "gbk", "koi8-r"]
+)
+@pytest.mark.parametrize("declared", [True, False])
+def test_of_every_encoding(encoding: str, declared: bool) -> None:
+    name = {"shift_jis": "テスト", "gbk": "测试", "koi8-r": "Тест"}.get(encoding, "größe")
+    head = f'<?xml version="1.1" encoding="{encoding.removesuffix("-sig").upper()}"?>\r\n' if declared else ""
+    text = f'{head}<testsuite><testcase name="{name}"/><testcase name="b"><failure>{name}</failure></testcase></testsuite>'
+    found = read(text.encode(encoding))
+    assert len(found) == 2
+    if declared or encoding.startswith("utf"):
+        assert (found[0].id, found[1].text) == (name, name)
+    else:
+        assert "\ufffd" in found[0].id, "nobody says what it is, and nothing else is lost"
+
+
+def test_what_the_declaration_says_need_not_be_so() -> None:
+    """As .NET writes it into a string; and a blank line before it, of whoever has put files together."""
+    assert read('\n <?xml version="1.0"\n encoding="utf-16"?><testsuite><testcase name="ö"/></testsuite>')[0].id == "ö"
+    with pytest.raises(DefinitionError, match=r"a\.xml:3: "):
+        read('\n<?xml version="1.0"\n encoding="utf-16"?><testsuite>')
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("\x1b[1;31mred\x1b[0m", "red"), ("&#27;[31mred&#x1B;[m", "red"), ("a\0b\x08c\uffff", "a\ufffdb\ufffdc\ufffd"),
+        ("a&#0;b&#xD83D;c&#1114112;", "a\ufffdb\ufffdc\ufffd"), ("&#x1F600; &amp;#0; &#10;x", "\U0001f600 &#0; \nx"),
+    ],
+)  # fmt: skip
+def test_characters_that_xml_does_not_have(written: str, text: str) -> None:
+    """Each would be the end of the report, and of all tests after it."""
+    for filling in range(0, 32, 3):  # at the end of a piece that is read, too
+        before = f"<testsuite><!--{'x' * (16 * 1024 - 60 - filling)}--><testcase name='a'><failure>"
+        found = read(f"{before}{written}</failure></testcase><testcase name='b'/></testsuite>")
+        assert [each.id for each in found] == ["a", "b"]
+        assert found[0].text == text
+
+
+def test_a_suite_that_is_red_without_a_test() -> None:
+    """As where it did not build."""
+    found = read('<testsuites><testsuite name="p"><error message="build failed">p.go:3</error></testsuite><testsuite/></testsuites>')
+    assert [(each.id, each.outcome, each.message, each.text) for each in found] == [("p", "failed", "build failed", "p.go:3")]
+
+
+@pytest.mark.parametrize("attribute", ['status="notrun"', 'status="run" result="skipped"', 'result="suppressed"', 'status="disabled"'])
+def test_what_did_not_run_by_an_attribute(attribute: str) -> None:
+    assert read(f'<testsuite><testcase name="a" {attribute}/></testsuite>')[0].outcome == "skipped"
 
 
 def test_more_than_tests_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

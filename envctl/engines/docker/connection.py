@@ -73,11 +73,13 @@ class Connection:
 
         host, ssh = self.endpoint.host, self.endpoint.host.startswith("ssh")
         try:
-            return APIClient(base_url=host, tls=self._tls() or False, version=self.version, timeout=TIMEOUT, use_ssh_client=ssh)
+            client = APIClient(base_url=host, tls=self._tls() or False, version=self.version, timeout=TIMEOUT, use_ssh_client=ssh)
         except (sdk_errors.TLSParameterError, ValueError, AttributeError) as error:
             # The SDK reads all of the configuration before it asks anything, and trusts it to be in order.
             why = str(error).partition(" TLS configurations")[0].rstrip(".")
             raise EngineMissing(f"Docker's configuration cannot be used: {why}", hint=CONFIGURATION) from None
+        client.trust_env = False  # HTTP_PROXY is for the way out of here, and `Daemon` does not go through it either
+        return client
 
     def _tls(self) -> Any:
         if self.endpoint.tls is None:

@@ -18,6 +18,7 @@ import urllib3
 from envctl.engines.kubernetes.contexts import IN_CLUSTER, Context
 from envctl.engines.kubernetes.credentials import credentials
 from envctl.engines.kubernetes.kubeconfig import config_files, read_kubeconfig
+from envctl.engines.kubernetes.socks import is_socks, lead_through
 from envctl.errors import EngineMissing, EnvctlError
 from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.protocol import impersonated
@@ -58,8 +59,9 @@ def access(context: Context, environ: Mapping[str, str]) -> Access:
 
 
 def _pool(proxy: str | None, more: Mapping[str, Any]) -> urllib3.PoolManager:
-    if proxy is None:
-        return urllib3.PoolManager(maxsize=POOL, **more)
+    if proxy is None or is_socks(proxy):
+        pool = urllib3.PoolManager(maxsize=POOL, **more)
+        return pool if proxy is None else lead_through(pool, proxy)
     parts = urlsplit(proxy)
     basic = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
     return urllib3.ProxyManager(proxy, maxsize=POOL, proxy_headers=urllib3.make_headers(proxy_basic_auth=basic), **more)
@@ -71,22 +73,25 @@ def _nobody(*_: Any) -> Any:
 
 def _by_sdk(context: Context, environ: Mapping[str, str]) -> Access:
     from kubernetes import client
-    from kubernetes.config import ConfigException, load_incluster_config, new_client_from_config_dict
+    from kubernetes.config import ConfigException, load_incluster_config, load_kube_config_from_dict
 
     configuration = client.Configuration()
     try:
         if context.name == IN_CLUSTER:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            made = client.ApiClient(configuration)
         else:
             config = read_kubeconfig(config_files(environ))
             with _errors_raised(context):
-                made = new_client_from_config_dict(config, context.name, persist_config=False)  # type: ignore[no-untyped-call]
+                load_kube_config_from_dict(config, context.name, configuration, persist_config=False)  # type: ignore[no-untyped-call]
     except (ConfigException, OSError, ValueError) as error:
         raise _unusable(context, error) from None
-    made.configuration.connection_pool_maxsize = POOL
-    made.configuration.proxy, made.configuration.no_proxy = context.proxy, ""
-    pool = client.rest.RESTClientObject(made.configuration).pool_manager
+    socks = context.proxy if is_socks(context.proxy) else None
+    configuration.connection_pool_maxsize = POOL
+    configuration.proxy, configuration.no_proxy = None if socks else context.proxy, ""
+    made = client.ApiClient(configuration)
+    pool = made.rest_client.pool_manager
+    if socks:
+        lead_through(pool, socks)
     lock = threading.Lock()
 
     def headers() -> Headers:

@@ -134,13 +134,17 @@ class Api:
         answer = self.request("GET", self.path(version, kind, namespace), **given)
         return [{"apiVersion": version, "kind": kind, **item} for item in answer.get("items") or []]
 
-    def delete(self, version: str, kind: str, namespace: str | None, name: str, grace: int | None = None, uid: str = "") -> None:
+    def delete(
+        self, version: str, kind: str, namespace: str | None, name: str, grace: int | None = None, uid: str = "", seen: str = ""
+    ) -> None:
         """Foreground is for whoever waits: here dependants go by the garbage collector. What is gone already is fine."""
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        if uid:  # and not one of the same name that somebody has made since
-            options["preconditions"] = {"uid": uid}
+        # Not one of the same name that somebody has made since, and where it was *seen* none that somebody has changed.
+        conditions = {"uid": uid, "resourceVersion": seen}
+        if told := {key: value for key, value in conditions.items() if value}:
+            options["preconditions"] = told
         with Ignoring(404):
             self.request("DELETE", self.path(version, kind, namespace, name), options)
 

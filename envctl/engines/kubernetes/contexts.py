@@ -68,7 +68,7 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
     if config is None:
         host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
         if name in (None, IN_CLUSTER) and host:
-            return Context(IN_CLUSTER, f"https://{host}:{port}", {}, {})
+            return Context(IN_CLUSTER, f"https://{f'[{host}]' if ':' in host else host}:{port}", {}, {})
         raise EngineMissing(f"there is no kubeconfig at {files}", hint=NO_CLUSTER)
     contexts = _named(config, "contexts")
     wanted = name or str(config.get("current-context") or "")

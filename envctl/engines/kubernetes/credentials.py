@@ -12,11 +12,16 @@ from envctl.errors import EnvctlError
 
 
 def credentials(context: Context) -> dict[str, Any]:
-    """The kubeconfig's entry with its files read: the keeper reads no YAML, and no file but a token's, which expires."""
+    """The kubeconfig's entry with its files read: the keeper reads no YAML, and no file but a token's, which expires.
+
+    Raises:
+        EnvctlError: a file cannot be read, or its parts do not go together.
+    """
     cluster, user = context.cluster, context.user
     if context.name == IN_CLUSTER:
         folder = Path("/var/run/secrets/kubernetes.io/serviceaccount")
         return {"server": context.server, "ca": (folder / "ca.crt").read_text(), "token_file": str(folder / "token")}
+    _refuse_halves(cluster, user)
     return {
         "server": context.server,
         "ca": _pem(cluster, "certificate-authority"),
@@ -25,13 +30,35 @@ def credentials(context: Context) -> dict[str, Any]:
         "cert": _pem(user, "client-certificate"),
         "key": _pem(user, "client-key"),
         "token": user.get("token"),
-        "token_file": user.get("tokenFile") if _read(user.get("tokenFile")) else None,
+        "token_file": _token_file(user),
         "exec": _exec(user.get("exec")),
         "proxy": context.proxy,
         "impersonate": {key: value for key, value in user.items() if key.startswith("as")},
         "user": user.get("username"),
         "password": user.get("password"),
     }
+
+
+def _refuse_halves(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:
+    """What kubectl refuses, too: half of it would be left out without a word.
+
+    Raises:
+        EnvctlError
+    """
+    cert, key = (any(user.get(f"client-{name}{data}") for data in ("", "-data")) for name in ("certificate", "key"))
+    if cert != key:
+        has, lacks = ("client-certificate", "client-key") if cert else ("client-key", "client-certificate")
+        raise EnvctlError(f"the kubeconfig's user has a {has} and no {lacks}")
+    if cluster.get("insecure-skip-tls-verify") and any(cluster.get(f"certificate-authority{data}") for data in ("", "-data")):
+        raise EnvctlError("the kubeconfig's cluster has insecure-skip-tls-verify, and a certificate-authority that would not be used")
+
+
+def _token_file(user: Mapping[str, Any]) -> str | None:
+    """Where there is a token beside it, the file need not be there."""
+    path = user.get("tokenFile")
+    if path and user.get("token"):
+        return path if Path(str(path)).is_file() else None
+    return path if _read(path) else None
 
 
 def _exec(told: Any) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from envctl.engines import listening
 from envctl.engines.kubernetes import forwards
-from envctl.engines.kubernetes.api import ANSWER, ApiError, Ignoring
+from envctl.engines.kubernetes.api import ANSWER, RIGHTS, ApiError, Ignoring
 from envctl.engines.kubernetes.binding import ROLE, Binding
 from envctl.engines.kubernetes.exec_agent import execute, has_agent
 from envctl.engines.kubernetes.image_facts import image_facts
@@ -26,6 +26,7 @@ from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, ow
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
 from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, note_added, owners, publish, refuse_others
+from envctl.engines.kubernetes.removal import gone
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.watching import Pods
 from envctl.engines.kubernetes.work_lock import begun as begun_work
@@ -44,7 +45,7 @@ from envctl.engines.protocol import (
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.labels import ALIVE, INSTANCE, RECORD, SERVICE
 from envctl.instance.record import Location, SnapshotRecord, now
-from envctl.keeper.cluster.pod_status import NO_DATA, SEEDED, data_ids, exit_status, is_admitted, newest, own_status, uid
+from envctl.keeper.cluster.pod_status import NO_DATA, SEEDED, alive, data_ids, exit_status, is_admitted, newest, own_status, uid
 from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.plan.model import Plan, ServicePlan
@@ -68,6 +69,10 @@ ADMITTED = 10.0
 """Seconds after which nobody waits for a kubelet that has not seen yet what it was told."""
 ACCOUNT = 30.0
 """Seconds that a new namespace may take to let pods be made."""
+PODLESS = 3.0
+"""Seconds without a pod after which the namespace may be on its way out."""
+NO_ACCOUNT = "error looking up service account"
+"""How it is refused until then. (The name of a service account that lacks rights stands in refusals, too, and those stay.)"""
 
 
 @dataclass
@@ -77,6 +82,8 @@ class KubernetesDeployment(KubernetesInstance):
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
+    _podless: dict[str, float] = field(default_factory=dict)
+    """Services without a pod, and since when, or when the namespace was looked at last."""
     _jobs: set[str] = field(default_factory=set)
     _record: Object | None = None
     _ranged: bool = False
@@ -249,11 +256,18 @@ class KubernetesDeployment(KubernetesInstance):
             raise UsageError(f"the namespace {self.namespace} has a {item['kind']} {name} that is not this instance's", hint="rename yours")
 
     def _is_there(self) -> bool:
-        """Whether its namespace is; somebody else's is refused."""
+        """Whether its namespace is; one that is being removed (a reaper, a closed pull request) is waited for.
+
+        Raises:
+            UsageError: it is somebody else's.
+            EnvctlError: it does not go.
+        """
         found = own_namespace(self.api, self.namespace, self.id)
-        if found is not None and found["metadata"].get("deletionTimestamp"):
-            raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="wait for it: `envctl down` does")
-        return found is not None
+        if found is None or not found["metadata"].get("deletionTimestamp"):
+            return found is not None
+        if not gone(self.api, self.namespace, found["metadata"]["uid"]):
+            raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="`envctl down` says what keeps it")
+        return False
 
     def pods(self, service: str = "") -> list[Object]:
         """None where its namespace is not made yet, though whoever has no rights there is not told so."""
@@ -274,7 +288,7 @@ class KubernetesDeployment(KubernetesInstance):
             except ApiError as error:
                 if item["kind"] == "Job" and error.status == 422 and "immutable" in error.message:
                     self._delete_job(item)
-                elif "serviceaccount" not in error.message or time.monotonic() > until:
+                elif NO_ACCOUNT not in error.message or time.monotonic() > until:
                     raise self._refused(item, error) from None
                 time.sleep(0.1)
 
@@ -498,6 +512,29 @@ class KubernetesDeployment(KubernetesInstance):
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return forwards.probing(self.host, self.id, self.api.context, self.namespace, service)
+
+    def barred(self, service: ServicePlan) -> EnvctlError | None:
+        words = forwards.barred(self.host, self.id, service.name)
+        return EnvctlError(words, hint=RIGHTS) if words else self._removed_meanwhile(service.name)
+
+    def _removed_meanwhile(self, service: str) -> EnvctlError | None:
+        """That somebody has asked for the end of the namespace, which is looked at where the service has had no pod for a while."""
+        pod = self._watched.of(service) if self._watched is not None else None
+        if self.shared or (pod is not None and alive(pod)):
+            self._podless.pop(service, None)
+            return None
+        if time.monotonic() - self._podless.setdefault(service, time.monotonic()) < PODLESS:
+            return None
+        found: Object | None = {"metadata": {}}  # of somebody who may not look
+        with Ignoring(403):
+            found = self.api.get("v1", "Namespace", None, self.namespace)
+        if found is not None and not found["metadata"].get("deletionTimestamp"):
+            self._podless[service] = time.monotonic()
+            return None
+        what = "is being removed" if found is not None else "was removed"
+        return EnvctlError(
+            f"the namespace {self.namespace} {what}", hint="it has expired, or somebody has ended it; `envctl up` makes it anew"
+        )
 
     def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""

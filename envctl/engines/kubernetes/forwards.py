@@ -21,6 +21,7 @@ FILE = "forwards.json"
 EXEC_AGENT = "exec-agent"
 EXEC_AGENT_PORT = 15099
 PROBE = "#probe"
+RIGHT = '"pods/portforward"'
 Forward = dict[str, Any]
 
 
@@ -90,6 +91,14 @@ def approve(host: Host, id: str, name: str, data_id: str) -> None:
     keeper = host.keepers.find(id)
     if keeper is not None:
         keeper.ask("POST", "/v1/forwards/approve", {"name": name, "data_id": data_id})
+
+
+def barred(host: Host, id: str, service: str) -> str:
+    """What the API server has said of a right that is missing: no later attempt gets further. Empty where it has not."""
+    keeper = host.keepers.find(id)
+    status, told = keeper.ask("GET", "/v1/forwards") if keeper is not None else (404, {})
+    errors = [str(each["error"]) for name, each in told.items() if name.partition("/")[0] == service] if status == 200 else []
+    return next((error for error in errors if RIGHT in error and " cannot " in error), "")
 
 
 def needs_approval(service: ServicePlan) -> bool:

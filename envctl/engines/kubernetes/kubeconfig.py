@@ -5,6 +5,7 @@ The SDK lets the last current context win, and refuses a name that two files hav
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from envctl.errors import EngineMissing
 
 LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+INSECURE = "insecure-skip-tls-verify"
 NO_CLUSTER = "set KUBECONFIG, or `kubectl config get-contexts`; `envctl doctor` says what works here"
 
 
@@ -43,7 +45,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast: certificates are long
     try:
-        told = yaml.load(path.read_bytes(), loader) or {}
+        told = next(yaml.load_all(path.read_bytes(), loader), None) or {}  # of several documents kubectl reads the first
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -68,7 +70,16 @@ def _entries(path: Path, entries: Any, many: str, folder: str) -> list[dict[str,
     if twice := [name for name in names if names.count(name) > 1]:
         what = f"two {many} of the name {twice[0]}" if twice[0] else f"two {many} without a name"
         raise EngineMissing(f"the kubeconfig {path} has {what}", hint="kubectl refuses that, too: rename one")
+    for each in found:
+        _check_insecure(path, f"the {one} {each['name']}", each[one])
     return found
+
+
+def _check_insecure(path: Path, what: str, told: Any) -> None:
+    """`"false"` as a text would say yes."""
+    if not isinstance(told.get(INSECURE) or False, bool):
+        said = json.dumps(told[INSECURE], default=str)
+        raise EngineMissing(f"the kubeconfig {path} cannot be read: {what} has {INSECURE}: {said}", hint="true or false, without quotes")
 
 
 def _absolute(told: dict[str, Any], folder: str) -> dict[str, Any]:

@@ -136,7 +136,7 @@ REFUSED = (
         "set it in `resources:` of the service, or in a `kubernetes:` fragment for a container that you add",
     ),
     (
-        re.compile(r"forbidden: \[?((?:maximum|minimum) .+ usage per .+|.+ max limit to request ratio per .+?)\]?$"),
+        re.compile(r"forbidden: \[?((?:maximum|minimum) .+ usage per .+?|.+ max limit to request ratio per .+?)\]?$"),
         "a LimitRange of the namespace refuses it: {0}",
         "keep `resources:` of the service within it (cpu, memory, storage); `kubectl describe limitrange` shows all of it",
     ),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from envctl.errors import EngineMissing
+from envctl.keeper.cluster.proxy import PORTS as SPOKEN
 
 PORTS = {"http": 80, "https": 443}
 
@@ -34,13 +35,14 @@ def proxy_of(cluster: Mapping[str, object], environ: Mapping[str, str]) -> str |
 def _usable(name: str, proxy: str) -> str:
     try:
         parts = urlsplit(proxy)
-        good = parts.scheme == "http" and parts.hostname and (parts.port or True)
+        good = parts.scheme in SPOKEN and parts.hostname and (parts.port or True)
     except ValueError:
         good = False
     if not good:
         shown = proxy.rpartition("@")[2]  # what stands before it is a password
         raise EngineMissing(
-            f"{name}: a cluster is not reached through {shown}", hint="the proxy of a cluster is like http://proxy.corp:3128"
+            f"{name}: a cluster is not reached through {shown}",
+            hint="the proxy of a cluster is like http://proxy.corp:3128 or socks5://127.0.0.1:1080",
         )
     return proxy
 

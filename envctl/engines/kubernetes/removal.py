@@ -62,11 +62,11 @@ def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[st
     if not wait:
         return []
     with interruptible():
-        return [] if _gone(api, name, found["metadata"]["uid"]) else [f"namespace {name}{_why_still_there(api, name)}"]
+        return [] if gone(api, name, found["metadata"]["uid"]) else [f"namespace {name}{_why_still_there(api, name)}"]
 
 
-def _gone(api: Api, name: str, uid: str) -> bool:
-    """Watches until the namespace is deleted; another of its name is no business of ours."""
+def gone(api: Api, name: str, uid: str) -> bool:
+    """Whether the namespace is deleted in the end, which is watched; another of its name is no business of ours."""
     until, stuck = time.monotonic() + PATIENCE, Stuck(f"the namespace {name}")
     while (left := until - time.monotonic()) > 0:
         found = api.get("v1", "Namespace", None, name)

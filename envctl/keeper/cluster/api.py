@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from envctl.keeper.cluster.protocol import Object, Refused, events, impersonated, refusal
+from envctl.keeper.cluster.proxy import basic, through
 
 CONNECT = 10.0
 CHUNK = 1 << 16
@@ -85,18 +86,7 @@ class Cluster:
 
     def _stream(self) -> socket.socket:
         proxy = self.told.get("proxy")
-        if not proxy:
-            return _alert(socket.create_connection((self.host, self.port), CONNECT))
-        parts = urlsplit(proxy)
-        stream = _alert(socket.create_connection((parts.hostname or "", parts.port or 80), CONNECT))
-        try:
-            first = _through(stream, self.authority, _basic(unquote(parts.username or ""), unquote(parts.password or "")))
-            if b" 200" not in first:
-                raise Refused(502, f"the proxy {parts.hostname} refuses: {first.decode(errors='replace')}")
-        except BaseException:
-            stream.close()
-            raise
-        return stream
+        return _alert(through(proxy, self.host, self.port, CONNECT) if proxy else socket.create_connection((self.host, self.port), CONNECT))
 
     def _context(self) -> tuple[ssl.SSLContext, ssl.SSLSession | None]:
         """One for all connections, and the session that can be resumed."""
@@ -130,8 +120,9 @@ class Cluster:
         """Who asks, and as whom; a name may stand several times."""
         with self._lock:
             token = self._credentials().get("token") or self._token_of_file() or self.told.get("token")
-        basic = f"Bearer {token}" if token else _basic(self.told.get("user") or "", self.told.get("password") or "")
-        return [*([("Authorization", basic)] if basic else []), *impersonated(self.told.get("impersonate") or {})]
+        user, password = self.told.get("user"), self.told.get("password")
+        said = f"Bearer {token}" if token else basic(user, password) if user and password else ""
+        return [*([("Authorization", said)] if said else []), *impersonated(self.told.get("impersonate") or {})]
 
     def _token_of_file(self) -> str:
         """Read each time: whoever mounted it puts another one there before it expires."""
@@ -208,20 +199,6 @@ def _alert(stream: socket.socket) -> socket.socket:
         if hasattr(socket, name):
             stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return stream
-
-
-def _through(proxy: socket.socket, authority: str, basic: str) -> bytes:
-    """The first line of what the proxy says."""
-    told = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", *([f"Proxy-Authorization: {basic}"] if basic else []), "", ""]
-    proxy.sendall("\r\n".join(told).encode())
-    answer = b""
-    while b"\r\n\r\n" not in answer and (piece := proxy.recv(1)):
-        answer += piece
-    return answer.partition(b"\r\n")[0]
-
-
-def _basic(user: str, password: str) -> str:
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}" if user and password else ""
 
 
 def _end_of(status: dict[str, Any]) -> float:

@@ -46,8 +46,8 @@ def reason(item: dict[str, Any], now: datetime, suffix: str = "") -> str:
     return ""
 
 
-def sweep(ask: Any, now: datetime, at_most: int, namespace: str = "") -> tuple[int, int]:
-    """One round: how many were deleted, and how many are left for the next.
+def sweep(ask: Any, now: datetime, at_most: int, namespace: str = "") -> tuple[int, int, int]:
+    """One round: how many were deleted, how many could not be, and how many are left for the next.
 
     Args:
         ask: `ask(method, path, body)` gives the answer of the API server.
@@ -57,17 +57,35 @@ def sweep(ask: Any, now: datetime, at_most: int, namespace: str = "") -> tuple[i
         path, label, suffix = f"/api/v1/namespaces/{namespace}/secrets", RECORD, "-instance"
     found = ask("GET", f"{path}?labelSelector={label}", None)["items"]
     due = [(each, why) for each in found if (why := reason(each, now, suffix))]
-    for each, why in due[:at_most]:
-        meta = each["metadata"]
-        wanted = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-        try:
-            ask("DELETE", f"{path}/{meta['name']}", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": wanted})
-            print(f"{meta['name']}: {why}", flush=True)
-        except urllib.error.HTTPError as error:
-            if error.code not in (404, 409):
-                raise
-            print(f"{meta['name']}: {why}, but it has changed meanwhile", flush=True)
-    return min(len(due), at_most), max(len(due) - at_most, 0)
+    deleted = refused = 0
+    for each, why in due:
+        if deleted == at_most:
+            break
+        gone = removed(ask, path, each["metadata"], why)
+        deleted, refused = deleted + (gone is True), refused + (gone is False)
+    return deleted, refused, len(due) - deleted - refused
+
+
+def removed(ask: Any, path: str, meta: dict[str, Any], why: str) -> bool | None:
+    """Whether it was deleted; None where it was changed in between. One that cannot be deleted must not keep all others."""
+    wanted = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+    try:
+        ask("DELETE", f"{path}/{meta['name']}", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": wanted})
+    except OSError as error:  # HTTPError is one, and whatever breaks a connection
+        changed = getattr(error, "code", None) in (404, 409)
+        what = "it has changed meanwhile" if changed else f"it cannot be deleted: {error}{words(error)}"
+        print(f"{meta['name']}: {why}, but {what}", flush=True)
+        return None if changed else False
+    print(f"{meta['name']}: {why}", flush=True)
+    return True
+
+
+def words(error: OSError) -> str:
+    """What the API server says of a refusal."""
+    try:
+        return f" ({json.loads(error.read())['message']})" if isinstance(error, urllib.error.HTTPError) else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def ask(method: str, path: str, body: Any) -> Any:
@@ -87,9 +105,10 @@ def ask(method: str, path: str, body: Any) -> Any:
 
 
 def main() -> int:
-    deleted, left = sweep(ask, datetime.now(timezone.utc), int(os.environ.get("AT_MOST", "20")), os.environ.get("NAMESPACE", ""))  # noqa: UP017
-    print(f"{deleted} deleted, {left} left for the next sweep", flush=True)
-    return 0
+    at_most, namespace = int(os.environ.get("AT_MOST", "20")), os.environ.get("NAMESPACE", "")
+    deleted, refused, left = sweep(ask, datetime.now(timezone.utc), at_most, namespace)  # noqa: UP017
+    print(f"{deleted} deleted, {refused} refused, {left} left for the next sweep", flush=True)
+    return 1 if refused else 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from envctl.engines.docker.api import Daemon, Endpoint
 from envctl.engines.docker.connection import DEFAULT, Connection, connect, find_endpoint
 from envctl.errors import EngineMissing
+from tests import fakedaemon
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +131,16 @@ def test_the_configuration_is_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / ".docker").mkdir()
     context(tmp_path / ".docker", "mine", {"Host": "tcp://mine"})
     assert find_endpoint("mine", os.environ)[0].host == "tcp://mine"
+
+
+def test_nothing_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A company's proxy does not lead back to a daemon of this machine (a tunnel, Docker in Docker)."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        for variable in (name, name.lower()):
+            monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for variable in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    with fakedaemon.running(lambda method, path, query: (200, {"ApiVersion": "1.41"}), tcp=True) as daemon:
+        connection = connect(daemon.host, os.environ)
+        connection.api.version()
+        assert len(daemon.asked) == 2

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from envctl.engines import MadeElsewhere
+from envctl.engines.kubernetes import api as api_module
 from envctl.engines.kubernetes.api import Api, ApiError, connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.credentials import credentials
@@ -26,6 +28,7 @@ from envctl.instance.labels import WORKER, WORKING
 from envctl.keeper.cluster.presence import record_name
 from tests.builders import session_in
 from tests.engines.kubernetes.played import Played, kubeconfig
+from tests.keeper.cluster.servers import socks_proxy
 
 ID = "t-123456"
 POLICIES = {"resources": [
@@ -221,3 +224,20 @@ def test_a_certificate_that_is_none_is_said(tmp_path: Path) -> None:
     environ = {"KUBECONFIG": str(tmp_path / "config")}
     with pytest.raises(EngineMissing, match="the context played cannot be used: "):
         connect(find_context("played", environ), environ)
+
+
+@pytest.mark.parametrize("user", [{"token": "t0ken"}, {"exec": PLUGIN}])
+def test_a_socks_proxy_on_the_way(played: Played, tmp_path: Path, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without the SDK."""
+    played.answers["GET /version"] = {}
+    with socks_proxy() as proxy:
+        told = json.loads(kubeconfig(played.url, user))
+        told["clusters"][0]["cluster"]["proxy-url"] = f"socks5://127.0.0.1:{proxy.port}"
+        (tmp_path / "config").write_text(json.dumps(told))
+        environ = {"KUBECONFIG": str(tmp_path / "config")}
+        monkeypatch.setattr(api_module, "_retrying", lambda times=0: urllib3.Retry(0))
+        assert connect(find_context("played", environ), environ).request("GET", "/version") == {}
+        assert [host for host, _ in proxy.asked] == ["127.0.0.1"]
+        proxy.close()
+        with pytest.raises(EngineMissing, match=r"through its proxy: .*Connection refused"):
+            connect(find_context("played", environ), environ)

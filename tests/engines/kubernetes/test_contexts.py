@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_no_proxy_as_with_kubectl(server: str, no_proxy: str, left_out: bool) ->
     assert found == {None if left_out else PROXY}
 
 
-@pytest.mark.parametrize("proxy", ["socks5://proxy:1080", "https://u:s3cret@proxy", "http://:3128", "http://proxy:x", "http://[::1"])
+@pytest.mark.parametrize("proxy", ["socks4://proxy:1080", "https://u:s3cret@proxy", "http://:3128", "http://proxy:x", "http://[::1"])
 def test_a_proxy_that_we_cannot_speak_to_is_said(proxy: str) -> None:
     for entry, environ in (({"proxy-url": proxy}, {}), ({}, {"HTTPS_PROXY": proxy})):
         with pytest.raises(EngineMissing, match="a cluster is not reached through") as error:
@@ -170,6 +171,7 @@ def test_a_plugin_beside_its_file_is_found_from_anywhere(tmp_path: Path) -> None
         ("{users: [{name: a, user: {}}, {name: a, user: {}}]}", "has two users of the name a"),
         ("{contexts: [{name: a, context: {}}, {name: a}]}", "has two contexts of the name a"),
         ("{clusters: [{cluster: {}}, {name: '', cluster: {}}]}", "has two clusters without a name"),
+        ("{clusters: [{name: a, cluster: {insecure-skip-tls-verify: 'false'}}]}", 'the cluster a has insecure-skip-tls-verify: "false"'),
     ],
 )
 def test_what_is_no_configuration(tmp_path: Path, written: str | None, words: str) -> None:
@@ -258,9 +260,12 @@ def test_on_a_terminal_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     assert "10.1.2.3" in terminal.said
 
 
-def test_a_pod_of_a_cluster_uses_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-    assert find_context(None, os.environ) == Context("in-cluster", "https://10.96.0.1:443", {}, {})
+@pytest.mark.parametrize(("host", "server"), [("10.96.0.1", "https://10.96.0.1:443"), ("fd00:10:96::1", "https://[fd00:10:96::1]:443")])
+def test_a_pod_of_a_cluster_uses_that(monkeypatch: pytest.MonkeyPatch, host: str, server: str) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    found = find_context(None, os.environ)
+    assert found == Context("in-cluster", server, {}, {})
+    assert urlsplit(found.server).hostname == host
 
 
 def test_the_keeper_gets_texts_and_no_paths(tmp_path: Path) -> None:
@@ -269,6 +274,34 @@ def test_the_keeper_gets_texts_and_no_paths(tmp_path: Path) -> None:
     told = credentials(find_context(None, os.environ))
     assert (told["server"], told["token"]) == ("https://10.1.2.3:6443", "t-remote")
     assert told["ca"].startswith("-----BEGIN")
+
+
+def test_of_several_documents_the_first_counts(tmp_path: Path) -> None:
+    text = config(tmp_path / "config").read_text()
+    (tmp_path / "config").write_text(f"---\n{text}\n---\n{{current-context: other}}\n---\n{{")
+    assert find_context(None, os.environ).name == "remote"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user", "words"),
+    [
+        ({}, {"client-certificate": "a.pem", "token": "t"}, "has a client-certificate and no client-key"),
+        ({}, {"client-key-data": "YQ=="}, "has a client-key and no client-certificate"),
+        ({"insecure-skip-tls-verify": True, "certificate-authority-data": "YQ=="}, {}, "a certificate-authority that would not be used"),
+    ],
+)
+def test_halves_that_kubectl_refuses(cluster: dict[str, object], user: dict[str, object], words: str) -> None:
+    with pytest.raises(EnvctlError, match=words):
+        credentials(Context("x", "https://x", cluster, user))
+
+
+def test_a_tokens_file_need_not_be_there_beside_a_token(tmp_path: Path) -> None:
+    user = {"token": "t", "tokenFile": str(tmp_path / "token")}
+    assert credentials(Context("x", "https://x", {}, user))["token_file"] is None
+    with pytest.raises(EnvctlError, match="cannot be read: No such file"):
+        credentials(Context("x", "https://x", {}, {"tokenFile": user["tokenFile"]}))
+    (tmp_path / "token").write_text("of the file")
+    assert credentials(Context("x", "https://x", {}, user))["token_file"] == user["tokenFile"]
 
 
 def test_a_plugin_is_handed_on() -> None:

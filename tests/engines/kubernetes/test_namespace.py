@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from envctl.engines.kubernetes import deployment as deployment_module
+from envctl.engines.kubernetes import removal
 from envctl.engines.kubernetes.api import connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.deployment import KubernetesDeployment
 from envctl.engines.protocol import DeploymentSettings
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError
-from envctl.instance.labels import ALIVE
+from envctl.instance.labels import ALIVE, INSTANCE
 from envctl.instance.record import now
 from envctl.keeper.cluster.presence import record_name
 from tests.builders import plan_with, service, session_in
@@ -84,7 +87,7 @@ def created(played: Played, made: KubernetesDeployment, monkeypatch: pytest.Monk
     monkeypatch.setattr(KubernetesDeployment, "_take_in", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_set_forwards", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_apply", lambda self, item: self.api.apply(item) if item["kind"] == "Namespace" else item)
-    monkeypatch.setattr(KubernetesDeployment, "_publish", lambda *_: None)
+    monkeypatch.setattr(KubernetesDeployment, "_publish", lambda *_, **__: None)
     monkeypatch.setattr(KubernetesDeployment, "_remove_strays", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_check_free", lambda *_: None)
     for path in (ID, f"{ID}/secrets/{record_name(ID)}"):
@@ -104,3 +107,65 @@ def test_its_owner_is_heard_of_from_the_first_moment(
     made._planned = made.plan = replace(made.plan, setting=replace(made.plan.setting, owner=owner, shared=shared))
     told = created(played, made, monkeypatch, whole=whole)
     assert (told.get(ALIVE, "") > now()) == heard
+
+
+CANNOT = 'serviceaccounts "envctl" is forbidden: User "system:serviceaccount:envctl-system:ci" cannot patch resource "serviceaccounts"'
+EARLY = 'pods "a" is forbidden: error looking up service account t-123456/default: serviceaccount "default" not found'
+
+
+def test_a_service_account_without_the_right_is_refused_at_once(played: Played, tmp_path: Path) -> None:
+    """Its name alone says "serviceaccount", as what is said of a namespace that is too new does."""
+    made, path = deployment(played, tmp_path), f"PATCH /api/v1/namespaces/{ID}/serviceaccounts/envctl"
+    item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "envctl", "namespace": ID}}
+    played.answers[path] = (403, {"message": CANNOT, "reason": "Forbidden"})
+    with pytest.raises(EnvctlError, match="ServiceAccount envctl: no right to make it: "):
+        made._apply(item)
+    assert len(copied(played)) == 1
+    answers = iter([(403, {"message": EARLY, "reason": "Forbidden"}), (200, {"metadata": {"uid": "u"}})])
+    played.answers[path] = lambda _: next(answers)
+    assert made._apply(item) == {"metadata": {"uid": "u"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"metadata": {}}, None),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, "the namespace t-123456 is being removed"),
+        ((404, {"message": "not found"}), "the namespace t-123456 was removed"),
+        ((403, {"message": "no"}), None),
+    ],
+)
+def test_a_namespace_that_goes_while_services_are_waited_for(
+    played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, why: str | None
+) -> None:
+    """A reaper, or somebody else, has ended it: no pod comes any more, and nobody who connects is told."""
+    made, path = deployment(played, tmp_path), f"GET /api/v1/namespaces/{ID}"
+    played.answers[path] = answer
+    pods: list[dict[str, Any]] = [{"metadata": {}}]
+    made._watched = SimpleNamespace(of=lambda _: pods[0] if pods else None)  # type: ignore[assignment]
+    first = service("a")
+    assert made.barred(first) is None
+    pods.clear()
+    assert made.barred(first) is None, "a new pod may come"
+    assert path.removeprefix("GET ") not in [what.removeprefix("GET ") for what, _ in played.asked]
+    monkeypatch.setattr(deployment_module, "PODLESS", 0)
+    found = made.barred(first)
+    assert (found.message if found is not None else None) == why
+
+
+def test_a_namespace_that_is_being_removed_is_waited_for(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push after the reaper, or a pull request that is opened again: the run was red before."""
+    made, path = deployment(played, tmp_path), f"GET /api/v1/namespaces/{ID}"
+    meta = {"uid": "u", "resourceVersion": "7", "labels": {INSTANCE: ID}}
+    assert not made._is_there()
+    played.answers[path] = {"metadata": meta}
+    assert made._is_there()
+    ending = {"metadata": {**meta, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    answers = iter([ending, ending, (404, {"message": "not found"})])
+    played.answers[path] = lambda _: next(answers)
+    monkeypatch.setattr(removal, "PAUSE", 0)
+    assert not made._is_there()
+    played.answers[path] = ending
+    monkeypatch.setattr(removal, "PATIENCE", 0)
+    with pytest.raises(EnvctlError, match="is still being removed"):
+        made._is_there()

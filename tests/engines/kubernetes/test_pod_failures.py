@@ -123,6 +123,7 @@ def test_an_admission_that_refuses(message: str, words: list[str]) -> None:
     assert found is not None
     assert found.step == "admission"
     assert all(word in found.what for word in words), found.what
+    assert not found.what.endswith("]")
     assert found.advice
 
 

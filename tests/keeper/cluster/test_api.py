@@ -9,10 +9,8 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,10 @@ import pytest
 
 from envctl.keeper.cluster import api as cluster_api
 from envctl.keeper.cluster.protocol import Refused
+from envctl.keeper.cluster.proxy import through
 from envctl.keeper.helpers import Helpers
 from tests.keeper.cluster.apiserver import ApiServer, api_server
-from tests.keeper.cluster.servers import Server, asking_for_certificates
+from tests.keeper.cluster.servers import Server, asking_for_certificates, joined, socks_proxy
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
@@ -172,19 +171,9 @@ def proxy_that_knows(expected: bytes) -> Server:
         host, _, port = asked.split()[1].decode().rpartition(":")
         with socket.create_connection((host, int(port))) as server:
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            back = threading.Thread(target=copied, args=(server, client), daemon=True)
-            back.start()
-            copied(client, server)
-            back.join()
+            joined(client, server)
 
     return Server(lead)
-
-
-def copied(one: socket.socket, other: socket.socket) -> None:
-    with suppress(OSError):
-        while piece := one.recv(65536):
-            other.sendall(piece)
-        other.shutdown(socket.SHUT_WR)
 
 
 def test_a_proxy_and_its_password(api: ApiServer, folder: Path) -> None:
@@ -203,3 +192,42 @@ def test_an_impersonated_user_is_said_in_every_request(api: ApiServer, folder: P
     cluster = Cluster(told(api, folder, impersonate={"as": "ann", "as-groups": ["a", "b"]}))
     assert cluster.headers()[1:] == [("Impersonate-User", "ann"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b")]
     assert cluster.fetch("/pods")["items"] == []
+
+
+def test_a_socks_proxy(api: ApiServer, folder: Path) -> None:
+    """As `ssh -D` is one."""
+    with socks_proxy() as proxy:
+        assert "items" in Cluster(told(api, folder, proxy=f"socks5://127.0.0.1:{proxy.port}")).fetch("/pods")
+        assert [host for host, _ in proxy.asked] == ["127.0.0.1"]
+
+
+def test_a_socks_proxy_with_a_login(api: ApiServer, folder: Path) -> None:
+    with socks_proxy(b"me", b"a@b") as proxy:
+        assert "items" in Cluster(told(api, folder, proxy=f"socks5://me:a%40b@127.0.0.1:{proxy.port}")).fetch("/pods")
+        for login, words in (("me:wr0ng@", "does not accept this login"), ("", "a login that was not given")):
+            with pytest.raises(Refused, match=f"the proxy 127.0.0.1 refuses: it {'asks for ' if not login else ''}{words}") as refused:
+                Cluster(told(api, folder, proxy=f"socks5://{login}127.0.0.1:{proxy.port}")).fetch("/pods")
+            assert "wr0ng" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["api.corp", "größe.corp", "10.1.2.3", "fd00::1"])
+def test_a_socks_proxy_looks_names_up_itself(host: str) -> None:
+    with socks_proxy(refusing=4) as proxy:
+        with pytest.raises(Refused, match="the host cannot be reached"):
+            through(f"socks5h://127.0.0.1:{proxy.port}", host, 6443, 10)
+        assert proxy.asked == [(host.encode("idna").decode() if host[-1] == "p" else host, 6443)]
+
+
+def test_what_is_no_socks_proxy() -> None:
+    for answer, words in ((b"HTTP/1.1 400 Bad Request", "does not speak SOCKS 5"), (b"", "closed the connection")):
+
+        def say(client: socket.socket, answer: bytes = answer) -> None:
+            client.recv(9)
+            client.sendall(answer)
+
+        server = Server(say)
+        try:
+            with pytest.raises((Refused, ConnectionError), match=words):
+                through(f"socks5://127.0.0.1:{server.port}", "a", 1, 10)
+        finally:
+            server.close()
