@@ -132,10 +132,6 @@ def test_what_a_command_works_on_is_not_collected() -> None:
 
 
 def test_many_at_once_want_a_word(tmp_path: Path) -> None:
-<<<<<<< HEAD
-    with pytest.raises(UsageError, match="6 previews would be removed"):
-        list(collect(session_in(tmp_path), place(preview.AT_ONCE + 1), REPOSITORY, {1}))
-=======
     with pytest.raises(UsageError, match="6 previews would be removed"):
         list(collect(session_in(tmp_path), place(collecting.AT_ONCE + 1), REPOSITORY, "1"))
 
@@ -209,7 +205,6 @@ def test_one_that_github_has_left_out_of_its_list_stays(
     session = replace(session_in(tmp_path), environ=TOKEN)
     assert [each.id for each in collect(session, place(2), REPOSITORY)] == ["pr-18-a"]
     assert f"{REPOSITORY}#17 is open: it stays" in capsys.readouterr().err
->>>>>>> main
 
 
 def test_a_pull_requests_state_and_head(monkeypatch: pytest.MonkeyPatch) -> None:
