@@ -27,10 +27,10 @@ function digest(paths) {
 
 function requirement(version, from, extras) {
   if (version && !/^[0-9][0-9A-Za-z.+!-]*$/.test(version)) {
-    throw new Error(`version: ${version}: this is no version; like 0.1.0, or "installed", and \`from:\` takes what pip does`)
+    throw new Error(`version: ${version}: this is not a version; write it like 0.1.0, or "installed"; for anything else that pip can install, use \`from:\``)
   }
   if (extras && !/^[a-z][a-z0-9-]*(,[a-z][a-z0-9-]*)*$/.test(extras)) {
-    throw new Error(`extras: ${extras}: these are no extras; like "local,seeds"`)
+    throw new Error(`extras: ${extras}: these are not extras; write them like "local,seeds"`)
   }
   const some = extras ? `[${extras}]` : ''
   // Not an option of pip, whatever it begins with: a path or a requirement.
@@ -58,7 +58,7 @@ async function install() {
   const kind = await checked(python, ['-c', 'import platform, sys; print("%d.%d-%s" % (*sys.version_info[:2], platform.machine()))'])
   const [major, minor] = kind.split(/[.-]/).map(Number)
   if (major < 3 || (major === 3 && minor < 11)) {
-    throw new Error(`python: ${python} is Python ${major}.${minor}, and envctl takes 3.11 or later; actions/setup-python has one`)
+    throw new Error(`python: ${python} is Python ${major}.${minor}, but envctl needs 3.11 or later; actions/setup-python installs one`)
   }
   const cache = process.env.RUNNER_TOOL_CACHE || path.join(process.env.RUNNER_TEMP || '/tmp', 'tools')
   const label = [from ? 'from' : version || digest(PARTS.map((name) => path.join(ROOT, name))), kind, input('extras').replace(/,/g, '-')].filter(Boolean).join('-')

@@ -39,7 +39,7 @@ async function up(environment, cwd) {
 
 async function main() {
   const cwd = path.resolve(process.env.GITHUB_WORKSPACE || '.', input('working-directory') || '.')
-  if (!fs.existsSync(cwd)) throw new Error(`working-directory: there is no folder ${cwd}; does a step check the project out?`)
+  if (!fs.existsSync(cwd)) throw new Error(`working-directory: there is no folder ${cwd}; is there an earlier step with actions/checkout?`)
   const matrix = words('matrix').join(' ')
   if (matrix && !['null', '{}'].includes(matrix)) setVariable('ENVCTL_MATRIX', matrix)
   console.log(await install())

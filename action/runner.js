@@ -11,7 +11,7 @@ const words = (name) => input(name).split(/\s+/).filter(Boolean)
 // A delimiter that nobody can know beforehand: a value cannot end itself and add a variable of its own.
 function append(file, name, value) {
   const path = process.env[file]
-  if (!path) throw new Error(`${file} is not set: this is no step of GitHub Actions`)
+  if (!path) throw new Error(`${file} is not set: this is not a step of GitHub Actions`)
   const mark = `envctl_${crypto.randomBytes(16).toString('hex')}`
   fs.appendFileSync(path, `${name}<<${mark}${os.EOL}${value}${os.EOL}${mark}${os.EOL}`)
 }

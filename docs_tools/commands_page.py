@@ -12,6 +12,7 @@ from docs_tools.markdown import sentence, table
 from envctl import errors
 from envctl.cli.app import build
 from envctl.cli.options import Running, expanded
+from envctl.cli.usage import word
 
 
 def commands() -> str:
@@ -32,24 +33,19 @@ def _section(name: str, command: Any) -> Iterator[str]:
     shared = _shared() if name in ("up", "run", "test", "preview up") else set()
     rows = [_row(param) for param in command.params if param.name not in shared and not getattr(param, "hidden", False)]
     if rows:
-        yield table(("", "Says", "Variable"), rows)
+        yield table(("Argument or option", "Description", "Variable"), rows)
     if shared:
-        yield "And the [options of bringing up](#options-of-up-run-and-test)."
+        yield "It also takes the [options of `up`, `run` and `test`](#options-of-up-run-and-test)."
 
 
 def _usage(name: str, command: Any) -> str:
-    words = [_metavar(param) for param in command.params if param.param_type_name == "argument"]
+    words = [word(param) for param in command.params if param.param_type_name == "argument"]
     return " ".join(["envctl", name, *(["[OPTIONS]"] if len(words) < len(command.params) else []), *words])
-
-
-def _metavar(param: Any) -> str:
-    text = str(param.metavar or param.name.upper())
-    return text if param.required or text.startswith(("[", "--")) else f"[{text}]"
 
 
 def _row(param: Any) -> tuple[str, str, str]:
     if param.param_type_name == "argument":
-        return (f"`{param.metavar}`", sentence(getattr(param, "help", "") or ""), "")
+        return (f"`{word(param)}`", sentence(getattr(param, "help", "") or ""), "")
     names = ", ".join(f"`{name}`" for name in [*param.opts, *param.secondary_opts])
     value = f" `{param.metavar}`" if param.metavar and not param.is_flag else ""
     default = f" Default: `{param.default}`." if param.show_default and param.default not in (None, False, [], ()) else ""
@@ -66,7 +62,7 @@ def options_table() -> str:
     app = typer.Typer(add_completion=False)
     app.command()(nothing)
     command: Any = typer.main.get_command(app)
-    return table(("", "Says", "Variable"), [_row(param) for param in command.params])
+    return table(("Option", "Description", "Variable"), [_row(param) for param in command.params])
 
 
 def _shared() -> set[str]:

@@ -16,18 +16,18 @@ GENERAL = ("api", "service", "job", "stub")
 SHARED = {
     "http": "it answers HTTP on `{path}`",
     "tcp": "its port accepts a connection",
-    "postgres": "a query on the first database, with the instance's user and password, over TCP",
-    "mysql": "a query on the first database, with the instance's user and password, over TCP",
-    "redis": "`PING` after logging in",
-    "memcached": "the protocol's `version`",
-    "amqp": "an AMQP connection with the instance's user and password, to its virtual host",
-    "nats": "`CONNECT` with the instance's user and password, then `PING`",
-    "kafka": "ApiVersions, then the broker's own metadata",
-    "mqtt": "`CONNECT` with the instance's user and password",
-    "s3": "a signed request for the list of buckets",
-    "smtp": "an SMTP login, and the web page",
+    "postgres": "it answers a query on the first database, with the instance's user and password, over TCP",
+    "mysql": "it answers a query on the first database, with the instance's user and password, over TCP",
+    "redis": "it answers `PING` after a login",
+    "memcached": "it answers the command `version`",
+    "amqp": "it accepts an AMQP connection with the instance's user and password to its virtual host",
+    "nats": "it accepts `CONNECT` with the instance's user and password, then answers `PING`",
+    "kafka": "it answers `ApiVersions`, and then a request for the broker's metadata",
+    "mqtt": "it accepts `CONNECT` with the instance's user and password",
+    "s3": "it answers a signed request for the list of buckets",
+    "smtp": "it accepts an SMTP login, and its web page answers",
 }
-"""What the probe of that name asks for."""
+"""When the probe of that name succeeds."""
 
 
 def all_kinds() -> dict[str, Kind]:
@@ -42,7 +42,7 @@ def overview() -> str:
         (f"[`{name}`](#{name})", kind.title, f"`{kind.image}:{kind.version}`" if kind.image else "yours", ", ".join(kind.seeds) or "")
         for name, kind in all_kinds().items()
     ]
-    return table(("Kind", "What", "Image", "Seeds, besides `command`"), rows)
+    return table(("Kind", "What it is", "Image", "Seed formats, besides `command`"), rows)
 
 
 def kinds() -> str:
@@ -57,7 +57,7 @@ def _section(name: str, kind: Kind) -> Iterator[str]:
     yield "\n".join(f"- **{what}:** {text}" for what, text in _facts(kind))
     if kind.parameters:
         yield "Parameters (`with:`):"
-        yield table(("Name", "Takes", "Default", "Says"), [_parameter(*item) for item in kind.parameters.items()])
+        yield table(("Name", "Type", "Default", "Description"), [_parameter(*item) for item in kind.parameters.items()])
     for key, several in kind.several.items():
         yield _several(key, several)
 
@@ -82,11 +82,14 @@ def _facts(kind: Kind) -> Iterator[tuple[str, str]]:
         yield "Properties", ", ".join(code(name) for name in _properties(kind))
     if ready := _ready(kind):
         yield "Ready when", ready
-    yield "Seeds", ", ".join(code(name) for name in (*kind.seeds, "command"))
+    yield "Seed formats", ", ".join(code(name) for name in (*kind.seeds, "command"))
     if kind.shell:
         yield "`envctl shell`", f"`{kind.shell[0]}`"
-    for loss in (*([f"in `render`'s file no health check: {kind.healthcheck_loss}"] if kind.healthcheck_loss else []), *kind.losses):
-        yield "To know", loss
+    for loss in (
+        *([f"the file that `render` writes has no health check for it: {kind.healthcheck_loss}"] if kind.healthcheck_loss else []),
+        *kind.losses,
+    ):
+        yield "Note", loss
 
 
 def _when(kind: Kind, port: str) -> str:
@@ -100,14 +103,14 @@ def _properties(kind: Kind) -> list[str]:
 
 def _ready(kind: Kind) -> str:
     if kind.once:
-        return "it has ended with 0 (it is then `done`)"
+        return "it has exited with 0 (its state is then `done`)"
     probe = kind.ready.get("probe", "")
     return SHARED[probe].format(**{"path": "/", **kind.ready}) if probe else ""
 
 
 def _parameter(name: str, schema: Mapping[str, Any]) -> tuple[str, str, str, str]:
     default = schema.get("default")
-    return (f"`{name}`", _takes(schema), "" if default in (None, [], {}) else code(default), sentence(schema.get("description", "")))
+    return (f"`{name}`", _takes(schema), "" if default in (None, [], {}, "") else code(default), sentence(schema.get("description", "")))
 
 
 def _takes(schema: Mapping[str, Any]) -> str:
@@ -118,16 +121,14 @@ def _takes(schema: Mapping[str, Any]) -> str:
 
 def _several(key: str, several: Several) -> str:
     """A list, or a map of name to options."""
-    options = ", ".join(f"`{name}`: {_option(schema)}" for name, schema in several.options.items())
-    default = f"; without it {', '.join(code(name) for name in several.default)}" if several.default else ""
+    default = f" (default: {', '.join(code(name) for name in several.default)})" if several.default else ""
     lines = [f"`{key}` is a name, a list of names, or a map of names to options{default}."]
-    if options:
-        lines.append(f"Options: {options}.")
     if several.properties:
         shown = ", ".join(code(name) for name in dict.fromkeys(["name", *several.properties]))
         example = "url" if "url" in several.properties else next(iter(several.properties))
         lines.append(f"Each has {shown}: `${{service.{key}.NAME.{example}}}`.")
-    return " ".join(lines)
+    options = "\n".join(f"- `{name}`: {_option(schema)}" for name, schema in several.options.items())
+    return " ".join(lines) + (f" Options:\n\n{options}" if options else "")
 
 
 def _option(schema: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ SECTIONS = {
     "Test": "A test",
 }
 """The parts of the schema in the order of the page, with their headings."""
-HANDED_OVER = "Compose's own"
+HANDED_OVER = "as in Compose"
 """What the schema leaves open."""
 
 
@@ -45,7 +45,7 @@ def _about(part: Schema) -> Iterator[str]:
 def _keys(part: Schema) -> str:
     required = part.get("required", [])
     rows = [(f"`{name}`", kind_of(schema), _default(schema, name in required), _says(name, schema)) for name, schema in _shown(part)]
-    return table(("Key", "Takes", "Default", "Says"), rows)
+    return table(("Key", "Type", "Default", "Description"), rows)
 
 
 def _shown(part: Schema) -> Iterator[tuple[str, Schema]]:
@@ -53,11 +53,11 @@ def _shown(part: Schema) -> Iterator[tuple[str, Schema]]:
     open_keys = [name for name, schema in part["properties"].items() if not schema]
     yield from ((name, schema) for name, schema in part["properties"].items() if schema)
     if open_keys:
-        yield "`, `".join(open_keys), {"description": "Handed over to Compose as they are.", "type": HANDED_OVER}
+        yield "`, `".join(open_keys), {"description": "Passed to Compose unchanged.", "type": HANDED_OVER}
 
 
 def _says(name: str, schema: Schema) -> str:
-    return sentence(schema.get("description", "")) + (" (Not there yet: an error.)" if name in LATER else "")
+    return sentence(schema.get("description", "")) + (" (Not implemented yet: an error.)" if name in LATER else "")
 
 
 def _default(schema: Schema, required: bool) -> str:

@@ -27,8 +27,8 @@ SUITES = {
 
 def overview() -> str:
     """A row for each tool."""
-    rows = [[f"[{title(name)}](tools/{name}.md)", f"`envctl test examples/shop.yaml {name}`", told(name, "Tried")] for name in SUITES]
-    return table(["Tool", "Command", "Tried"], rows)
+    rows = [[f"[{title(name)}](tools/{name}.md)", f"`envctl test examples/shop.yaml {name}`", told(name, "Tested")] for name in SUITES]
+    return table(["Tool", "Command", "Tested"], rows)
 
 
 def pages() -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""envctl: environments for integration tests, declared once, brought up anywhere, gone without a trace.
+"""envctl brings up the environments that integration tests need, and removes them again.
 
 `up`, `down`, `env` and `reset` are the Python API; `envctl/lifecycle/api.py` says what they do.
 """
@@ -18,7 +18,7 @@ __all__ = ["Event", "Instance", "Listener", "Phase", "Session", "__version__", "
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when it is asked for: `envctl --version` needs none of it."""
+    """Imports the API on first use: `envctl --version` needs none of it."""
     if name not in __all__:
         raise AttributeError(f"module 'envctl' has no attribute '{name}'")
     from envctl.lifecycle import api

@@ -12,6 +12,7 @@ import typer
 
 from envctl import __version__
 from envctl.cli.overview import overview, unknown_command
+from envctl.cli.usage import plain
 from envctl.process.terminal import show, tell
 from envctl.session import Session
 
@@ -96,7 +97,7 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
         if called == "test":
             words = passed_on(words)
     try:
-        command = typer.main.get_command(build(words))
+        command = plain(typer.main.get_command(build(words)))
         defaults = default_map(session, command)
         result = command.main(list(words), prog_name="envctl", standalone_mode=False, default_map=defaults, obj=session)
     except typer.Exit as end:

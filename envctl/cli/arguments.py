@@ -45,7 +45,7 @@ def duration(option: str, text: str | None) -> float | None:
 
 Engine = Annotated[
     str | None,
-    typer.Option("--engine", metavar="E", show_default=False, help="Look on this engine, too: kubernetes.", autocompletion=ENGINES),
+    typer.Option("--engine", metavar="E", show_default=False, help="Also look on this engine: kubernetes.", autocompletion=ENGINES),
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="C", show_default=False, help="A context of the kubeconfig.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show_default=False, help="A namespace that instances share.")]

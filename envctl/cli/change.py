@@ -49,7 +49,7 @@ def seed(ctx: typer.Context, name: Instance, service: OneService = None, timeout
 
 
 def reset(ctx: typer.Context, name: Instance, service: OneService = None, lane: Lane = None, timeout: Timeout = None) -> None:
-    """Go back to the seeded state: whatever tests have changed is undone."""
+    """Go back to the seeded state: undo whatever tests have changed."""
     session = session_of(ctx)
     record = record_named(session, name)
     found = change.reset(session, record, service or (), lane=lane, listeners=[listener(session)], timeout=_seconds(timeout))
@@ -63,8 +63,8 @@ def reset_said(name: str, wanted: Sequence[str], where: str, found: change.Reset
         done = wanted or (found.done if found.left else [name])
         yield f"{' and '.join(done)}{where}: back in the seeded state"
     if found.left:
-        them, are = ("it", "is") if len(found.left) == 1 else ("them", "are")
-        why = f"{are} left as before: nothing seeds {them}, and what others have made there cannot be made again"
+        was, they_have, them = ("was", "it has", "it") if len(found.left) == 1 else ("were", "they have", "them")
+        why = f"{was} not reset: {they_have} no `seed:`, so envctl cannot restore what others have written there"
         yield f"{' and '.join(found.left)} {why}; `envctl reset {name} {' '.join(found.left)}` makes {them} anew"
 
 
@@ -74,7 +74,7 @@ def extend(
     time: Annotated[str, typer.Argument(metavar="D", show_default=False, help="How long from now: 30m, 2h, 1d.")],
 ) -> None:
     """Set a new lifetime, counted from now."""
-    seconds = duration("D", time)
+    seconds = duration("lifetime", time)
     if not seconds:
         raise UsageError(f"{time} is not a lifetime", hint=f"like 2h; `envctl down {name}` removes it now")
     session = session_of(ctx)

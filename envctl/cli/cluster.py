@@ -23,9 +23,13 @@ Teams = Annotated[
     ),
 ]
 TeamsOnly = Annotated[
-    bool, typer.Option("--teams-only", help="Only what lies in the namespaces of --team; this needs no cluster-wide right.")
+    bool, typer.Option("--teams-only", help="Apply only what is in the namespaces of --team, which needs no cluster-wide right.")
 ]
-app = typer.Typer(help="Rights, reaper and admission policies of a shared cluster.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Set up a shared cluster: rights, admission policies and the reaper, which removes expired instances.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 def _api(session: Session, context: str | None):  # type: ignore[no-untyped-def]
@@ -63,9 +67,9 @@ def install(
 def status(
     ctx: typer.Context, namespace: Namespace = STANDARD, team: Teams = None, teams_only: TeamsOnly = False, context: Context = None
 ) -> int:
-    """Show what is there, what is missing, and what is out of date.
+    """Show what is installed, missing or out of date.
 
-    The exit code is 1 unless all of it is there, as this version would apply it.
+    The exit code is 1 unless everything is installed exactly as this version would apply it.
     """
     from envctl.cluster.install import instances
     from envctl.cluster.install import status as look
@@ -83,9 +87,9 @@ def uninstall(
     team: Teams = None,
     teams_only: TeamsOnly = False,
     context: Context = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Even if instances are up.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it even if instances are up.")] = False,
 ) -> None:
-    """Remove all of it again, the locks of previews included."""
+    """Remove what `install` applied, and the locks of previews."""
     from envctl.cluster.install import uninstall as remove
 
     for name in remove(_api(session_of(ctx), context), namespace, team or (), yes, teams_only):

@@ -106,7 +106,7 @@ def render(
         str | None,
         typer.Option("--existing-secret", metavar="NAME", help="Refer to this Secret for the passwords, instead of writing them."),
     ] = None,
-    random: Annotated[bool, typer.Option("--random", help="Random passwords, new ones each time.")] = False,
+    random: Annotated[bool, typer.Option("--random", help="Write random passwords, new ones each time.")] = False,
     untrusted: Annotated[bool, typer.Option("--untrusted", envvar="ENVCTL_UNTRUSTED", help=opt.UNTRUSTED)] = False,
 ) -> int:
     """Write the manifests that `up` would use; nothing is started."""

@@ -1,4 +1,4 @@
-"""`init`: a first environment, proposed from what the project shows."""
+"""`init`: a first environment, from what it finds in the project."""
 
 from __future__ import annotations
 

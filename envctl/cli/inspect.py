@@ -91,7 +91,7 @@ def env(
         typer.Option(
             "--for",
             metavar="S",
-            help="Print what service S itself would get, to run it by hand.",
+            help="Print the variables of service S instead, so that you can run it by hand.",
             show_default=False,
             autocompletion=SERVICES,
         ),
@@ -100,7 +100,7 @@ def env(
 ) -> None:
     """Print the outputs: addresses and credentials for tests and tools.
 
-    Called by a parallel test worker, it prints those of the worker's lane unless --lane names another.
+    In a parallel test worker, it prints the outputs of the worker's lane, unless --lane names another one.
     """
     from envctl.lifecycle.api import env as env_of
 
@@ -148,7 +148,7 @@ def logs(
     if output:
         if service or follow or tail is not None:
             raise UsageError(
-                "-o writes the logs of all services, and goes without a service, -f and -n", hint=f"envctl logs {name} -o {output}"
+                "-o writes the logs of all services; it cannot be used with a service, -f or -n", hint=f"envctl logs {name} -o {output}"
             )
         try:
             write_report(session, record_named(session, name), session.cwd / output)
@@ -210,7 +210,7 @@ def _follow(there: RunningInstance, names: list[str], tail: int | None, prefix: 
 
 def list_(
     ctx: typer.Context,
-    all: Annotated[bool, typer.Option("--all", help="All instances that can be seen, not only this checkout's.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Show all instances that envctl can find, not only this checkout's.")] = False,
     as_json: Json = False,
     engine: Engine = None,
     context: Context = None,
@@ -242,7 +242,7 @@ def exec_(
 ) -> int:
     """Run a command inside a service; returns its exit code.
 
-    A database's own client finds address and password in its variables: `-- psql`.
+    A database's own client gets the address and the password from variables, so that `-- psql` is enough.
     """
     if not command:
         raise UsageError("there is no command to run", hint=f"envctl exec {name} {service} -- ls")
@@ -252,7 +252,7 @@ def exec_(
 
 
 def shell(ctx: typer.Context, name: Instance, service: ServiceName) -> int:
-    """Open the service's own client (psql, mariadb, valkey-cli, ...), or a shell where it has none."""
+    """Open the service's own client (psql, mariadb, valkey-cli, ...), or a shell if it has none."""
     session = session_of(ctx)
     record = record_named(session, name)
     entry = record.services[service_of(record, service)]

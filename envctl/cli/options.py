@@ -39,16 +39,16 @@ class Chosen:
     name: Annotated[str | None, _option("The instance's name (default: the environment's).", env="NAME", metavar="N")] = None
     key: Annotated[
         str | None,
-        _option("What the instance belongs to, instead of folder, user and machine: `owner/repo#17`.", env="KEY", metavar="TEXT"),
+        _option("Identify the instance by this text, not by folder, user and machine: `owner/repo#17`.", env="KEY", metavar="TEXT"),
     ] = None
     set: Annotated[Many, _option("Set a variable of the definition (repeatable).", "--set", metavar="K=V")] = field(default_factory=list)
-    only: Annotated[Many, _option("Only service S and what it needs (repeatable).", env="ONLY", metavar="S", autocompletion=SERVICES)] = (
-        field(default_factory=list)
-    )
-    stub: Annotated[
-        Many, _option("Put a stub in the place of service S (repeatable).", env="STUB", metavar="S", autocompletion=SERVICES)
+    only: Annotated[
+        Many, _option("Bring up only service S and what it needs (repeatable).", env="ONLY", metavar="S", autocompletion=SERVICES)
     ] = field(default_factory=list)
-    use: Annotated[Many, _option("Use the server at URL in the place of service S (repeatable).", env="USE", metavar="S=URL")] = field(
+    stub: Annotated[Many, _option("Replace service S with a stub (repeatable).", env="STUB", metavar="S", autocompletion=SERVICES)] = field(
+        default_factory=list
+    )
+    use: Annotated[Many, _option("Use the server at URL instead of service S (repeatable).", env="USE", metavar="S=URL")] = field(
         default_factory=list
     )
     port: Annotated[Many, _option("Give service S the local port N (repeatable).", env="PORT", metavar="S=N")] = field(default_factory=list)
@@ -68,18 +68,26 @@ class Running(Chosen):
         Many,
         _option("Run service S from source, as a process of this machine (repeatable).", env="LOCAL", metavar="S", autocompletion=SERVICES),
     ] = field(default_factory=list)
-    engine: Annotated[str | None, _option("docker, kubernetes or local.", env="ENGINE", metavar="E", autocompletion=ENGINES)] = None
+    engine: Annotated[
+        str | None,
+        _option(
+            "docker, kubernetes or local (default: docker if it answers, otherwise local).",
+            env="ENGINE",
+            metavar="E",
+            autocompletion=ENGINES,
+        ),
+    ] = None
     context: Annotated[str | None, _option("A context of Docker or of the kubeconfig.", env="CONTEXT", metavar="C")] = None
     namespace: Annotated[
         str | None, _option("Use this existing Kubernetes namespace instead of a new one.", env="NAMESPACE", metavar="NS")
     ] = None
     registry: Annotated[
-        str | None, _option("The registry that images built here are pushed to, for a cluster.", env="REGISTRY", metavar="R")
+        str | None, _option("For a cluster: the registry to which built images are pushed.", env="REGISTRY", metavar="R")
     ] = None
     lanes: Annotated[
         str | None,
         _option(
-            "Make N lanes: data and services of its own for each parallel test worker; `auto`: one for each core.", env="LANES", metavar="N"
+            "Make N lanes: each parallel test worker gets its own data and services; `auto`: one for each core.", env="LANES", metavar="N"
         ),
     ] = None
     image_names: Annotated[
@@ -92,9 +100,9 @@ class Running(Chosen):
     ttl: Annotated[str | None, _option("Remove the instance after this time: 30m, 2h, 1d.", env="TTL", metavar="D")] = None
     timeout: Annotated[str | None, _option("Deadline for the whole command (default: 10m).", env="TIMEOUT", metavar="D")] = None
     fresh: Annotated[bool, _option("Start with empty data.", "--fresh", env="FRESH")] = False
-    no_snapshots: Annotated[bool, _option("Make all data anew: use no snapshot, and make none.", "--no-snapshots", env="NO_SNAPSHOTS")] = (
-        False
-    )
+    no_snapshots: Annotated[
+        bool, _option("Neither use snapshots nor make any: all data is made anew.", "--no-snapshots", env="NO_SNAPSHOTS")
+    ] = False
     keep: Annotated[bool, _option("Leave the instance up after a failure.", "--keep", env="KEEP")] = False
 
 
@@ -148,7 +156,7 @@ def cluster_options(
 def _ttl(text: str | None) -> float | None:
     seconds = duration("--ttl", text)
     if seconds == 0:
-        raise UsageError(f"--ttl {text}: not a lifetime", hint="like 2h; without it, what the definition says")
+        raise UsageError(f"--ttl {text}: not a lifetime", hint="write it like 2h; without --ttl, the `ttl:` of the definition counts")
     return seconds
 
 

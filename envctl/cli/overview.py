@@ -17,11 +17,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "test": "The same, with the tests in the definition",
     },
     "Keep it up": {
-        "up": "Bring an environment up, ready and seeded",
+        "up": "Bring an environment up, with its data, and leave it up",
         "env": "Print the outputs: addresses and credentials for tests and tools",
         "restart": "Restart one service, rebuilt with --build",
         "seed": "Run the seed steps that have not been run yet",
-        "reset": "Go back to the seeded state: data is deleted and seeded again",
+        "reset": "Go back to the seeded state: undo what tests have changed",
         "extend": "Set a new lifetime, counted from now",
         "down": "Remove an instance: containers, networks, data, state",
     },
@@ -40,8 +40,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "render": "Write the manifests that up would use; nothing is started",
         "schema": "Print the JSON Schema of definitions, for editors",
         "snapshots": "List, build or remove snapshots: data that the next up starts from",
-        "report": "Sum up JUnit files: failed, slow, flaky, the environment's fault",
-        "gc": "Remove what has expired and what has lost its owner",
+        "report": "Sum up JUnit files: tests that failed, were slow or are flaky",
+        "gc": "Remove instances that have expired or lost their owner",
     },
 }
 """Each command with one line that fits 80 columns."""
@@ -59,7 +59,7 @@ LEADS = {
     "config": "`envctl render ENV` shows what would run, `envctl validate` checks definitions",
     "connect": "`envctl shell NAME S` opens the client of a service",
     "outputs": "`envctl env NAME` prints the outputs",
-    "version": "`envctl --version` prints it",
+    "version": "`envctl --version` prints the version",
     "lease": "tests ask for leases over HTTP: `envctl env NAME` prints ENVCTL_URL and ENVCTL_TOKEN",
     "completion": "`envctl --install-completion` installs it for your shell",
     **dict.fromkeys(("stop", "rm", "remove", "delete", "destroy", "kill", "teardown"), _REMOVE),
@@ -80,8 +80,8 @@ def overview() -> Iterator[str]:
     yield ""
     yield "Options: --version, --help, --install-completion, --show-completion"
     yield ""
-    yield "Example:  envctl run shop -- pytest      up, the tests, gone"
-    yield "A command: envctl help up                Pages: docs/ of the repository"
+    yield "Example:  envctl run shop -- pytest      bring up, test, remove"
+    yield "Details:  envctl help up                 Pages: docs/ in the repository"
 
 
 def unknown_command(word: str) -> UsageError:

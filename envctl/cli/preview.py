@@ -29,9 +29,9 @@ from envctl.session import Session
 Key = Annotated[
     str | None, typer.Option("--key", metavar="TEXT", envvar="ENVCTL_KEY", show_default=False, help=f"The pull request: {FORM}.")
 ]
-Name = Annotated[str | None, typer.Option("--name", metavar="N", show_default=False, help="Another name than pr-N.")]
+Name = Annotated[str | None, typer.Option("--name", metavar="N", show_default=False, help="The preview's name (default: pr-N).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-app = typer.Typer(help="A pull request's environment on a cluster.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Manage the preview of a pull request: its environment on a cluster.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -50,11 +50,11 @@ def up(
 ) -> None:
     """Bring the preview up, or update the one that is up.
 
-    Any runner can do it; data, passwords and addresses stay.
+    It works from any runner; data, passwords and addresses stay.
     """
     session = session_of(ctx)
     if options.engine not in (None, "kubernetes") or options.namespace or options.local:
-        raise UsageError("a preview has a namespace of its own on a cluster", hint="leave out --engine, --namespace and --local")
+        raise UsageError("a preview has its own namespace on a cluster", hint="leave out --engine, --namespace and --local")
     request = pull_request(session.environ, options.key)
     wanted = up_options(env, options)
     if request.untrusted and not trusted:
@@ -78,7 +78,7 @@ def up(
 def status(ctx: typer.Context, env: Environment, key: Key = None, name: Name = None, context: Context = None, as_json: Json = False) -> int:
     """Show whether the preview is up, its commit and its expiry.
 
-    The exit code is 1 unless it is up.
+    The exit code is 1 if it is not up.
     """
     state = _state(session_of(ctx), key, name, context)
     lock, expires = state.lock, (state.document or {}).get("expires")
@@ -100,10 +100,10 @@ def comment(
     name: Name = None,
     context: Context = None,
     post: Annotated[
-        bool, typer.Option("--post", help="Post it under the pull request, replacing the earlier one (needs GITHUB_TOKEN).")
+        bool, typer.Option("--post", help="Post it as a comment on the pull request, in place of the earlier one (needs GITHUB_TOKEN).")
     ] = False,
 ) -> None:
-    """Print what a reviewer wants to know, as Markdown."""
+    """Print its state and addresses for reviewers, as Markdown."""
     session = session_of(ctx)
     state = _state(session, key, name, context)
     text = markdown(state)
@@ -120,7 +120,7 @@ def comment(
 def down(ctx: typer.Context, env: Environment, key: Key = None, name: Name = None, context: Context = None) -> int:
     """Remove the preview, and mark its pull request closed.
 
-    A run that began earlier does not bring it up again. It may be called twice.
+    A CI run that began earlier cannot bring it up again. The command may be called twice.
     """
     session = session_of(ctx)
     removed = remove(session, Place.of(session, context), pull_request(session.environ, key), name)
@@ -133,11 +133,13 @@ def gc(
     env: Environment,
     open: Annotated[
         str | None,
-        typer.Option("--open", metavar="N,N", show_default=False, help="The numbers of the open pull requests (default: asks GitHub)."),
+        typer.Option("--open", metavar="N,N", show_default=False, help="The numbers of the open pull requests (default: ask GitHub)."),
     ] = None,
-    key: Annotated[str | None, typer.Option("--key", metavar="TEXT", show_default=False, help="host/owner/repository.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="TEXT", show_default=False, help="The repository: host/owner/repository.")
+    ] = None,
     context: Context = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Even if more than 5 would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it even if it removes more than 5.")] = False,
 ) -> int:
     """Remove the previews of pull requests that are no longer open."""
     session = session_of(ctx)

@@ -96,7 +96,8 @@ class Table:
         self._unseeded = unseeded(plan)
         self._events = {name: Event(0.0, name, Phase.PENDING) for name in plan.services}
         if not self._live.is_started:
-            self._live.start()
+            # Rich prints notices above the frame, and loses count of its lines where its own thread draws the first one meanwhile.
+            self._live.start(refresh=True)
 
     def event(self, event: Event) -> None:
         if not event.service:

@@ -23,10 +23,10 @@ from envctl.process.terminal import tell
 def down(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The instance.", show_default=False, autocompletion=INSTANCES)] = None,
-    all: Annotated[bool, typer.Option("--all", help="All instances of this checkout.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Remove all instances of this checkout.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="On Kubernetes: do not wait until the namespace is gone.")] = False,
 ) -> int:
-    """Remove an instance: containers, networks, volumes, state. Works without the definition, and twice."""
+    """Remove an instance: containers, networks, volumes, state. It needs no definition, and may be called twice."""
     if (name is None) == (not all):
         raise UsageError("name one instance, or --all")
     session = session_of(ctx)
@@ -40,12 +40,12 @@ def down(
 def gc(
     ctx: typer.Context,
     images: Annotated[bool, typer.Option("--images", help="Also remove all images that envctl built and nothing uses.")] = False,
-    here: Annotated[bool, typer.Option("--here", help="Only instances of this checkout.")] = False,
-    engine: Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Only on this engine.")] = None,
+    here: Annotated[bool, typer.Option("--here", help="Only remove instances of this checkout.")] = False,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="E", show_default=False, help="Only look on this engine.")] = None,
     context: Context = None,
     namespace: Namespace = None,
 ) -> int:
-    """Remove what has expired and what has lost its owner on this host."""
+    """Remove instances that have expired, and those of this host whose owner has ended."""
     session = looking_at(ctx, engine, context, namespace)
     unseen: list[str] = []
     found = engines(session, unseen.append, only=engine)
@@ -60,7 +60,7 @@ def gc(
         except EnvctlError as error:
             unseen.append(error.message)
     for ref in () if here else sweep(session):
-        tell(f"removed snapshot {ref}, which was left half-finished")
+        tell(f"removed snapshot {ref}, which was incomplete")
     for why in dict.fromkeys(unseen):
         tell(f"envctl: {session.mask(why)}")
     return 1 if unseen or unreadable_here(session) else status

@@ -30,7 +30,7 @@ def report(
         typer.Option("--history", metavar="FILE", help="Keep the last runs in this file, to recognise flaky tests.", show_default=False),
     ] = None,
 ) -> int:
-    """Merge JUnit files into one summary: failed, slow and flaky tests, and what was the environment's fault."""
+    """Merge JUnit files into one summary: failed, slow and flaky tests, and failures that the environment caused."""
     session = session_of(ctx)
     kept = session.cwd / history if history else None
     try:

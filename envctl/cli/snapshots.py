@@ -38,7 +38,8 @@ class Action(StrEnum):
 def snapshots(
     ctx: typer.Context,
     action: Annotated[
-        Action | None, typer.Argument(metavar="[build|export|import]", help="What to do instead of listing them.", show_default=False)
+        Action | None,
+        typer.Argument(metavar="[build|export|import]", help="What to do instead of listing the snapshots.", show_default=False),
     ] = None,
     what: Annotated[
         str | None,
@@ -58,7 +59,7 @@ def snapshots(
 ) -> int:
     """List the snapshots, or build, export, import or prune them.
 
-    A snapshot is data that is kept, so that the next `up` need neither initialise nor seed a server again.
+    A snapshot is the seeded data of a server, kept so that the next `up` can start from it.
     """
     session, silent = session_of(ctx), list[str]()
     if (action is None) != (what is None) or (action is not None and prune_):
@@ -68,7 +69,7 @@ def snapshots(
     elif prune_:
         left = sweep(session)
         _tell("removed", prune(session, silent.append))
-        show(*(f"removed {ref}, which was left half-finished" for ref in left))
+        show(*(f"removed {ref}, which was incomplete" for ref in left))
     elif what == ASKED:
         _build_asked()
     elif action is Action.BUILD:

@@ -84,7 +84,7 @@ def run(
             "--in",
             metavar="S",
             show_default=False,
-            help="Run the command in the place of service S: in its image, on its network.",
+            help="Run the command in a container like that of service S: with its image, variables and networks.",
             autocompletion=SERVICES,
         ),
     ] = None,
@@ -142,7 +142,7 @@ def print_leavings(as_json: bool, checkpoints: Sequence[Mapping[str, Any]], stat
         tell(*(f"envctl: {line}" for line in polluters.report(checkpoints) or [UNWATCHED]))
 
 
-UNWATCHED = "no test was watched: envctl's pytest plugin, or `POST /v1/checkpoints` after each test, says when one has ended"
+UNWATCHED = "no test was watched: use envctl's pytest plugin, or send `POST /v1/checkpoints` after each test"
 
 
 def _summarised(session: Session, title: str, status: int) -> int:

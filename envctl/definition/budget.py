@@ -122,7 +122,7 @@ def _is_value(item: Any) -> bool:
 def no_value(item: Any) -> str:
     """Why *item* can be no part of a value."""
     if isinstance(item, Iterator | MappingView):
-        return "this makes its items one by one, which is not a value yet; add `| list`"
+        return "this is a generator, not a value; add `| list`"
     if isinstance(item, bytes):
         return "bytes are not a value; `.decode()` turns them into text"
     return "this is a function; call it with `()`" if callable(item) else f"a {type(item).__name__} is not a value"

@@ -70,7 +70,7 @@ class Checks:
         for name, test in definition.tests.items():
             if word := _of_a_shell(test.run):
                 hint = f"name one: `run: sh -c '...'`, or a script of the project instead of `{word}`"
-                yield self.source.problem(("tests", name, "run"), f"there is no shell that would understand `{word}`", hint)
+                yield self.source.problem(("tests", name, "run"), f"no shell runs this, so `{word}` has no meaning", hint)
             for index, only in enumerate(test.only):
                 yield from self._exists(only, ("tests", name, "only", index))
             for index, pattern in enumerate(test.reports):
@@ -96,10 +96,10 @@ class Checks:
             if getattr(service, key) is not None:
                 yield self.source.problem((*at, key), f"`{key}` does nothing in this version", "leave it out until a version supports it")
         if service.run is not None and service.command is not None:
-            message = "`run` is the whole program, `command` only the arguments for the image's own; give one of them"
+            message = "`run` is the whole program, `command` only has arguments for the image's own program; give one of them"
             yield self.source.problem((*at, "command"), message)
         if "shell" not in service.model_fields_set and (word := _of_a_shell(service.run)):
-            yield self.source.problem((*at, "run"), f"there is no shell that would understand `{word}`", "`shell: true` beside it runs one")
+            yield self.source.problem((*at, "run"), f"no shell runs this, so `{word}` has no meaning", "`shell: true` beside it runs one")
         if not service.from_compose:  # Compose has found and resolved these already
             yield from self._ports(service, at)
             yield from self._build(service, (*at, "build"))
@@ -131,7 +131,9 @@ class Checks:
         if step.in_ is not None and step.format in ("command", "http"):
             yield from self._exists(step.in_, (*at, "in"), ("server", "host") if step.command is not None else ())
         elif step.in_ is not None:
-            yield self.source.problem((*at, "in"), "`in` says where a `command` runs, or whom `http` asks; this step has neither")
+            yield self.source.problem(
+                (*at, "in"), "`in` says where a `command` runs, or which service gets the requests of `http`; this step has neither"
+            )
         if step.file is not None and step.file_format is not None:
             yield from self._seed_file(step.file, step.file_format, (*at, step.format))
         for index, pattern in enumerate(step.inputs):
@@ -149,7 +151,7 @@ class Checks:
         if ready.timeout == 0:
             yield self.source.problem((*at, "timeout"), "0 leaves no time to get ready", "like 60s")
         if ready.http is not None and not ready.http.startswith(("/", "${")):
-            hint = f"`http: /{ready.http}`" if "://" not in ready.http else "`http: /healthz`; host and port are known"
+            hint = f"`http: /{ready.http}`" if "://" not in ready.http else "a path such as `http: /healthz`; envctl knows host and port"
             yield self.source.problem((*at, "http"), f"'{ready.http}' is not a path of the service", hint)
         if ready.status is not None and ready.http is None:
             yield self.source.problem((*at, "status"), "`status` goes with `http`, which is missing")
@@ -208,7 +210,7 @@ class Checks:
             yield self.source.problem(path, found)
         elif found.is_dir() and not any(entry.name.endswith(form.in_folders or ("",)) for entry in found.iterdir()):
             what = f"{' or '.join(form.in_folders)} file" if form.in_folders else "file"
-            yield self.source.problem(path, f"the folder '{text}' holds no {what}")
+            yield self.source.problem(path, f"the folder '{text}' contains no {what}")
 
     def _pattern(self, pattern: str, path: TreePath) -> Iterator[Problem]:
         if outside := list(self._inside(pattern, path)):

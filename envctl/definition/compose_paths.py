@@ -132,7 +132,7 @@ def _place(text: str, folder: Path, project: Path, variables: Mapping[str, str] 
     """The path that *text* names, or what is wrong with it."""
     path = substituted(text, variables) if variables is not None else text
     if "$" in path or path.startswith("~"):
-        return f"'{text}': where this lies cannot be told before Compose reads it"
+        return f"'{text}': envctl cannot know this path before Compose has read the file"
     if _REMOTE.search(path):
         return f"'{text}' is on the network, and nothing is fetched to read a definition"
     return inside(path, folder, project, what=None)

@@ -153,7 +153,7 @@ class ComposeReading:
         if tree["ports"] and only_internal(service.get("networks") or (), self.config.get("networks", {})):
             self.losses.add(name, "only in `internal` networks, where tests cannot reach anything: no outputs")
         if not expressible(name):
-            self.losses.add(name, "expressions cannot name it; its outputs are there")
+            self.losses.add(name, "expressions cannot refer to it; it has outputs")
         # Nothing in a Compose file is an expression of ours.
         tree = map_texts(escape, {key: value for key, value in tree.items() if value not in ({}, [])})
         if env := self._with_own_ports(name, tree.get("env", {}), known, tree.get("ports", {})):
@@ -175,7 +175,7 @@ class ComposeReading:
                 found[variable] = _LOCAL.sub(lambda at: _outside(names[at[1]]) if at[1] in names else at[0], str(value))
             elif fixed := next((at for at in _LOCAL.finditer(str(value)) if at[1] in self._published), None):
                 fix = f"`--port {self._published[fixed[1]]}={fixed[1]}` fixes it"
-                self.losses.add(name, f"{variable} names {fixed[0]}, and every instance has ports of its own; {fix}")
+                self.losses.add(name, f"{variable} names {fixed[0]}, but every instance has its own ports; {fix}")
         return found
 
     @cached_property
@@ -261,11 +261,12 @@ class ComposeReading:
         if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
             kept["deploy"] = deploy
         if str(mode := service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
-            self.losses.add(name, f"`network_mode: {mode}` leaves no address of its own: a plain service without outputs")
+            self.losses.add(name, f"with `network_mode: {mode}` it has no address of its own, so it has no outputs")
         if mode == "host":
             del kept["network_mode"]
             self.losses.add(
-                name, "`network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published"
+                name,
+                "`network_mode: host` is left out: it reaches others by their names, not at `localhost`; its `ports:` are published",
             )
         if networks := service.get("networks"):
             kept["networks"] = {network: self._unfixed(name, network, given) for network, given in networks.items()}

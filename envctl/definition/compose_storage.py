@@ -29,7 +29,7 @@ def own_volumes(
     targets = {PurePosixPath(str(volume["target"])) for volume in volumes}
     for inner in data:  # somewhere in a folder that has more in it
         if PurePosixPath(inner) not in targets and any(_is_folder(volume) and _holds(str(volume["target"]), inner) for volume in kept):
-            lose(name, f"{inner} is an empty volume of the instance's own, so that two never write to one folder")
+            lose(name, f"{inner} is an empty volume of the instance's own, so that two instances never write to one folder")
             kept.append(_volume(name, inner, made))
     return kept
 
@@ -52,12 +52,14 @@ def _own(name: str, volume: Mapping[str, Any], data: Sequence[str], project: Pat
     source, target = Path(str(volume["source"])), PurePosixPath(str(volume["target"]))
     shown = _shown(source, project)
     if any(target == PurePosixPath(folder) or PurePosixPath(folder) in target.parents for folder in data):
-        lose(name, f"{shown} is not used: {target} is an empty volume of the instance's own, so that two never write to one folder")
+        lose(
+            name, f"{shown} is not used: {target} is an empty volume of the instance's own, so that two instances never write to one folder"
+        )
     elif looks_like_data(str(target)) and _is_empty(source):
         lose(name, f"{shown} stays empty: {target} is a volume of the instance's own")
     else:
         if looks_like_data(str(target)):
-            lose(name, f"{shown} is written to by every instance, and stays as they leave it")
+            lose(name, f"{shown} is shared: every instance writes to it, and it is not removed")
         return volume
     return _volume(name, str(volume["target"]), made)
 
@@ -102,11 +104,11 @@ def without_addresses(networks: Mapping[str, Any], lose: Lose) -> dict[str, Any]
         if not kept.get("external"):
             if any(config.get("subnet") for config in (kept.get("ipam") or {}).get("config") or []):
                 left = "subnets are left out, and `enable_ipv6` with them" if kept.pop("enable_ipv6", False) else "subnet is left out"
-                lose(f"network {name}", f"its {left}: two instances cannot have the same")
+                lose(f"network {name}", f"its {left}: two instances cannot have the same one")
                 kept.pop("ipam")
             options = kept.get("driver_opts") or {}
             if bridge := options.get("com.docker.network.bridge.name"):
-                lose(f"network {name}", f"the bridge's name {bridge} is left out: two instances cannot have the same")
+                lose(f"network {name}", f"the bridge's name {bridge} is left out: two instances cannot have the same one")
                 kept["driver_opts"] = {key: value for key, value in options.items() if value != bridge}
         found[name] = kept
     return found

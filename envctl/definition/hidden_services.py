@@ -10,8 +10,8 @@ from envctl.definition.models import expressible
 from envctl.definition.source import TreePath
 
 _MEANS = {
-    "env": "the variables of whoever runs envctl", "var": "the variables of the definition", "self": "the service that a text belongs to",
-    "instance": "the instance itself", "lane": "the lane in which a text is read", "tester": "the machine of the tests",
+    "env": "the environment variables of envctl", "var": "the variables of the definition", "self": "the service in which it stands",
+    "instance": "the instance itself", "lane": "the lane in which it is evaluated", "tester": "the machine on which the tests run",
 }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def json_schema(kinds: Mapping[str, Kind]) -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "envctl environment",
-        "description": "What an environment for tests consists of.",
+        "description": "An environment for tests.",
         **{key: value for key, value in schema.items() if key != "description"},
         "$defs": {"expression": _EXPRESSION, **parts},
     }
@@ -40,7 +40,7 @@ def json_schema(kinds: Mapping[str, Kind]) -> Schema:
 
 def _top(schema: Schema, parts: Schema) -> None:
     properties = schema["properties"]
-    properties["include"] = {**_LIST_OR_TEXT, "description": "Files that are merged first; this one wins."}
+    properties["include"] = {**_LIST_OR_TEXT, "description": "Files that are merged first; values in this file win."}
     properties["from"] = {
         "anyOf": [
             *_LIST_OR_TEXT["anyOf"],
@@ -51,7 +51,7 @@ def _top(schema: Schema, parts: Schema) -> None:
                 "additionalProperties": False,
             },
         ],
-        "description": "An existing Compose file; the keys of this definition are laid over its services.",
+        "description": "An existing Compose file; the keys of this definition are merged into its services.",
     }
     parts["Variable"] = _open(_without_titles(Variable.model_json_schema()))
     plain: Schema = {"type": ["string", "number", "boolean", "array", "null"]}

@@ -25,12 +25,14 @@ from envctl.files.reading import read_file
 
 
 class Several(Model):
-    """What a server declares several of: databases, users, queues. `with: {databases: ...}` is a list or a map to options."""
+    """Items that a server can have several of: databases, users, queues. `with: {databases: ...}` is a list, or a map to options."""
 
-    default: list[str] = Field(default_factory=list, description="Names where the definition gives none (expressions allowed).")
-    options: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of one item's options.")
-    name: dict[str, Any] = Field(default_factory=dict, description="JSON Schema of a name, beyond that it is a text.")
-    properties: dict[str, str] = Field(default_factory=dict, description="Expressions over `item` (its options and `name`) and `self`.")
+    default: list[str] = Field(default_factory=list, description="The names if the definition gives none (expressions are allowed).")
+    options: dict[str, Any] = Field(default_factory=dict, description="The options of an item, as properties of a JSON Schema.")
+    name: dict[str, Any] = Field(default_factory=dict, description="A JSON Schema that further limits the name of an item.")
+    properties: dict[str, str] = Field(
+        default_factory=dict, description="The properties of an item: expressions over `item` (its options and `name`) and `self`."
+    )
 
 
 class SeedFeed(Model):
@@ -40,127 +42,149 @@ class SeedFeed(Model):
     env: dict[str, str] = Field(default_factory=dict)
     dialect: str = Field(
         "",
-        description="How the data is written: `sql`, `mysql-sql`, `postgres-csv` or `mysql-tsv`; for brokers and stores, their protocol.",
+        description="The format of the data: `sql`, `mysql-sql`, `postgres-csv` or `mysql-tsv`; for brokers and stores, their protocol.",
     )
-    select: list[str] = Field(default_factory=list, description="Prints the values of `step.columns` of the table `step.into`, one a line.")
+    select: list[str] = Field(
+        default_factory=list, description="A command that prints the values of `step.columns` of the table `step.into`, one per line."
+    )
 
 
 class Setup(Model):
     """A command in the container after the server is ready and before its seeds, once for each item of `each`."""
 
     each: str = Field("", description="A key of `several`.")
-    when: str = Field("", description="A key of `several`: it runs once, and not at all where there is no item.")
+    when: str = Field("", description="A key of `several`: the command runs once, but not at all if there is no item.")
     command: list[str]
     env: dict[str, str] = Field(default_factory=dict)
-    stdin: str = Field("", description="A whole Jinja2 text.")
-    again: int | None = Field(None, description="The exit status that says: the server does not answer yet.")
+    stdin: str = Field("", description="A Jinja2 template for its standard input.")
+    again: int | None = Field(None, description="The exit status with which the command reports that the server does not answer yet.")
 
 
 class UnitOf(Model):
-    """How lanes and leases share one server: what each has of its own in it. Without `several` and `parameter`: it can only be emptied."""
+    """How lanes and leases share one server: what each has for itself. Without `several` and `parameter`, it can only be emptied."""
 
     driver: str = Field(description="A module of envctl/units.")
-    several: str = Field("", description="The key of `several` of which each lane has its own items.")
-    parameter: str = Field("", description="The parameter, or property, that has another value in each lane.")
-    name: str = Field("", description="An item's (or parameter's) value in a lane: an expression over `item`, `self` and `lane.number`.")
+    several: str = Field("", description="The key of `several` whose items each lane has its own copies of.")
+    parameter: str = Field("", description="The parameter, or property, that has a different value in each lane.")
+    name: str = Field(
+        "",
+        description="The name of an item (or the value of the parameter) in a lane: an expression over `item`, `self` and `lane.number`.",
+    )
     template: str = Field(
         "",
-        description="What keeps the seeded state: an expression over `item` and `self`. Without it, that is what was seeded itself: "
-        "units are for lanes alone, and nobody uses what was seeded while there are any.",
+        description="The name of the unit that keeps the seeded state: an expression over `item` and "
+        "`self`. Without it, the seeded item itself "
+        "keeps it; then only lanes have units, and nobody uses that item while there are any.",
     )
     properties: dict[str, str] = Field(
         default_factory=dict,
-        description="What else is another in each lane: expressions over `self`, `seeded` (the server as it is seeded), `lane.number`.",
+        description="Properties that differ in each lane: expressions over `self`, `seeded` (the seeded server), `lane.number`.",
     )
-    configured: bool = Field(False, description="It stands in the server's configuration: one of a Compose file has its own, without it.")
-    ahead: bool = Field(False, description="What is seeded is kept at every `up`, not only with lanes: a copy costs next to nothing.")
-    longest: int = Field(63, description="Bytes that a name may have; a longer one is cut, and told apart by a hash.")
-    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters that the server needs for it.")
-    losses: list[str] = Field(default_factory=list, description="What the lanes of one server share all the same.")
+    configured: bool = Field(
+        False, description="Units are part of the server's configuration, so a server of a Compose file, which has its own, has none."
+    )
+    ahead: bool = Field(False, description="Every `up` keeps the seeded state, not only with lanes, because a copy costs next to nothing.")
+    longest: int = Field(63, description="The most bytes that a name may have; a longer one is shortened, with a hash at its end.")
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="Parameters of the server that units require.")
+    losses: list[str] = Field(default_factory=list, description="What lanes still share in one server.")
 
 
 class Recognise(Model):
-    """How a service of a Compose file is known to be of this kind, and where its parameters stand."""
+    """How to recognise that a service of a Compose file is of this kind, and where its parameters are."""
 
     images: list[str] = Field(default_factory=list)
-    losses: dict[str, str] = Field(default_factory=dict, description="An image of a relative, and what does not work with it.")
-    given: dict[str, dict[str, Any]] = Field(default_factory=dict, description="An image of a relative, and parameters that suit it.")
-    ports: dict[str, dict[str, int]] = Field(default_factory=dict, description="An image to those of its ports that are not the kind's.")
+    losses: dict[str, str] = Field(default_factory=dict, description="The image of a related server, to what does not work with it.")
+    given: dict[str, dict[str, Any]] = Field(default_factory=dict, description="The image of a related server, to parameters that suit it.")
+    ports: dict[str, dict[str, int]] = Field(default_factory=dict, description="An image to its ports that differ from the kind's.")
     parameters: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="What sets a parameter: a variable (or the file of its `_FILE`), an `--argument`, `VARIABLE --argument`, "
-        "`@setting` of a configuration file that an argument names, `?VARIABLE` that keeps it from us; `=x` is the default.",
+        description="Where the value of a parameter is: a variable (or the file of its `_FILE`), an `--argument`, `VARIABLE --argument`, "
+        "`@setting` of a configuration file that an argument names, `?VARIABLE` if it makes the value unknown; `=x` is the default.",
     )
-    port: list[str] = Field(default_factory=list, description="What sets the main port, where it is not the usual one; as for parameters.")
-    data: list[str] = Field(default_factory=list, description="Folders with its images' data, besides the kind's own; or what names one.")
-    advertised: list[str] = Field(default_factory=list, description="Variables that say where its clients are sent on to.")
-    relies: bool = Field(False, description="What it answers may be for others to say, so that nobody waits for it unasked.")
+    port: list[str] = Field(
+        default_factory=list, description="Where the main port is set, if it is not the usual one; written as for parameters."
+    )
+    data: list[str] = Field(
+        default_factory=list, description="Folders in which its images keep data, besides the kind's own; or where such a folder is named."
+    )
+    advertised: list[str] = Field(default_factory=list, description="Variables with the addresses to which it redirects clients.")
+    relies: bool = Field(False, description="Its answers may depend on other services, so `up` waits for it only if it is told to.")
 
 
 class Program(Model):
-    """Where a server's program may be found on this machine: one of these."""
+    """One place where a server's program may be on this machine."""
 
-    module: str = Field("", description="This Python itself, where that module is there.")
-    package: str = Field("", description="A Python package that holds it ...")
-    folder: str = Field("", description="... and its path in there.")
-    script: str = Field("", description="A program that a Python package installs beside Python itself.")
-    path: str = Field("", description="A program of PATH, or a pattern of absolute paths.")
-    version: str = Field("", description="Its major version, where it is known; else the program is asked, or its path.")
-    extra: bool = Field(False, description="It comes with envctl-testing[local].")
-    arguments: list[str] = Field(default_factory=list, description="What it takes before the arguments of `command`.")
-    loss: str = Field("", description="What is different with this one.")
+    module: str = Field("", description="The Python that runs envctl, if it has this module.")
+    package: str = Field("", description="A Python package that contains the program, in `folder`.")
+    folder: str = Field("", description="The path of the program in `package`.")
+    script: str = Field("", description="A program that a Python package has installed beside Python.")
+    path: str = Field("", description="A program on PATH, or a pattern of absolute paths.")
+    version: str = Field("", description="Its major version, if it is known; otherwise the program, or its path, gives it.")
+    extra: bool = Field(False, description="The extra `envctl-testing[local]` contains it.")
+    arguments: list[str] = Field(default_factory=list, description="Arguments before those of `command`.")
+    loss: str = Field("", description="How this program differs.")
 
 
 class Missing(Model):
-    """A file that must be there before anything starts: `each` is a parameter with a list, `file` may name its `item`."""
+    """A file that must exist before anything starts: `each` is a parameter with a list, `file` may contain its `item`."""
 
     each: str
-    file: str = Field(description="Below the folder that holds the program's `bin`; a pattern.")
-    message: str = Field(description="What is missing otherwise.")
+    file: str = Field(description="A pattern below the folder that contains the program's `bin`.")
+    message: str = Field(description="The message if the file is missing.")
 
 
 class LocalProgram(Model):
     """A server's own program on this machine: where to look for it, and how it behaves."""
 
-    programs: list[Program] = Field(default_factory=list, description="The first that is there, one of the wanted version before others.")
-    version_of: list[str] = Field(
-        default_factory=lambda: ["--version"], description="Arguments that make it print its version; without any, its path says it."
+    programs: list[Program] = Field(
+        default_factory=list, description="The programs, in order of preference; one of the wanted version comes first."
     )
-    install: str = Field("", description="What to do where it is not there.")
-    unprivileged: bool = Field(False, description="It refuses to run as root: root gives it another user.")
-    stop_signal: str = Field("SIGTERM", description="What asks it to end.")
-    losses: list[str] = Field(default_factory=list, description="What is different there.")
+    version_of: list[str] = Field(
+        default_factory=lambda: ["--version"], description="Arguments that make it print its version; without any, its path gives it."
+    )
+    install: str = Field("", description="How to install it.")
+    unprivileged: bool = Field(
+        False, description="It refuses to run as root; if envctl runs as root, it starts the program as another user."
+    )
+    stop_signal: str = Field("SIGTERM", description="The signal that stops it.")
+    losses: list[str] = Field(default_factory=list, description="How the service differs on this machine.")
 
 
 class Snapshot(Model):
-    """How the data of a server is kept, and what gives a copy of it the passwords of another instance.
+    """How the data of a server is kept, and how a copy of it gets the passwords of another instance.
 
-    The data of a twin that has been stopped becomes `folder` of an image, or a copy on this machine; twins draw their passwords and
-    nobody is told them. Texts are expressions, as in the kind.
+    The data of a stopped twin becomes `folder` of an image, or a copy on this machine. Twins have random passwords, which are never
+    shown. Texts are expressions, as in the kind.
     """
 
-    folder: str = Field("", description="Where the data lies in an image: outside of every VOLUME. Its last part is that of `data`.")
-    worth: Literal["always", "seeded"] = Field("seeded", description="`always`: a first start without seeds is worth keeping, too.")
-    consistent: list[Setup] = Field(default_factory=list, description="Commands in the twin before it is stopped.")
-    env: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own, so that the server finds the folder.")
-    direct: bool = Field(
-        False, description="The server is started without the image's entry point, which looks for data in one place only."
+    folder: str = Field("", description="The folder of the data in an image, outside every VOLUME. Its last part is that of `data`.")
+    worth: Literal["always", "seeded"] = Field("seeded", description="`always`: the data is kept even without seeds.")
+    consistent: list[Setup] = Field(default_factory=list, description="Commands that run in the twin before it is stopped.")
+    env: dict[str, str] = Field(
+        default_factory=dict, description="Variables in addition to the kind's own, so that the server finds the folder."
     )
-    arguments: list[str] = Field(default_factory=list, description="Behind those of `command`.")
-    files: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own: what gives the data its passwords.")
-    before: str = Field("", description="A shell script before the first start of a copy. It must end with 0.")
+    direct: bool = Field(False, description="Start the server without the image's entry point, which looks for data in one place only.")
+    arguments: list[str] = Field(default_factory=list, description="Arguments after those of `command`.")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="Files in addition to the kind's own, which set the passwords in the data."
+    )
+    before: str = Field("", description="A shell script that runs before the first start of a copy. It must exit with 0.")
 
 
 class Local(LocalProgram):
-    """How the same server runs as a process of this machine: what is said here stands in the place of the kind's own key."""
+    """How the same server runs as a process of this machine. A key given here replaces that of the kind."""
 
-    ports: list[str] = Field(default_factory=list, description="Ports for nobody but itself: `self.private.NAME` is the number of one.")
-    template: list[str] = Field(default_factory=list, description="Fills `data`, once per version: later ones are copies.")
-    first: list[Setup] = Field(default_factory=list, description="Commands right after the first start, tried until the server answers.")
+    ports: list[str] = Field(default_factory=list, description="Names of internal ports; `self.private.NAME` is the number of one.")
+    template: list[str] = Field(
+        default_factory=list, description="A command that fills `data`, once per version; later instances get copies."
+    )
+    first: list[Setup] = Field(
+        default_factory=list, description="Commands right after the first start, which are repeated until the server answers."
+    )
     missing: list[Missing] = Field(default_factory=list)
     env: dict[str, str] | None = None
     command: list[str] | None = None
-    files: dict[str, str] = Field(default_factory=dict, description="On top of the kind's own; an empty text takes one away.")
+    files: dict[str, str] = Field(default_factory=dict, description="Files in addition to the kind's own; an empty text removes one.")
     mounts: dict[str, Any] | None = None
     data: str | None = None
     setup: list[Setup] | None = None
@@ -182,7 +206,7 @@ class Sysctl(Model):
 
 
 class Amount(Model):
-    """What of the node's, as Kubernetes writes it."""
+    """Amounts of the node's resources, in the notation of Kubernetes."""
 
     cpu: str = ""
     memory: str = ""
@@ -190,15 +214,17 @@ class Amount(Model):
 
 
 class Kubernetes(Model):
-    """What a pod of the kind needs beside what a container needs anywhere."""
+    """What a pod of the kind needs in addition to what any container of it needs."""
 
-    user: int | None = Field(None, description="User and group id, where `user` of the kind is not it.")
-    read_only: bool | None = Field(None, description="Its root is read-only; without it, where `writable` says what is not.")
-    writable: list[str] = Field(default_factory=list, description="Paths that stay writable, on top of the kind's own.")
-    init_copies: dict[str, str] = Field(default_factory=dict, description="Folder of the image to the writable path that it fills first.")
+    user: int | None = Field(None, description="User and group id, if they differ from `user` of the kind.")
+    read_only: bool | None = Field(None, description="Whether its root file system is read-only (default: if `writable` is given).")
+    writable: list[str] = Field(default_factory=list, description="Paths that stay writable, in addition to the kind's own.")
+    init_copies: dict[str, str] = Field(
+        default_factory=dict, description="A folder of the image to the writable path that is filled with it first."
+    )
     probe: dict[str, Any] = Field(default_factory=dict, description="Kubernetes' own check (`httpGet`, `tcpSocket`); ports by name.")
     sysctls: list[Sysctl] = Field(default_factory=list)
-    env: dict[str, str] = Field(default_factory=dict, description="Variables that are set where nothing else sets them.")
+    env: dict[str, str] = Field(default_factory=dict, description="Variables that are set unless something else sets them.")
     requests: Amount = Amount()
     limits: Amount = Amount()
 
@@ -206,8 +232,8 @@ class Kubernetes(Model):
 class Kind(Model):
     """Everything about a kind that is not protocol code.
 
-    Texts are expressions as in a definition, seen by `self` (this service inside the environment: every property, every
-    parameter of `with`, and of `several` lists of items) and `instance`. `files` are whole Jinja2 texts: `{% for %}` works there.
+    Texts are expressions, as in a definition, over `self` (this service inside the environment: every property, every
+    parameter of `with`, and a list of items for each key of `several`) and `instance`. `files` are Jinja2 templates with `{% for %}`.
     """
 
     kind: str
@@ -215,54 +241,66 @@ class Kind(Model):
     title: str = ""
     description: str = ""
     extends: str | None = None
-    image: str | None = Field(None, description="Without a tag: `version` is the tag.")
+    image: str | None = Field(None, description="The image without its tag; `version` is the tag.")
     version: str | None = None
-    tag: str = Field("", description="The image's tag where it is not the version: an expression over `version` and `self`.")
-    versions: list[str] = Field(default_factory=list, description="Major versions it is known to work with.")
+    tag: str = Field("", description="The image's tag if it is not the version: an expression over `version` and `self`.")
+    versions: list[str] = Field(default_factory=list, description="Major versions that are known to work.")
     ports: dict[str, int] = Field(default_factory=dict, description="Name to number; the first is the main one.")
-    outside_port: str = Field("", description="The port whose outside address is that of the main one (an advertised listener).")
-    ports_when: dict[str, str] = Field(default_factory=dict, description="A port to the parameter that must be true for it.")
+    outside_port: str = Field("", description="The port that is published instead of the main one (an advertised listener).")
+    ports_when: dict[str, str] = Field(default_factory=dict, description="A port to the parameter that must be true for it to exist.")
     user: int | None = Field(None, description="User and group id of the server.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="JSON Schema properties of `with`.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="The parameters of `with`, as properties of a JSON Schema.")
     credentials: dict[str, Literal["username", "password"]] = Field(
-        default_factory=dict, description="Parameters that are drawn at random where the definition does not give them."
+        default_factory=dict, description="Parameters that are random unless the definition sets them."
     )
-    nobody: str = Field("", description="Its username with an empty password, where a server cannot do without a name.")
+    nobody: str = Field("", description="The user name if the password is empty, for a server that needs a name.")
     several: dict[str, Several] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     entrypoint: list[str] = Field(default_factory=list)
     command: list[str] = Field(default_factory=list)
-    files: dict[str, str] = Field(default_factory=dict, description="Path inside to a Jinja2 text; an empty text makes no file.")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="A path in the container to a Jinja2 template; an empty result makes no file."
+    )
     mounts: dict[str, Any] = Field(
         default_factory=dict,
-        description="Folder inside to project paths (an expression: one or a list), or to `envctl:FOLDER` of this package.",
+        description="A folder in the container to project paths (an expression: one or a list), or to `envctl:FOLDER` of this package.",
     )
     data: str | None = Field(None, description="The data directory.")
-    kept: bool | str = Field(True, description="Whether data outlives the server's process; or the parameter that says so.")
-    writable: list[str] = Field(default_factory=list, description="Paths that stay writable on a read-only root.")
+    kept: bool | str = Field(True, description="Whether data survives the end of the server's process; or the parameter that decides this.")
+    writable: list[str] = Field(default_factory=list, description="Paths that stay writable on a read-only root file system.")
     ready: dict[str, Any] = Field(default_factory=dict, description="`probe: NAME` and its options.")
-    slow: float = Field(1.0, description="How long it takes to get ready, beside most others: what takes longest is started first.")
+    slow: float = Field(
+        1.0, description="How long it takes to become ready, compared with most others: the slowest servers are started first."
+    )
     healthcheck: list[str] = Field(default_factory=list, description="The same check as a command in the image.")
-    healthcheck_loss: str = Field("", description="Why there is none, for the loss report.")
-    properties: dict[str, str] = Field(default_factory=dict, description="What references may name besides host, port and the parameters.")
+    healthcheck_loss: str = Field("", description="Why there is no such command; listed as not supported here.")
+    properties: dict[str, str] = Field(
+        default_factory=dict, description="Further properties for references, besides host, port and the parameters."
+    )
     setup: list[Setup] = Field(default_factory=list)
     declare: dict[str, str] = Field(
         default_factory=dict,
-        description="A key of `several` to the module of envctl/seeding/declaring that makes its items in a ready server.",
+        description="A key of `several` to the module of envctl/seeding/declaring that creates its items in a ready server.",
     )
     seeds: dict[str, SeedFeed] = Field(default_factory=dict)
-    query: list[str] = Field(default_factory=list, description="Client command that runs `query` (a string) in the container.")
+    query: list[str] = Field(default_factory=list, description="The client command that runs `query` (a string) in the container.")
     shell: list[str] = Field(default_factory=list, description="The interactive client in the container.")
     shell_env: dict[str, str] = Field(default_factory=dict)
-    own: bool = Field(False, description="The team's own code: it is stopped gently.")
-    once: bool = Field(False, description="Runs once; `done` when it ends with 0.")
-    losses: list[str] = Field(default_factory=list, description="What a user of this kind should know.")
-    unit: UnitOf | None = Field(None, description="What a lane or a lease has of it; the server itself is shared then, but for `scope`.")
-    scope: Literal["lane", "environment"] | None = Field(None, description="One per lane, or one for all of them.")
+    own: bool = Field(False, description="It is the team's own code, so it is stopped gracefully.")
+    once: bool = Field(False, description="It runs once, and is `done` when it exits with 0.")
+    losses: list[str] = Field(default_factory=list, description="Notes for users of this kind.")
+    unit: UnitOf | None = Field(
+        None, description="What a lane or a lease has of it. The server itself is then shared, unless `scope` says otherwise."
+    )
+    scope: Literal["lane", "environment"] | None = Field(None, description="With lanes: one server for each lane, or one for all of them.")
     recognise: Recognise = Recognise()
-    local: Local | None = Field(None, description="As a process of this machine; without it, it only runs in a container.")
+    local: Local | None = Field(
+        None, description="How it runs as a process of this machine; without this key, it only runs in a container."
+    )
     kubernetes: Kubernetes = Kubernetes()
-    snapshot: Snapshot | None = Field(None, description="How its data is kept for the next instance; without it, it is made each time.")
+    snapshot: Snapshot | None = Field(
+        None, description="How its data is kept for the next instance; without this key, it is made each time."
+    )
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def _is_password(path: TreePath) -> bool:
 def _check_count(tree: Mapping[str, Any], source: Source) -> None:
     for key, items in tree.items():
         if isinstance(items, dict) and len(items) > MAX_ITEMS:
-            raise DefinitionError([source.problem((key,), f"there are {len(items):,} {key}, and {MAX_ITEMS:,} at most are taken")])
+            raise DefinitionError([source.problem((key,), f"there are {len(items):,} {key}, and at most {MAX_ITEMS:,} are allowed")])
 
 
 def _start(file: Path, text: str | None) -> Document | None:

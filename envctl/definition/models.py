@@ -119,9 +119,9 @@ class Model(BaseModel):
 class Variable(Model):
     """`name: {from: ENV_NAME, secret: true, default: x}`; a plain value is its default."""
 
-    from_: str | None = Field(None, alias="from", description="The environment variable it is read from.")
+    from_: str | None = Field(None, alias="from", description="The environment variable from which its value is read.")
     secret: bool = Field(False, description="Masked wherever envctl prints it.")
-    default: Any = Field(None, description="Its value when nothing else gives one; without it the variable is required.")
+    default: Any = Field(None, description="Its value if nothing else sets one; a variable without a default is required.")
     description: str = ""
 
 
@@ -135,11 +135,11 @@ class Ready(Model):
     command: Command | None = Field(None, description="A program inside the service that must exit with 0.")
     log: str | None = Field(None, description="A regular expression (RE2) that a log line must match.")
     query: str | None = Field(None, description="A query that the server must answer (databases).")
-    timeout: Duration = Field(60.0, description="How long it may take.")
+    timeout: Duration = Field(60.0, description="How long `up` waits for it to become ready.")
 
 
 class Build(Model):
-    """Compose's long form, its common keys."""
+    """The common keys of Compose's long form."""
 
     COMPOSE_KEYS: ClassVar[tuple[str, ...]] = (
         *("additional_contexts", "cache_from", "cache_to", "entitlements", "extra_hosts", "isolation", "labels"),
@@ -185,34 +185,43 @@ class _Inline(NamedTuple):
 
 
 class SeedStep(Model):
-    """One step; exactly one of its formats is given."""
+    """One step, with exactly one of the formats."""
 
-    sql: str | None = Field(None, description="A file of SQL statements (also .gz, .zst), or a folder of them in name order.")
+    sql: str | None = Field(
+        None, description="A file of SQL statements (also .gz, .zst), or a folder of such files, which run in the order of their names."
+    )
     csv: str | None = Field(None, description="A CSV file with a header line (also .gz, .zst).")
     rows: Annotated[Inline, _Inline("rows")] = Field(
-        None, description="Rows by table: a YAML, JSON or JSONL file (also .gz, .zst), or the rows themselves."
+        None, description="Rows for each table: a YAML, JSON or JSONL file (also .gz, .zst), or the rows themselves."
     )
     restore: str | None = Field(None, description="An archive of pg_dump (a file or a folder), or a dump of mariadb-dump (also .gz, .zst).")
-    generate: Annotated[Inline, _Inline("generate")] = Field(None, description="Rows made up by Faker, the same each time.")
-    keys: Annotated[Inline, _Inline("keys")] = Field(None, description="Key to value: a YAML or JSON file, or the keys themselves.")
+    generate: Annotated[Inline, _Inline("generate")] = Field(None, description="Rows that Faker generates, the same each time.")
+    keys: Annotated[Inline, _Inline("keys")] = Field(
+        None, description="Keys with their values: a YAML or JSON file, or the keys themselves."
+    )
     messages: Annotated[Inline, _Inline("messages")] = Field(
         None, description="Messages for a broker: a YAML, JSON or JSONL file, or the messages themselves."
     )
-    objects: str | None = Field(None, description="A file or folder that is put into a bucket.")
+    objects: str | None = Field(None, description="A file or folder to upload to a bucket.")
     http: Annotated[Inline, _Inline("http")] = Field(
         None, description="Requests to the service, or to `in`: a YAML, JSON, JSONL or .http file, or the requests themselves."
     )
-    into: str | None = Field(None, description="The table of `csv` and of `rows` without tables; the bucket of `objects`.")
-    prefix: str = Field("", description="What the names of `objects` begin with.")
-    content_types: dict[str, str] = Field(default_factory=dict, description="Pattern of a file's name to its type, for `objects`.")
-    owners: bool = Field(True, description="`restore` keeps owners and rights; without them everything is the main user's.")
-    command: Command | None = Field(None, description="A program: in the image of `in`, in the server, or on this machine.")
-    in_: str | None = Field(
-        None, alias="in", description="Of a command: a service of your own, `server`, or `host` (this machine). Of `http`: a service."
+    into: str | None = Field(None, description="The table for `csv`, or for `rows` that name no table; the bucket for `objects`.")
+    prefix: str = Field("", description="A prefix for the names of `objects`.")
+    content_types: dict[str, str] = Field(
+        default_factory=dict, description="For `objects`: patterns of file names, with their content types."
     )
-    inputs: Texts = Field(default_factory=list, description="Globs of files the result depends on.")
-    database: Text | None = Field(None, description="A database other than the first.")
-    needs: Needs = Field(default_factory=dict, description="What this step waits for besides its own server.")
+    owners: bool = Field(True, description="Whether `restore` keeps owners and rights; if not, everything belongs to the main user.")
+    command: Command | None = Field(None, description="A program to run; `in` says where.")
+    in_: str | None = Field(
+        None,
+        alias="in",
+        description="Where a `command` runs: in a service's image, in the `server`, or on the `host` (this machine, the "
+        "default). For `http`: the service that gets the requests.",
+    )
+    inputs: Texts = Field(default_factory=list, description="Globs of the files on which the result depends.")
+    database: Text | None = Field(None, description="The database to use, if not the first.")
+    needs: Needs = Field(default_factory=dict, description="What this step waits for, besides its own server.")
 
     FILES: ClassVar[Mapping[str, FileFormat]] = {
         "sql": FileFormat(in_folders=with_packed(".sql")),
@@ -291,15 +300,15 @@ _SIZE = r"^[0-9]+(\.[0-9]+)?([kKmMgG]i?)?[bB]?$"
 
 
 class Requests(Model):
-    cpu: Annotated[float, BeforeValidator(_number)] | None = Field(None, gt=0, description="Processors, e.g. 0.1.")
-    memory: str | None = Field(None, pattern=_SIZE, description="e.g. 64M.")
-    storage: str | None = Field(None, pattern=_SIZE, description="On Kubernetes, of the node's disk: e.g. 1G.")
+    cpu: Annotated[float, BeforeValidator(_number)] | None = Field(None, gt=0, description="A number of processors, e.g. 0.1.")
+    memory: str | None = Field(None, pattern=_SIZE, description="An amount of memory, e.g. 64M.")
+    storage: str | None = Field(None, pattern=_SIZE, description="On Kubernetes, an amount of the node's disk, e.g. 1G.")
 
 
 class Resources(Requests):
-    """What it may use at most."""
+    """The most that a service may use."""
 
-    requests: Requests = Field(Requests(), description="What is reserved for it (default: as little as its kind needs).")
+    requests: Requests = Field(Requests(), description="What is reserved for it (default: the little that its kind needs).")
 
 
 HOST = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$"
@@ -309,53 +318,62 @@ URL_PATH = r"^/(\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/\.?[A-Za-z0-9_~-][A-Za-z0-9._
 
 
 class Expose(Model):
-    """A URL for browsers."""
+    """How browsers reach the service."""
 
     port: Port | str | None = Field(None, description="A port, by name or number (default: the main one).")
-    path: str = Field("/", pattern=URL_PATH, description="The path below which it answers, of letters, digits and `-._~`.")
+    path: str = Field(
+        "/", pattern=URL_PATH, description="The path under which it answers: letters, digits and `-._~`, with `/` between parts."
+    )
     host: str | None = Field(
         None,
         pattern=HOST,
         max_length=253,
-        description="Its host, or its label below the domain (default: `<service>-<id>`).",
+        description="Its host name, or the first label of its name in the domain (default: `<service>-<id>`).",
     )
 
 
 class Service(Model):
-    kind: str = Field("service", description="What it is; see `envctl schema` for the kinds.")
-    version: Text | None = Field(None, description="The version of the kind: its image's tag.")
-    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="The kind's own parameters.")
+    kind: str = Field("service", description="The type of the service.")
+    version: Text | None = Field(None, description="The version of the server: the tag of its image.")
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with", description="The parameters of the kind.")
     image: str | None = Field(
         None,
-        description="Replaces the kind's image; with `build` and `--image-names`, the name of what is built.",
+        description="An image to use instead of the kind's own; with `build` and `--image-names`, the name of the built image.",
     )
     build: str | Build | None = Field(None, description="A folder with a Dockerfile, or Compose's long form.")
-    run: Command | None = Field(None, description="The program to start: no shell in between.")
+    run: Command | None = Field(None, description="The program to start, without a shell.")
     command: Command | None = Field(None, description="Arguments for the image's entry point.")
-    shell: bool = Field(False, description="`run` goes through a shell.")
+    shell: bool = Field(False, description="Whether a shell runs the `run` line.")
     port: Port | None = Field(None, description="The main port.")
-    ports: dict[str, Port] = Field(default_factory=dict, description="Name to number, for more than one.")
+    ports: dict[str, Port] = Field(default_factory=dict, description="Ports by name, if there are several: name to number.")
     publish: Port | dict[str, Port] | None = Field(
-        None, description="The outside number of the main port, or of ports by name, if it must be the same each time."
+        None, description="A fixed port on your machine for the main port, or for ports by name. Without it, envctl picks free ports."
     )
-    ready: Ready | None = Field(None, description="When it is ready, if the kind's own check is not the right one.")
+    ready: Ready | None = Field(None, description="When it is ready; replaces the kind's own check.")
     env: dict[str, Text | None] = Field(
         default_factory=dict,
-        description="Variables; `${db.url}` is an address inside the environment, and a dependency.",
+        description="Environment variables. A reference such as `${db.url}` is an address inside the environment, and a dependency.",
     )
     env_file: Texts = Field(
-        default_factory=list, description="Dotenv files; `env` wins over them. A name without a value takes it from where envctl runs."
+        default_factory=list,
+        description="Dotenv files; `env` overrides them. A name without a value takes its value from envctl's own environment.",
     )
-    files: dict[str, str] = Field(default_factory=dict, description="Path inside to a file or folder of the project.")
-    needs: Needs = Field(default_factory=dict, description="What it waits for, besides what its references say.")
-    seed: list[SeedStep] = Field(default_factory=list, description="Data, in the order of the steps.")
-    replicas: Whole = Field(1, ge=1, le=100, description="How many copies of it run.")
-    resources: Resources | None = Field(None, description="What it may use at most.")
-    stop: Duration | None = Field(None, description="How long it may take to end on SIGTERM.")
-    scope: Literal["lane", "environment"] | None = Field(None, description="One per lane, or one for all of them.")
-    faults: bool | dict[str, Any] | None = Field(None, description="Behind a proxy that makes faults.")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="Files for the service: a path inside it to a file or folder of the project."
+    )
+    needs: Needs = Field(default_factory=dict, description="What it waits for, besides the services to which it refers.")
+    seed: list[SeedStep] = Field(default_factory=list, description="The steps that load its data, in this order.")
+    replicas: Whole = Field(1, ge=1, le=100, description="How many copies run.")
+    resources: Resources | None = Field(None, description="The most that it may use.")
+    stop: Duration | None = Field(None, description="How long it may take to exit after SIGTERM.")
+    scope: Literal["lane", "environment"] | None = Field(
+        None, description="With lanes: one service for each lane, or one for the whole environment."
+    )
+    faults: bool | dict[str, Any] | None = Field(None, description="A proxy in front of it that injects faults.")
     expose: bool | Expose | None = Field(
-        None, description="A URL for browsers, `public_url`: an Ingress or an HTTPRoute on Kubernetes, a proxy elsewhere."
+        None,
+        description="Gives it a URL for browsers, `public_url`: through an Ingress or an HTTPRoute "
+        "on Kubernetes, through a proxy elsewhere.",
     )
     compose: dict[str, Any] = Field(default_factory=dict, description="Merged into the rendered Compose service.")
     kubernetes: dict[str, Any] | list[Any] = Field(default_factory=dict, description="Merged into the rendered objects.")
@@ -363,23 +381,27 @@ class Service(Model):
 
 
 class Test(Model):
-    run: Command = Field(description="The command, started in this file's folder: no shell in between, the outputs in its environment.")
-    reports: Texts = Field(default_factory=list, description="Globs of the reports that it writes.")
+    run: Command = Field(
+        description="The command. It runs in this file's folder, without a shell, with the outputs as environment variables."
+    )
+    reports: Texts = Field(default_factory=list, description="Globs of the reports that it writes; `--report` collects them.")
     only: Texts = Field(default_factory=list, description="The services that it needs (default: all).")
 
 
 class Definition(Model):
     """A whole environment, includes merged, `var` and `env` expressions evaluated, references still as text."""
 
-    name: EnvironmentName = Field(description="Letters, digits, - and _; at most 40.")
-    description: str = Field("", description="For people.")
+    name: EnvironmentName = Field(description="Letters, digits, - and _; at most 40 characters.")
+    description: str = Field("", description="A text for readers of the file.")
     ttl: Duration | None = Field(None, description="The instance is removed after this time, whatever happens.")
-    variables: dict[str, Any] = Field(default_factory=dict, description="What `--set` can change: name to default.")
-    services: dict[Name, Service] = Field(default_factory=dict, description="Name to what runs under it.")
-    outputs: dict[str, Any] | None = Field(
-        None, description="What a test process receives (maps and lists as JSON; default: `<SERVICE>_<PROPERTY>` for all there is)."
+    variables: dict[str, Any] = Field(
+        default_factory=dict, description="Variables, by name; a plain value is the default. `--set` changes them."
     )
-    write: dict[str, str] = Field(default_factory=dict, description="File to format: kept current by `up`.")
+    services: dict[Name, Service] = Field(default_factory=dict, description="The services, by name.")
+    outputs: dict[str, Any] | None = Field(
+        None, description="What tests receive, by name; maps and lists arrive as JSON (default: `<SERVICE>_<PROPERTY>` for every property)."
+    )
+    write: dict[str, str] = Field(default_factory=dict, description="Files with the outputs: path to format. `up` keeps them up to date.")
     tests: dict[str, Annotated[Test, BeforeValidator(_test)]] = Field(
-        default_factory=dict, description="Name to command, for `envctl test`."
+        default_factory=dict, description="The commands of `envctl test`, by name."
     )

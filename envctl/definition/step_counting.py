@@ -127,7 +127,7 @@ def _loaded(context: Context, name: Any) -> Any:
 
 @pass_context
 def _no_else(context: Context, value: None) -> StrictUndefined:
-    return context.environment.undefined("the `if` of it is false, and there is no `else`")  # type: ignore[return-value]
+    return context.environment.undefined("its `if` is false, and there is no `else`")  # type: ignore[return-value]
 
 
 _TAKEN, _TURN, _NO_ELSE, _LOADED = " taken", " turn", " no else", " loaded"

@@ -235,7 +235,7 @@ def _words(errors: list[Mapping[str, Any]], value: Any, full: TreePath) -> tuple
     last = str(full[-1]) if full else ""
     if kind == "extra_forbidden":
         if len(full) == 3 and full[0] == "services" and last in OUR_WORDS:
-            return f"'{last}' is Compose's word", OUR_WORDS[last]
+            return f"'{last}' is the name that Compose uses", OUR_WORDS[last]
         return unknown_key(last, full[:-1])
     if kind == "missing":
         return f"the key '{last}' is missing", "`name: shop`" if full == ("name",) else ""

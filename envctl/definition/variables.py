@@ -165,14 +165,14 @@ def typed(text: str, default: Any, origin: str) -> Any:
 def _expected(text: str, types: type | tuple[type, ...], what: str, origin: str) -> Any:
     value = plain_scalar(text.strip())
     if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-        raise ValueError(f"expected {what}, as its default is; {origin} gives {text!r}")
+        raise ValueError(f"expected {what}, like its default; {origin} gives {text!r}")
     return value
 
 
 def _structure(text: str, kind: type, origin: str) -> Any:
     tree = (parse(f"value: {text}", Path(origin)).tree or {}).get("value")
     if not isinstance(tree, kind):
-        raise ValueError(f"expected a {'list' if kind is list else 'map'}, as its default is; {origin} gives {text!r}")
+        raise ValueError(f"expected a {'list' if kind is list else 'map'}, like its default; {origin} gives {text!r}")
     return tree
 
 

@@ -143,15 +143,15 @@ def _advice(content: str, error: yaml.MarkedYAMLError, mark: Any) -> str:
     problem = error.problem or ""
     at = content[mark.column : mark.column + 1] if mark else ""
     if "\t" in content[: len(content) - len(content.lstrip())] or at == "\t":
-        return "indent with blanks, not with tabs"
+        return "indent with spaces, not with tabs"
     if "${" in content and error.context and "flow" in error.context:
         return 'inside {} and [], quote what holds an expression: "${db.url}"'
     if at and at in "@`%&*!|>":
         return f"quote a text that begins with `{at}`"
     if "mapping values are not allowed" in problem:
-        return "quote a text that holds a colon and a blank, or check the indentation"
+        return "quote a text with a colon and a space in it, or check the indentation"
     if "expected key" in problem or "block end" in problem:
-        return "check the indentation: keys of one map begin in one column"
+        return "check the indentation: the keys of one map begin in the same column"
     return ""
 
 
@@ -238,7 +238,7 @@ def _scalar(event: Any, line: int) -> Scalar:
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value).__name__.lower().removeprefix("written") != {"null": "nonetype"}.get(kind, kind):
-        raise YamlError(line, f"{text!r} is no {kind}, as the tag `!!{kind}` says")
+        raise YamlError(line, f"{text!r} is not a {kind}, though the tag `!!{kind}` says so")
     return value
 
 

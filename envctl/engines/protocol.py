@@ -1,11 +1,11 @@
-"""The seam between the life of an instance and what runs its services: only the verbs that are called.
+"""The interface between the life cycle of an instance and the engine that runs its services. It has only the methods that are called.
 
     Engine            a daemon, a cluster or this machine: what can be chosen, found and removed there
-    RunningInstance   an instance that is there, known by its id alone: looked at
+    RunningInstance   an existing instance, known only by its id: inspected
     Deployment        an instance with its plan: created, started, fed
 
-What only some engines can do is an optional Protocol that is asked for with `isinstance`. An engine never reads nor writes an
-instance's record: what it needs of it is handed in (`DeploymentSettings`), what is to be kept is returned.
+What only some engines can do is an optional Protocol, which callers check with `isinstance`. An engine never reads or writes an
+instance's record: it gets what it needs in `DeploymentSettings`, and returns what has to be stored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class PortTaken(EnvctlError):
-    """A port was taken by somebody between its allocation and the start of *service*; another one may work."""
+    """Another program took a port between its allocation and the start of *service*; a different port may work."""
 
     def __init__(self, service: str, message: str) -> None:
         super().__init__(message)
@@ -37,11 +37,11 @@ class PortTaken(EnvctlError):
 
 
 class SubnetTaken(EnvctlError):
-    """The allocated subnet overlaps with somebody's network; another one may work."""
+    """The allocated subnet overlaps with another network; a different one may work."""
 
 
 class Wanted(NamedTuple):
-    """What an instance needs allocated: how many ports in a row for each key, and addresses for how many containers."""
+    """What to allocate for an instance: the number of consecutive ports for each key, and the number of containers that need addresses."""
 
     ports: Mapping[PortKey, int]
     containers: int = 1
@@ -49,19 +49,19 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class DeploymentSettings:
-    """What an engine must know to bring an instance up, beside its plan.
+    """What an engine must know, besides the plan, to bring an instance up.
 
     Attributes:
-        folder: the instance's own, of this user alone.
-        environ: the variables of programs that are started on this machine; they carry the instance's mark.
-        in_flight: told of everything that is being created.
-        labels: what everything of the instance carries.
-        expires: when it does, as a stamp.
+        folder: the instance's state folder, which only this user can enter.
+        environ: the environment variables of programs that are started on this machine; they contain the instance's mark.
+        in_flight: counts the requests that are creating something.
+        labels: the labels of everything that belongs to the instance.
+        expires: when the instance expires, as a time stamp.
         cluster: `[kubernetes]` of envctl.toml.
         document: the instance's record as JSON, for engines that keep it beside the instance.
-        snapshots: service to what its data began as, or is to begin as.
-        worker: `STORE@MARK`: the state that knows what we do, and the process that works.
-        new: the instance was not there for anybody before.
+        snapshots: service to the snapshot from which its data started, or is to start.
+        worker: `STORE@MARK`: the state folder of this command, and the mark of its process.
+        new: whether nobody had the instance before.
     """
 
     folder: Path
@@ -84,19 +84,19 @@ class CommandResult(NamedTuple):
 
 
 class ServiceState(NamedTuple):
-    """A service as its engine sees it now; the default is that of a service that is not there.
+    """The state of a service as its engine sees it now; the default stands for a service that does not exist.
 
     Attributes:
-        status: how it ended, where it has.
-        health: what the image's health check, or the cluster's probe, says: healthy, starting, unhealthy; empty where there is none.
-        restarts: its engine starts it again when it ends.
-        restarting: it has ended, and its engine is about to do so; some engines call it running meanwhile.
-        id: of its container, pod or process.
-        data_ids: of the data that it may have; empty where its engine does not lose data by itself.
-        lacks: why nobody can reach it though its processes are there; it does not count as running then.
-        check: the health check of its container or image as a command inside it; empty where its engine gives none.
-        check_seconds: how long its engine lets that take.
-        patience: seconds after which its engine itself would call it unhealthy.
+        status: its exit status, if it has ended.
+        health: the result of the image's health check or the cluster's probe: healthy, starting, unhealthy; empty without a check.
+        restarts: whether its engine starts it again when it ends.
+        restarting: whether it has ended and its engine is about to start it again; some engines also report it as running.
+        id: the id of its container, pod or process.
+        data_ids: the ids of the data that it may have; empty if its engine does not lose data by itself.
+        lacks: why it cannot be reached although its processes exist; it does not count as running then.
+        check: the health check of its container or image, as a command inside it; empty if there is none.
+        check_seconds: how long its engine lets that command run.
+        patience: seconds after which its engine itself would report it as unhealthy.
     """
 
     running: bool = False
@@ -125,42 +125,42 @@ class FoundInstance(NamedTuple):
     running: int
     total: int
     done: int = 0
-    """Services that have ended well, as jobs do."""
+    """The number of services that have exited with 0, as jobs do."""
     unseen: str = ""
-    """Why nobody could look at its services; empty where somebody has."""
+    """Why its services could not be inspected; empty if they could."""
     ending: bool = False
-    """Its removal is asked for; something may still keep it."""
+    """Its removal has been requested; something may still delay it."""
     kept: bool = False
-    """Its keeper lives, with its state in another home: that removes it when its time has come, its state too."""
+    """Its keeper runs, with its state in another home folder; it will remove the instance and that state when the instance expires."""
 
     @classmethod
     def labelled(
         cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None,
         unseen: str = "", ending: bool = False,
     ) -> FoundInstance:  # fmt: skip
-        """With what the labels *told* say of it."""
+        """The instance that the labels *told* describe."""
         environment, project, owner = (told.get(label, "") for label in (labels.ENVIRONMENT, labels.PROJECT, labels.OWNER))
         return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done, unseen, ending)
 
 
 class Finding(NamedTuple):
-    """One thing that `doctor` has looked at; each engine's `doctor.py` has a `findings(host)` that yields some."""
+    """One thing that `doctor` has checked; `findings(host)` in each engine's `doctor.py` yields them."""
 
     area: str
     ok: bool
     text: str
     advice: str = ""
     needed: bool = False
-    """The engine of this area does not work without it."""
+    """Whether the engine of this area needs it to work."""
 
 
 Progress = Callable[[str, str], None]
-"""Tells the user of progress: a service (or nothing) and what happens to it."""
+"""Reports progress to the user: a service (or an empty text), and what happens to it."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """A command inside a service; *env* comes on top of the service's own variables."""
+    """A command inside a service; *env* is added to the service's own variables."""
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -168,7 +168,7 @@ class Execution:
 
 
 class TerminalCommand(NamedTuple):
-    """What to start on this terminal so that it runs inside a service; secrets are in the environment, where nobody else sees them."""
+    """What to start on this terminal to run something inside a service; secrets are in its environment, which others cannot see."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -176,65 +176,65 @@ class TerminalCommand(NamedTuple):
 
 
 class RunningInstance(Protocol):
-    """An instance that is there, known by its id alone. Nothing here needs its definition."""
+    """An existing instance, known only by its id. Nothing here needs its definition."""
 
     def states(self) -> Mapping[str, ServiceState]:
-        """Every service that was created, whether it runs or not; nothing where the instance is not there.
+        """The state of every service that was created, whether it runs or not; empty if the instance does not exist.
 
         Raises:
-            EnvctlError: nobody could look.
+            EnvctlError: the engine could not be queried.
         """
 
     def state(self, service: str) -> ServiceState:
-        """That of one service: of several replicas the first that does not run. `ServiceState()` where it is not there."""
+        """The state of one service; of several replicas, that of the first that does not run. `ServiceState()` if it does not exist."""
 
     def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
-        """Pieces of what all of its replicas have printed, their last *tail* lines; none where the service is not there."""
+        """The output of all of its replicas in pieces, or only the last *tail* lines of each; empty if the service does not exist."""
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
-        """Service and piece of output of all replicas, as they come, until all have ended; nothing of a service that is not there."""
+        """Service and piece of output, of all replicas, as it arrives, until all have ended; a service that does not exist is skipped."""
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
-        """What runs *argv* inside the service, on this terminal.
+        """The command that runs *argv* inside the service, on this terminal.
 
         Raises:
-            EnvctlError: the service is not there.
-            UsageError: a program that is needed for it is not on this machine.
+            EnvctlError: the service does not exist.
+            UsageError: this machine lacks a program that is needed for it.
         """
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """Notes at the engine when the instance expires, in the place of what was noted before; None: never.
+        """Stores at the engine when the instance expires (None: never), and replaces what was stored before.
 
-        Where the instance is not there, nothing happens, or a note of it that `remove` removes. An engine whose instances end with
-        their keeper notes nothing.
+        If the instance does not exist, this does nothing, or leaves a note that `remove` removes. An engine whose instances end with
+        their keeper stores nothing.
         """
 
 
 class Deployment(RunningInstance, Protocol):
-    """An instance with its plan: what brings it up. Services of the plan alone are touched."""
+    """An instance with its plan, which can be brought up. Only services of the plan are changed."""
 
     def prepare(self, progress: Progress) -> None:
-        """Images and programs are here: pulled, built, pushed. Nothing of the instance is created.
+        """Makes images and programs available (pulls, builds, pushes). It creates nothing of the instance.
 
         Raises:
-            ServiceFailed: an image cannot be had.
+            ServiceFailed: an image cannot be pulled, built or pushed.
             EngineMissing: this machine lacks a program.
-            UsageError: the plan asks for what this engine cannot do.
+            UsageError: the plan asks for something that this engine cannot do.
         """
 
     def create(self, *, whole: bool = True) -> None:
-        """Everything is there and nothing new runs; what has changed since the last time is made anew.
+        """Creates everything without starting it, and recreates what has changed since the last time.
 
         Args:
-            whole: the plan is all of the instance, so that what it does not name goes; else it is a part, and the rest stays as it is.
+            whole: whether the plan is the whole instance, so that everything else of it is removed; if not, the rest stays unchanged.
 
         Raises:
             SubnetTaken, PortTaken: another allocation may work.
-            EnvctlError: the engine's own words.
+            EnvctlError: the engine's own message.
         """
 
     def start(self, service: ServicePlan) -> None:
-        """Its processes run; what runs already goes on. The service is created.
+        """Starts a service that was created; processes that run already keep running.
 
         Raises:
             PortTaken: another allocation may work.
@@ -242,157 +242,157 @@ class Deployment(RunningInstance, Protocol):
         """
 
     def stop(self, service: ServicePlan) -> None:
-        """It has ended, politely; its data stays. Nothing happens where it is not there.
+        """Stops the service gracefully; its data stays. It does nothing if the service does not exist.
 
-        An engine that starts again whatever ends may have done so already.
+        An engine that restarts services by itself may have restarted it already.
         """
 
     def discard(self, service: ServicePlan) -> None:
-        """It is gone with its data; `create` and `start` make it anew, where the engine has not done so already.
+        """Removes the service with its data; `create` and `start` make it anew, unless the engine has already done so.
 
-        Nothing happens where it is not there.
+        It does nothing if the service does not exist.
         """
 
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> AbstractContextManager[None]:
-        """Calls *on_exit* with service and status whenever one ends, from a thread of its own, as long as the context is entered.
+        """While the context is entered, calls *on_exit* with service and status whenever one ends, from a separate thread.
 
         Args:
-            on_loss: told where the engine cannot tell of exits any more, and what *on_exit* raised.
+            on_loss: called when the engine can no longer report exits, or with what *on_exit* raised.
         """
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
-        """Why it ended, or will not run, where the engine knows more than its log; PortTaken where another allocation may work."""
+        """Why the service ended or cannot run, if the engine knows more than the log; PortTaken if another allocation may work."""
 
     def execute(self, service: str, what: Execution) -> CommandResult:
-        """Runs a command inside a service that runs, and feeds it. Status 126 or 127 where the command cannot be started.
+        """Runs a command, with its input, inside a running service. The status is 126 or 127 if the command cannot be started.
 
         Raises:
-            EnvctlError: the service is not there.
+            EnvctlError: the service does not exist.
             Exception: whatever the command's input raised.
         """
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
-        """Runs *argv* once with the image, environment, files and network of a service, beside it.
+        """Runs *argv* once beside a service, with its image, environment, files and network.
 
-        The service is created, and need not run. Status 126 or 127 where the command cannot be started.
+        The service must have been created, but need not run. The status is 126 or 127 if the command cannot be started.
 
         Args:
-            attached: gets the output while it runs, in the place of the result, which says only why the command cannot be started.
+            attached: gets the output while the command runs; the result then contains only why it cannot be started.
 
         Raises:
             Exception: whatever *attached* raised; the command has been ended.
         """
 
     def listening(self, service: str) -> Sequence[tuple[str, int]]:
-        """Where it listens: addresses as its own processes see them, and ports.
+        """Where the service listens: addresses, as its own processes see them, with ports.
 
         Raises:
-            EnvctlError: nobody can tell.
+            EnvctlError: this cannot be found out.
         """
 
     def data_id(self, service: ServicePlan) -> str:
-        """What tells this data from what was there before or will be after it; empty where there is none."""
+        """An id of the service's data, which differs from that of earlier and later data; empty if there is none."""
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
-        """Where its readiness is asked for on this machine, by the names of its ports: also while its endpoints refuse others."""
+        """Port names to the ports of this machine on which probes reach the service, even while its endpoints refuse other clients."""
 
     def finish(self, whole: Collection[str]) -> None:
-        """After everything was brought up: endpoints open, spares are made.
+        """Called after everything was brought up: opens endpoints, and makes spare copies.
 
         Args:
-            whole: the services that have all of their data.
+            whole: the services whose data is complete.
         """
 
 
 @runtime_checkable
 class ConnectsProcesses(Protocol):
-    """A deployment some of whose services are reached by the others in a way that is made when they are ready."""
+    """A deployment that connects some services with the others when they are ready."""
 
     def connect(self, service: ServicePlan) -> None:
-        """The service is ready, and the others reach it.
+        """Lets the other services reach this one, which is ready.
 
         Raises:
-            EnvctlError: they cannot.
+            EnvctlError: they cannot reach it.
         """
 
 
 class Engine(Protocol):
-    """What can run instances here."""
+    """Something that can run instances."""
 
     @property
     def name(self) -> str:
-        """As `--engine` names it."""
+        """The name for `--engine`."""
 
     def addresses(self) -> Addresses:
-        """Where its services are reached."""
+        """The addresses at which its services are reached."""
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
-        """Ports and a subnet that nobody uses now, for those that *kept* lacks.
+        """Allocates unused ports and a subnet, as far as *kept* lacks them.
 
         Args:
-            kept: an earlier allocation of this instance; it stays as it is, but for ports that nobody wants any more.
-            taken: ports that other instances have, whether they run or not.
+            kept: an earlier allocation of this instance; it is kept, except for ports that are no longer wanted.
+            taken: ports of other instances, whether these run or not.
             refused: subnets that turned out to be taken.
 
         Raises:
-            EnvctlError: there is none left.
+            EnvctlError: there is no free port or subnet.
         """
 
     def deployment(self, plan: Plan, settings: DeploymentSettings) -> Deployment:
-        """The instance of *plan*; nothing happens yet."""
+        """The deployment of *plan*; this does nothing yet."""
 
     def attach(self, id: str) -> RunningInstance:
-        """The instance of that id; whether it is there shows when it is asked."""
+        """The instance with that id, whether or not it exists."""
 
     def list(self, id: str = "") -> Sequence[FoundInstance]:
-        """Every instance that carries our labels, whoever brought it up; only that of *id* where one is given.
+        """All instances with envctl's labels, whoever brought them up; with *id*, only that one.
 
         Raises:
-            EnvctlError: nobody could look.
+            EnvctlError: the engine could not be queried.
         """
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
-        """Removes whatever carries the label of *id*, and names what is left. Nothing happens where there is nothing.
+        """Removes everything with the label of *id*, and returns what is left. It does nothing if there is nothing.
 
         Args:
-            stop: seconds that services may take to end on SIGTERM; those that are not named are killed.
-            wait: until it is gone, where the engine takes its time.
+            stop: service to the seconds that it may take to exit after SIGTERM; all others are killed.
+            wait: whether to wait until everything is gone, if the engine takes time.
         """
 
 
 @runtime_checkable
 class Prunes(Protocol):
-    """An engine that keeps something to be faster the next time."""
+    """An engine that keeps caches."""
 
     def prune(self, everything: bool) -> Sequence[str]:
-        """Removes what of it is unused (*everything*: not only what is old), and names it."""
+        """Removes unused cache entries (*everything*: not only old ones), and returns their names."""
 
 
 @runtime_checkable
 class BuildsMeanwhile(Protocol):
-    """A deployment some of whose services can run while the images of others are built, and brought to where they run."""
+    """A deployment that can run some services while the images of others are built and pushed."""
 
     def prepare_meanwhile(self, progress: Progress) -> None:
-        """As `prepare`, but for what is built: that goes on. `create` and `start` take care of what is not there yet."""
+        """As `prepare`, but does not wait for builds. `create` and `start` handle images that are not there yet."""
 
     def await_image(self, service: ServicePlan) -> None:
-        """Returns when the image of the service is there.
+        """Waits until the image of the service is available.
 
         Raises:
-            ServiceFailed: it cannot be built, or brought to where it runs.
+            ServiceFailed: it cannot be built or pushed.
         """
 
 
 @runtime_checkable
 class PreparesCommands(Protocol):
-    """An engine on which a `run_command` that will come can be made ready while there is nothing else to do."""
+    """An engine that can prepare a later `run_command` in the background."""
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        """Begins it in the background. `run_command` waits until it is done, and raises its error if it failed."""
+        """Starts the preparation. `run_command` waits until it is done, and raises its error if it failed."""
 
 
 class Saved(NamedTuple):
-    """Data that was kept: what it is called at the engine, the hash of what it is, and its size in bytes."""
+    """Kept data: its name at the engine, the hash of its content, and its size in bytes."""
 
     ref: str
     content: str
@@ -401,94 +401,94 @@ class Saved(NamedTuple):
 
 @runtime_checkable
 class KeepsData(Protocol):
-    """A deployment on which the data of a service can be kept, and can begin as what was kept."""
+    """A deployment that can keep the data of a service, and start a service from kept data."""
 
     def place(self, service: ServicePlan) -> Location:
-        """Where what is kept of it lies."""
+        """Where its kept data is."""
 
     def identity(self, service: ServicePlan) -> str:
-        """What runs it, by its content: after `prepare`."""
+        """An id of the content of its image or program; call `prepare` first."""
 
     def holds(self, service: ServicePlan) -> bool:
-        """Whether the data of a service of a Compose file is in one place, where it can be taken from: after `prepare`."""
+        """Whether the data of a service of a Compose file is in one place from which it can be copied; call `prepare` first."""
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
-        """From now on the data of these services begins as that, where there is none yet."""
+        """From now on, these services start from these snapshots if they have no data yet."""
 
     def save(self, service: ServicePlan, key: str) -> Saved:
-        """Keeps the data of a service that has been stopped. It is whole, or it is not there.
+        """Keeps the data of a stopped service, completely or not at all.
 
         Raises:
-            EnvctlError: it did not end cleanly, or the engine's own words.
+            EnvctlError: the service did not end cleanly, or the engine's own message.
         """
 
 
 @runtime_checkable
 class BringsKept(Protocol):
-    """A deployment to whose services what is kept must be brought: another engine has it (`KeepsData.place`), or they get a copy."""
+    """A deployment to which kept data must be brought: another engine has it (`KeepsData.place`), or services get a copy."""
 
     @property
     def unable(self) -> str:
-        """Why they do not; empty where they do. Nothing but `restore` is asked for then."""
+        """Why this deployment cannot use kept data; empty if it can. If it cannot, only `restore` is called."""
 
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = ...) -> SnapshotRecord:
-        """What `restore` takes, once *kept* is where the service finds it.
+        """Brings *kept* to where the service finds it, and returns what `restore` takes.
 
         Raises:
-            EnvctlError: it does not get there.
+            EnvctlError: it cannot be brought there.
         """
 
 
 @runtime_checkable
 class KnewDataOtherwise(Protocol):
-    """A deployment on which some data had another id: earlier versions called it so, or `create` has made it another one."""
+    """A deployment on which some data had another id before: from an earlier version, or because `create` has changed the id."""
 
     def former_data_id(self, service: ServicePlan) -> str:
-        """What the data that is there now was called; empty where there is none, or nobody knows."""
+        """The former id of the current data; empty if there is none, or it is not known."""
 
 
 @runtime_checkable
 class SharesData(Protocol):
-    """A deployment on which others may have some of a service's data, too, so that `discard` leaves that as it is."""
+    """A deployment on which a service may share data with others; `discard` does not remove shared data."""
 
     def staying(self, service: ServicePlan) -> Sequence[str]:
-        """What would stay, each a sentence; nothing is changed.
+        """A sentence for each thing that `discard` would not remove; this changes nothing.
 
         Raises:
-            UsageError: it is all that the service has, so that `discard` refuses it.
+            UsageError: all of the service's data is shared, so that `discard` refuses it.
         """
 
 
 @runtime_checkable
 class HasNetworks(Protocol):
-    """An engine with networks of others, which services may join."""
+    """An engine with external networks, which services may join."""
 
     def internal(self, networks: Collection[str]) -> frozenset[str]:
-        """Those of *networks* that nobody outside reaches; what is not there is none."""
+        """Those of *networks* that exist and cannot be reached from outside."""
 
 
 @runtime_checkable
 class KeptData(Protocol):
-    """An engine that has such data; *ref* and *content* are those of `Saved`."""
+    """An engine that stores kept data; *ref* and *content* are those of `Saved`."""
 
     @property
     def keeps_at(self) -> str:
-        """The context under which it is opened again; empty for this machine."""
+        """The context with which the engine is opened again; empty for this machine."""
 
     def has(self, ref: str, content: str) -> bool:
-        """Whether it is there, and is that."""
+        """Whether it exists, with that content."""
 
     def remove_kept(self, ref: str) -> bool:
-        """Removes it; False where somebody uses it."""
+        """Removes it; returns False if it is in use."""
 
     def kept(self) -> Sequence[tuple[str, str]]:
-        """Ref and key of everything that this user has kept there, also of what was left half-way."""
+        """Ref and key of everything that this user has kept there, including incomplete data."""
 
     def write_kept(self, ref: str, file: Path) -> None:
-        """As a file that `read_kept` understands, on any machine."""
+        """Writes it to a file that `read_kept` can read on any machine."""
 
     def read_kept(self, ref: str, file: Path) -> str:
-        """From a file; its `content` comes back.
+        """Reads it from a file, and returns its `content`.
 
         Raises:
             EnvctlError: it holds something else.
@@ -497,23 +497,23 @@ class KeptData(Protocol):
 
 @runtime_checkable
 class AdmitsReaders(Protocol):
-    """An engine on which nobody inside reaches a server that has no data yet, and all machines see whether it has."""
+    """An engine on which other services cannot reach a server before it has its data, and all machines see whether it has."""
 
     def made_by(self, service: ServicePlan) -> str | None:
-        """Who makes its data (`DeploymentSettings.worker`) and has not finished; empty where nobody has begun, None where it is made."""
+        """Who is making its data (`DeploymentSettings.worker`) and has not finished; empty if nobody has begun, None if it is complete."""
 
     def note_begun(self, service: ServicePlan) -> None:
-        """We make its data from now on.
+        """Reports that this command makes the data from now on.
 
         Raises:
-            EnvctlError: that cannot be said to the engine.
+            EnvctlError: the engine refused it.
         """
 
     def admit(self, service: ServicePlan) -> None:
-        """It has its data: from now on others reach it.
+        """Lets others reach the service, which has its data now.
 
         Raises:
-            EnvctlError: that cannot be said to the engine.
+            EnvctlError: the engine refused it.
         """
 
 
@@ -530,26 +530,26 @@ class PublishesRecords(Protocol):
     """A deployment that keeps the instance's record beside it, where other machines find it."""
 
     def publish(self, document: Mapping[str, Any]) -> None:
-        """Keeps *document*, the record as JSON, in the place of the one before."""
+        """Stores *document*, the record as JSON, and replaces the one before."""
 
 
 class PublishedRecord(NamedTuple):
-    """A record that another machine has published, and what only its engine understands of how to reach the instance."""
+    """A record that another machine has published, with the engine's own information on how to reach the instance."""
 
     document: Mapping[str, Any]
     access: Any = None
 
 
 OWNER_LASTS = 60.0
-"""Seconds for which one word of an owner counts: a machine that dies is noticed within a minute."""
+"""Seconds for which an owner counts as alive after each report: a machine that dies is noticed within a minute."""
 
 
 @runtime_checkable
 class HearsOfOwners(Protocol):
-    """An engine on which somebody collects what has lost its owner, and cannot look at the machine where that is."""
+    """An engine on which a reaper removes instances without an owner, but cannot look at the owner's machine."""
 
     def heard_of_owner(self, id: str, until: str) -> None:
-        """The owner of the instance is taken to live until then; nothing where the instance is not there."""
+        """Reports that the owner counts as alive until then; it does nothing if the instance does not exist."""
 
 
 class MadeElsewhere(EnvctlError):
@@ -558,18 +558,18 @@ class MadeElsewhere(EnvctlError):
 
 @runtime_checkable
 class SharedByMachines(Protocol):
-    """An engine whose instances commands of several machines may work on."""
+    """An engine on whose instances commands of several machines may work."""
 
     def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[PublishedRecord | None]:
-        """While no command of another machine works on the instance; what is published of it then, None where there is nothing.
+        """A context in which no command of another machine works on the instance. It gives the published record, None if there is none.
 
         Args:
             worker: as in `DeploymentSettings`.
-            pause: called between two looks while another one works; it may raise.
-            new: we are about to make it (`Deployment.create` raises MadeElsewhere where another machine does, too).
+            pause: called between two checks while another machine works on the instance; it may raise.
+            new: whether this command makes the instance (`Deployment.create` raises MadeElsewhere if another machine does, too).
 
         Raises:
-            EnvctlError: nobody could look.
+            EnvctlError: the engine could not be queried.
         """
 
 
@@ -578,7 +578,7 @@ class FindsPublishedRecords(Protocol):
     """An engine that finds what deployments on other machines have published."""
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
-        """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too."""
+        """The record of the instance with the id *name*, or with that name if its checkout is *project*."""
 
     def connect(self, id: str, access: Any) -> Mapping[int, int]:
-        """Makes the instance reachable from here, through the keeper that runs; ports of the other machine to those of this one."""
+        """Makes the instance reachable from here, through its running keeper; returns ports of the other machine to those of this one."""

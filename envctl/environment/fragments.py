@@ -85,7 +85,7 @@ def _of_object(item: object, source: Source, at: TreePath) -> Iterator[Problem]:
         if not isinstance(value_at(item, ("metadata", key)), Mapping | None):
             yield source.problem((*at, "metadata", key), "expected a map")
     if _is_there(item, ("metadata", "namespace")):
-        yield source.problem((*at, "metadata", "namespace"), "it stands in the instance's own namespace; remove `namespace`")
+        yield source.problem((*at, "metadata", "namespace"), "it is created in the instance's own namespace; remove `namespace`")
     if kind in OF_THE_CLUSTER:
         yield source.problem(
             (*at, "kind"), f"a {kind} belongs to the whole cluster, and no instance can have its own", "create it in another way"

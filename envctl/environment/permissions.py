@@ -73,7 +73,7 @@ def refuse_own_settings(settings: Settings, file: Path) -> None:
     found = Path(os.path.realpath(settings.file.parent))
     if settings.keys and found.is_relative_to(find_project(file)):
         obeyed = ", ".join(sorted(settings.keys))
-        hint = "check it out in a folder of its own, and call envctl from one of yours: `envctl up head/environments/shop.yaml --untrusted`"
+        hint = "check it out in a separate folder, and run envctl in one of yours: `envctl up head/environments/shop.yaml --untrusted`"
         raise UsageError(f"--untrusted: {settings.file} is in the same checkout, and its {obeyed} would take effect", hint=hint)
 
 
@@ -119,7 +119,7 @@ def _of_definition(loaded: Loaded) -> Iterator[Power]:
     for what, name, given in ((what, name, given) for what, items in loaded.compose_extra.items() for name, given in items.items()):
         asked = [key for key in ("driver_opts", "external", "environment") if isinstance(given, Mapping) and given.get(key)]
         if asked:
-            yield Power((what, name), f"{what}.{name} has `{asked[0]}`: what is not its own")
+            yield Power((what, name), f"{what}.{name} has `{asked[0]}`, and so uses something outside the instance")
     for name, service in loaded.definition.services.items():
         yield from _of_service(loaded, service, ("services", name))
 
@@ -141,7 +141,7 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
         if step.command is not None and step.in_ in (None, "host"):
             yield Power((*where, "command"), "runs a command on this machine, to seed")
         if step.restore is not None:
-            yield Power((*where, "restore"), "restores a dump, which may run programs where its server is", LOCALLY)
+            yield Power((*where, "restore"), "restores a dump, which may run programs where its server runs", LOCALLY)
         if step.file is not None:
             yield from _of_files(loaded, step.file, (*where, step.format), _client_commands)
     for target, text in service.files.items():
@@ -178,7 +178,11 @@ def _of_compose(given: Mapping[str, Any], at: TreePath) -> Iterator[Power]:
     for volume in volumes if isinstance(volumes, list) else []:
         source = _bound(volume)
         if source:
-            what = "has Docker's socket, and with it this machine" if source.endswith("docker.sock") else f"mounts {source} of this machine"
+            what = (
+                "has Docker's socket, and so can control this machine"
+                if source.endswith("docker.sock")
+                else f"mounts {source} of this machine"
+            )
             yield Power((*at, "volumes"), what)
 
 
@@ -222,7 +226,7 @@ def _client_commands(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterato
             and path.is_file()
             and _has_client_commands(path, loaded.project)
         ):
-            yield Power(at, f"{path.name} has commands of the database's client, which then runs on this machine", LOCALLY)
+            yield Power(at, f"{path.name} has commands for the database's client, which runs on this machine", LOCALLY)
 
 
 def _has_client_commands(path: Path, root: Path) -> bool:

@@ -67,7 +67,7 @@ class _References:
             return _missing(ref.root, ref.path, _FIXED[ref.root], ref)
         if ref.root == "self":
             if own is None:
-                return "`self` is the service that a text belongs to, and there is none here", ""
+                return "`self` is the service in which an expression stands, and this one stands in none", ""
             return self._property(own, ref)
         if ref.root not in self.names:
             known = list(dict.fromkeys([*self.names, "var", "env", *_FIXED, *(["self"] if own else [])]))

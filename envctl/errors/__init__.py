@@ -1,11 +1,11 @@
-"""Every error a user can meet, and the exit code each one stands for.
+"""Every error that a user can see, with its exit code.
 
     EnvctlError                 1   the environment failed
     ├── DefinitionError         2   the definition is wrong (one Problem per mistake)
     ├── UsageError              2   the command line is wrong
-    │   └── CommandMissing    127   the command of `run` is not there (126: it may not be run)
-    ├── EngineMissing           3   Docker, a cluster or a program is not there
-    ├── ServiceFailed           1   a service died, never got ready or a seed failed; carries the evidence
+    │   └── CommandMissing    127   the command of `run` does not exist (126: it is not executable)
+    ├── EngineMissing           3   Docker, a cluster or a program is missing
+    ├── ServiceFailed           1   a service died or never became ready, or a seed failed; with the evidence
     ├── OutOfTime             124   the deadline passed
     └── Interrupted           130   Ctrl-C or SIGTERM
 
@@ -22,7 +22,7 @@ from envctl.errors.printable import harmless
 
 
 class EnvctlError(Exception):
-    """The base of all errors that are the user's to see: one sentence, and perhaps what would help."""
+    """The base class of all errors for users: one sentence, and possibly a hint that says what to do."""
 
     exit_code = 1
 
@@ -31,14 +31,14 @@ class EnvctlError(Exception):
         self.message = message
         self.hint = hint
         self.record: object = None
-        """The record of the instance that it is about, for whoever prints a document of it."""
+        """The record of the instance that the error is about, for callers that print its document."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
 class Problem(NamedTuple):
-    """One mistake in a definition: where it stands, what is wrong, and what would be right."""
+    """One mistake in a definition: where it is, what is wrong, and what would be right."""
 
     file: Path
     line: int
@@ -69,7 +69,7 @@ class UsageError(EnvctlError):
 
 
 class CommandMissing(UsageError):
-    """The command of `run` cannot be started: no such program (127), or none that may be run (126), as shells say it."""
+    """The command of `run` cannot be started: there is no such program (127), or it is not executable (126), as in shells."""
 
     exit_code = 127
 
@@ -83,7 +83,7 @@ class EngineMissing(EnvctlError):
 
 
 class Evidence(NamedTuple):
-    """What a failed service leaves for its reader, in the order in which it is printed."""
+    """What is known about a failed service, in the order in which it is printed."""
 
     service: str
     step: str

@@ -15,13 +15,13 @@ _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff0
 _PLAIN = re.compile(r"[A-Za-z$/.][^\n\r\t]*")
 NOTHING_SAID = """\
 services:
-  # Nothing in the project says what its tests need, so this is a start: PostgreSQL, empty. Its user and password are
-  # drawn at random for each instance; ${db.url} has them.
+  # Nothing in the project says what its tests need, so this is a start: an empty PostgreSQL. Its user and password are
+  # random for each instance; ${db.url} has them.
 """
 SQLITE_SAID = """\
 services:
   # The project's database is SQLite (FILE), a file that needs no server. This is a start, should its tests need one:
-  # PostgreSQL, empty. Its user and password are drawn at random for each instance; ${db.url} has them.
+  # an empty PostgreSQL. Its user and password are random for each instance; ${db.url} has them.
 """
 STARTER = """\
   # Other kinds: mariadb, valkey, rabbitmq, nats, kafka, mqtt, s3, memcached, mail.
@@ -48,13 +48,13 @@ STARTER = """\
   #   env:
   #     DATABASE_URL: ${db.url}          # inside the environment; under `outputs` it is the address that tests use
 
-# What the tests find in their environment.
+# The environment variables that the tests receive.
 outputs:
   DATABASE_URL: ${db.url}
 """
 STARTER_TESTS = """\
 
-# `envctl test NAME` brings the environment up, runs these and takes it down.
+# `envctl test NAME` brings the environment up, runs these tests and removes it.
 # tests:
 #   api: sh -c 'cd .. && exec python -m pytest'
 """
@@ -74,24 +74,24 @@ def _head(proposal: Proposal, schema: str) -> Iterator[str]:
     if schema:
         yield f"# yaml-language-server: $schema={schema}"
     else:
-        yield "# For completion in an editor: `envctl schema > environments/envctl.schema.json`, and here, first,"
-        yield "# `# yaml-language-server: $schema=envctl.schema.json`; `envctl init --schema` does both."
+        yield "# For completion in an editor, run `envctl schema > environments/envctl.schema.json`, and begin this file with"
+        yield "# `# yaml-language-server: $schema=envctl.schema.json`. (`envctl init --schema` does both.)"
     yield "#"
-    yield "# Proposed by `envctl init` from what the project shows. Only ${...} is special. A reference is a dependency"
+    yield "# Written by `envctl init` from what it found in the project. Only ${...} is special. A reference is a dependency"
     yield "# too: a service that mentions ${db.url} starts when `db` is up and seeded. Paths are relative to this file."
     yield "#"
     yield f"#     envctl validate {proposal.name}     check it"
-    yield f"#     envctl up {proposal.name}           up, and left running; prints the addresses"
+    yield f"#     envctl up {proposal.name}           bring it up, leave it running, print the addresses"
     if proposal.tests:
-        yield f"#     envctl test {proposal.name}         up, run the tests below, down"
+        yield f"#     envctl test {proposal.name}         bring it up, run the tests below, remove it"
     yield f"name: {scalar(proposal.name)}"
-    yield f"ttl: {TTL} # gone after this, even if everybody forgets it"
+    yield f"ttl: {TTL} # removed after this time, even if everybody forgets it"
     yield ""
 
 
 def _parts(proposal: Proposal) -> Iterator[str]:
     if proposal.compose_file:
-        yield "# Every service of the Compose file as it stands there; what follows lies on top of it."
+        yield "# All services of the Compose file, unchanged; what follows is added to them."
         files = [path_from_environments(file) for file in (proposal.compose_file, proposal.compose_override) if file]
         yield f"from: {scalar(files[0]) if len(files) == 1 else _one_line(OneLine(tuple(files)))}"
         yield ""
@@ -103,7 +103,7 @@ def _parts(proposal: Proposal) -> Iterator[str]:
     for service in proposal.services:
         yield from _service(service)
     if proposal.outputs:
-        yield "# What the tests find in their environment: the addresses as seen from outside."
+        yield "# What the tests receive as environment variables: addresses as seen from outside."
         yield from _section("outputs", proposal.outputs)
     yield from _tests(proposal)
     yield from (f"# {comment(note)}" for note in proposal.notes)

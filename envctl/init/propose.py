@@ -175,7 +175,7 @@ def _with_seeds(services: list[ProposedService], database: str, steps: Sequence[
         return
     seed = KeyValue("seed", ListOfMaps(tuple(steps)))
     if all(service.name != database for service in services):
-        yield ProposedService(database, "", "What the tests find in the database.", "", (seed,))
+        yield ProposedService(database, "", "The data that the tests find in the database.", "", (seed,))
     for service in services:
         yield service._replace(body=(*service.body, seed)) if service.name == database else service
 

@@ -102,7 +102,7 @@ def _of_compose(problems: list[Problem], proposal: Proposal, root: Path) -> Prob
 
 def _said_of_compose(findings: ProjectFindings, problem: Problem, root: Path) -> str:
     said = _shown(problem, root)
-    text = f"{findings.compose_file}, which is not taken as it is: {said}"
+    text = f"{findings.compose_file}, which cannot be used: {said}"
     example = next((str(variable.file) for variable in findings.variables if variable.origin == "example"), "")
     needs_variables = (
         re.search(r"\.env\b|variable|empty|not set", said)

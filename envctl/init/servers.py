@@ -18,8 +18,8 @@ NAMES = {
 }  # fmt: skip
 """Kind to the name of the service that is proposed."""
 TITLES = {
-    "postgres": "PostgreSQL. User and password are drawn at random for each instance; ${db.url} has them.",
-    "mariadb": "MariaDB. User and password are drawn at random for each instance; ${db.url} has them.",
+    "postgres": "PostgreSQL. User and password are random for each instance; ${db.url} has them.",
+    "mariadb": "MariaDB. User and password are random for each instance; ${db.url} has them.",
     "valkey": "Valkey, which speaks the protocol of Redis.",
     "redis": "Redis.",
     "rabbitmq": "RabbitMQ, the message broker.",
@@ -29,8 +29,8 @@ TITLES = {
     "s3": "An S3 server.",
     "memcached": "Memcached.",
     "mail": "An SMTP server that keeps every mail, for the tests to read over HTTP.",
-    "mongo": "MongoDB: an image as it is, since envctl has no kind for it.",
-    "elasticsearch": "Elasticsearch: an image as it is, since envctl has no kind for it.",
+    "mongo": "MongoDB: a plain image, because envctl has no kind for it.",
+    "elasticsearch": "Elasticsearch: a plain image, because envctl has no kind for it.",
 }
 IMAGES: dict[str, tuple[KeyValue, ...]] = {
     "mongo": (KeyValue("image", "mongo:8"), KeyValue("port", 27017)),

@@ -141,7 +141,7 @@ def project_service(variable: ExampleVariable, findings: ProjectFindings) -> str
 
 def proposed_stub(third: ThirdParty) -> ProposedService:
     title = "A third party that no test should call: a stub answers in its place, by rules on the request."
-    starter = "what it answered while tests were recorded" if third.recorded else "a starter: say there what it answers"
+    starter = "what it answered while tests were recorded" if third.recorded else "a start: write its answers there"
     source = str(third.document.file) if third.document else starter
     body = (KeyValue("with", (KeyValue("routes", third.routes, source),)),)
     return ProposedService(third.name, "stub", title, third.because, body, third.sure)

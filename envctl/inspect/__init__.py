@@ -1,1 +1,1 @@
-"""What is there: instances by name, their status, reports, and which engines work here."""
+"""What exists: instances by name, their status, reports, and which engines work here."""

@@ -28,7 +28,7 @@ def try_record(session: Session, name: str) -> Record | None:
 
 
 def called(session: Session, record: Record) -> str:
-    """By what a command that is typed here finds *record*: its name where that leads to it, its id everywhere else."""
+    """How a command that is typed here refers to *record*: by its name if that works here, otherwise by its id."""
     return record.name if session.id_of(record.name, project_here(session)) == record.id else record.id
 
 

@@ -1,4 +1,4 @@
-"""`--report DIR`: what is needed to see afterwards why a run failed."""
+"""`--report DIR`: files that show afterwards why a run failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON document of an instance, as `up`, `status` and reports give it."""
+"""The JSON document of an instance, for `up`, `status` and reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One command at a time works on an instance."""
+"""The lock that lets only one command at a time work on an instance."""
 
 from __future__ import annotations
 

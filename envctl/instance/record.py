@@ -1,4 +1,4 @@
-"""What is known of an instance: typed, versioned, and changed by its store alone."""
+"""The record of an instance: typed, versioned, and changed only by its store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERSION = 1
 
 
 class InstanceState(StrEnum):
-    """How far an instance is as a whole; what a killed command left it in tells the next one what to do."""
+    """The state of an instance as a whole; after a killed command, it tells the next one what to do."""
 
     STARTING = "starting"
     """It is brought up for the first time; whoever finds it so after that command's end removes it."""
@@ -94,7 +94,7 @@ class DataRecord:
 
 @dataclass(frozen=True)
 class SnapshotRecord:
-    """The snapshot that the data of a service began as.
+    """The snapshot from which the data of a service started.
 
     Attributes:
         ref: what it is called at the engine; `content` is the hash of what it is.

@@ -153,8 +153,8 @@ class Leases:
         unit = services[service].unit
         if unit is None or not unit.names or not unit.properties:
             can = [each for each, found in services.items() if found.unit is not None and found.unit.names and found.unit.properties]
-            hint = f"these have: {', '.join(can) or 'none'}; a lane (`--lanes N`) has a copy of everything else"
-            raise UsageError(f"{service} has no unit that could be leased", hint=hint)
+            hint = f"these can: {', '.join(can) or 'none'}; a lane (`--lanes N`) has a copy of everything else"
+            raise UsageError(f"{service} cannot be leased", hint=hint)
         found = next((names for names in unit.names if name in (None, names.base)), None)
         if found is None:
             known = [names.base for names in unit.names]
@@ -162,7 +162,7 @@ class Leases:
         kept = self._record().data.get(service)
         if kept is None or found.template not in kept.units:
             hint = "`envctl up ... --lanes 1` keeps it; `envctl reset` makes it anew, and keeps it from then on"
-            raise UsageError(f"{service}: what was seeded has not been kept, so that there is nothing to copy", hint=hint)
+            raise UsageError(f"{service}: the seeded data was not kept, so there is nothing to copy", hint=hint)
         return unit, found
 
     def _pool(self, service: str, names: Names) -> Pool:

@@ -106,8 +106,8 @@ class Pool:
             if ticket.unit:  # at the last moment
                 return ticket.unit
             self._waiting.remove(ticket)
-            why = next(iter(self._troubles.values()), "") or self._full or f"{self._leased} are handed out"
-        raise Exhausted(f"no unit of {self.names.base or self.names.template} came free within {patience:g} s: {why}")
+            why = next(iter(self._troubles.values()), "") or self._full or f"{self._leased} are leased"
+        raise Exhausted(f"no unit of {self.names.base or self.names.template} became free within {patience:g} s: {why}")
 
     def give_back(self, unit: str, keep: bool = False, later: bool = False) -> None:
         """It is thrown away, or kept as it is.
@@ -236,9 +236,9 @@ class Pool:
         """Why no further unit may be made; one there may always be."""
         there = sum(state != "kept" for state in self.units.values())
         if there >= self.limit:
-            return f"{self._leased} of {self.limit} are handed out"
+            return f"{self._leased} of {self.limit} are leased"
         lacking = self.budget.lacking(self.size) if there else ""
-        return f"{self._leased} are handed out, and more would take more {lacking} than `[leases]` of envctl.toml allows" if lacking else ""
+        return f"{self._leased} are leased, and more would take more {lacking} than `[leases]` of envctl.toml allows" if lacking else ""
 
     def _new_name(self) -> str:
         """As a server of its kind takes it: the number of a logical database, or the base's name with something behind it."""

@@ -1,4 +1,4 @@
-"""An instance that another machine brought up, made usable on this one: its record comes from its engine, its ports are made here."""
+"""Makes an instance that another machine brought up usable on this one: its record comes from its engine, its ports are made here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PORT = re.compile(r"(?<![^:])[0-9]+")
 
 
 def adopt(session: Session, engine: Engine, location: Location, name: str, project: str) -> Record | None:
-    """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too; saved here.
+    """The record of the instance with the id *name*, or with that name if its checkout is *project*; it is saved here.
 
     Args:
         engine: of that location.
@@ -58,14 +58,14 @@ def _made_usable(session: Session, engine: FindsPublishedRecords, record: Record
 
 
 def forget(session: Session, id: str) -> None:
-    """Nothing of it is on this machine any more: no record, no keeper. The instance stays."""
+    """Removes its record and its keeper from this machine. The instance stays."""
     keeper = session.keepers.find(id)
     session.store.remove(id)
     session.keepers.dismiss(keeper, id)
 
 
 def read_published(published: PublishedRecord, location: Location) -> Record:
-    """What another machine knows, without what concerns that one alone.
+    """The record of another machine, without the parts that concern only that machine.
 
     Raises:
         UnreadableRecord: a later version has published it, or it is damaged.
@@ -104,7 +104,7 @@ def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:
 
 
 def find_or_adopt(session: Session, name: str) -> Record | None:
-    """The record of *name* here; else that of an instance which the configured cluster knows, made usable here.
+    """The record of *name* on this machine, or else of an instance on the configured cluster, which is made usable here.
 
     Raises:
         UsageError: several have that name.

@@ -1,4 +1,4 @@
-"""After red tests: was it the environment? What its services did meanwhile, and where all of it can be read."""
+"""After failed tests: whether the environment failed, what its services did meanwhile, and where to read more."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARK_LINES = 3
 
 @dataclass
 class Aftermath:
-    """Made before the tests run; asked after them."""
+    """Created before the tests run, and used after them."""
 
     session: Session
     record: Record
@@ -57,10 +57,10 @@ class Aftermath:
         yield f"envctl: {what} ended with {status}; {gone or 'the environment was fine'}"
         counts = {name: self._errors(name) for name in self.record.services}
         if erring := [f"{name} ({count} line{'' if count == 1 else 's'})" for name, count in counts.items() if count]:
-            yield f"  errors logged in that time: {', '.join(erring)}"
+            yield f"  errors logged during that time: {', '.join(erring)}"
         yield f"  `envctl logs {called(self.session, self.record)}` shows what its services logged"
-        keep = "--keep leaves it up for a look, " if self.record.owner else ""
-        yield f"  {keep}--report DIR writes logs and states to it"
+        keep = "--keep leaves the instance up, " if self.record.owner else ""
+        yield f"  {keep}--report DIR writes logs and states to a folder"
 
     def _errors(self, service: str) -> int:
         """Lines of the service's log since the tests began that speak of an error."""

@@ -81,7 +81,7 @@ class Instance:
         return [lane.outputs for lane in self.record.lanes]
 
     def reset(self, *services: str, lane: int | None = None) -> None:
-        """Takes data back to the seeded state: of all services or of those named, everywhere or in one lane (from 1).
+        """Restores the seeded data of all services, or of those named, everywhere or in one lane (from 1).
 
         Raises:
             UsageError: there is no such service or lane, or the instance is gone.
@@ -90,7 +90,7 @@ class Instance:
         reset(self.record.id, services, lane=lane, session=self._session)
 
     def down(self) -> None:
-        """Removes the instance; nothing happens if it is gone already.
+        """Removes the instance; does nothing if it is already gone.
 
         Raises:
             EnvctlError: something is left behind.
@@ -138,28 +138,28 @@ def up(
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Instance:
-    """Brings an environment up: running, ready and seeded. An instance that is up already is brought up to date.
+    """Brings an environment up: running, ready and seeded. If it is up already, the changes of its definition are applied.
 
     Args:
         environment: a name under environments/, a path, or a Compose file.
-        name, key: the instance's name (default: the environment's); what it belongs to, instead of folder, user and machine.
-        engine: `docker`, `kubernetes` or `local`; by default `docker` where a daemon answers, else `local`.
+        name, key: the instance's name (default: the environment's); a text that identifies it instead of folder, user and machine.
+        engine: `docker`, `kubernetes` or `local`; by default `docker` if a daemon answers, otherwise `local`.
         set: variable of the definition to its value.
         only, stub, local: names of services.
         use, image, ports: service to its URL, image, or local port number.
         ttl, timeout: seconds, or a text as on the command line: `2h`. Without `ttl` the definition's counts; `timeout` is 10 minutes.
-        lanes: how many; 0 is none.
-        report: a folder for logs and status, written when it fails.
+        lanes: the number of lanes; 0 means none.
+        report: a folder for logs and status, which is written if bringing up fails.
         session: the environment variables and the working folder to use (default: this process's).
-        listeners: told of each event, from several threads.
+        listeners: called for each event, from several threads.
 
-    The others are the options of `envctl up`.
+    All other arguments are options of `envctl up`.
 
     Returns:
         The instance; as a context manager it is removed at the end, unless it was up before.
 
     Raises:
-        DefinitionError, UsageError, EngineMissing: the definition, an option or the engine is at fault; nothing was started.
+        DefinitionError, UsageError, EngineMissing: the definition, an option or the engine is wrong or missing; nothing was started.
         ServiceFailed, OutOfTime: a service failed, or time ran out; the instance was removed, unless `keep` is given or it was up before.
     """
     from envctl.lifecycle.up import up as bring_up
@@ -182,7 +182,7 @@ def down(name: str, *, session: Session | None = None) -> list[Removed]:
         What was removed, usually one entry; an empty list if there was nothing.
 
     Raises:
-        EnvctlError: something is left behind, or an engine could not be asked.
+        EnvctlError: something is left behind, or an engine could not be queried.
     """
     removed = remove_named(session or Session.here(), name)
     left = [thing for each in removed for thing in each.left]
@@ -214,11 +214,11 @@ def reset(
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> None:
-    """Takes data back to the seeded state; the services that use it keep running.
+    """Restores the seeded data; the services that use it keep running.
 
     Args:
         name: the instance's name or id.
-        services: whose data (default: all).
+        services: the services whose data is restored (default: all).
         lane: from 1 (default: everywhere).
         timeout: seconds, or a text as on the command line: `2h`.
 

@@ -1,4 +1,4 @@
-"""Services brought up in parallel: each goes through the stages as soon as what it needs is there."""
+"""Brings services up in parallel: each goes through the stages as soon as its needs are met."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class BringUp:
 def bring_up(
     run: Run, deployment: Deployment, services: Iterable[str] | None = None, again: Collection[str] = (), keep: bool = False
 ) -> None:
-    """Returns when every one of *services* (all of the plan without it) has everything.
+    """Returns when each of *services* (default: all of the plan) is complete.
 
     Args:
         again: jobs that are run though they have been.
@@ -196,7 +196,7 @@ def bring_up(
 
 
 def part_of(plan: Plan, services: Iterable[str]) -> Plan:
-    """Some services alone: the others, whose definition or source may have changed since, stay as they are."""
+    """The plan of some services only; the others, whose definition or source may have changed, are not touched."""
     return replace(plan, services={name: replace(plan.services[name], needs={}) for name in services})
 
 

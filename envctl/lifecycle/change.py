@@ -1,4 +1,4 @@
-"""What is done to an instance that is there: restart, seed, reset, extend."""
+"""Changes to an existing instance: restart, seed, reset, extend."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Reset(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A command's work on an instance that is there."""
+    """The work of a command on an existing instance."""
 
     run: Run
     engine: Engine
@@ -150,7 +150,7 @@ def reset(
     checked: bool = True,
     way: Way = Way(),
 ) -> Reset:
-    """Back to the seeded state, everywhere or in one lane; who uses the data goes on running.
+    """Restores the seeded state, everywhere or in one lane; services that use the data keep running.
 
     What a driver can bring back is (`envctl.units`). The rest is thrown away and made again.
 
@@ -211,7 +211,7 @@ def _is_otherwise(service: ServicePlan, known: DataRecord) -> bool:
 
 
 def prepare_reset(session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None, way: Way) -> None:
-    """What can be done before the next reset like this one is done now, so that it is quick."""
+    """Does in advance what the next reset of this kind needs, so that it is fast."""
     with _alone(session, record, way.shared) as record:
         units.prepare(units.resettable(record, units.services_of(record, list(services), lane), lane), way.use)
 
@@ -220,7 +220,7 @@ def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
     """What all lanes share is not made anew for one."""
     for name in services:
         if not record.services[name].lane:
-            hint = f"`envctl reset {record.name} {name}` makes it anew for all of them"
+            hint = f"`envctl reset {record.name} {name}` resets it for all of them"
             raise UsageError(f"{name} is shared by all lanes, and cannot be reset for lane {lane} alone", hint=hint)
 
 
@@ -252,7 +252,7 @@ def _forgotten(data: DataRecord, emptied: bool) -> DataRecord:
 
 
 def extend(session: Session, record: Record, seconds: float) -> Record:
-    """It expires *seconds* from now. The keeper learns it first: whatever others note, it is the one that removes.
+    """Sets the expiry to *seconds* from now. The keeper learns it first, because it is the one that removes the instance.
 
     Raises:
         KeeperSilent: the keeper did not learn it; nothing has changed.

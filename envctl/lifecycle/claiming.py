@@ -1,4 +1,4 @@
-"""Which instance an `up` works on, and what is on disk of it before anything is created: identity, ports, what it offers.
+"""Which instance an `up` works on, and what is written to disk before anything is created: identity, ports, outputs.
 
 It is the one that is there, or a new one in its place. What was left half-way is removed first.
 """
@@ -35,7 +35,7 @@ JUST_MADE, SAID, POLL = 30.0, 10.0, 0.2
 
 
 def instance_name(name: str) -> str:
-    """*name*, which an instance may have.
+    """Checks *name*, and returns it.
 
     Raises:
         UsageError: it may not.
@@ -46,7 +46,7 @@ def instance_name(name: str) -> str:
 
 
 def draft(session: Session, options: UpOptions, environment: Environment, owner: str) -> Record:
-    """What the record is going to be, as far as can be told before anybody is asked; nothing is written.
+    """The future record, as far as it is known without asking an engine; nothing is written.
 
     Raises:
         UsageError: the name is none, or the instance of that name is something else.
@@ -92,7 +92,7 @@ def _goes_on(current: Record, options: UpOptions) -> bool:
 
 
 def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions) -> Record:
-    """The record on disk, with the mark of this process; whoever holds the instance's lock may do that.
+    """Writes the record to disk, with the mark of this process; the caller must hold the instance's lock.
 
     Raises:
         UsageError: the instance is in use, elsewhere, or another environment's.
@@ -192,7 +192,7 @@ def _another(current: Record, drafted: Record) -> bool:
 
 
 def recorded(record: Record, plan: Plan) -> Record:
-    """*record* with what *plan* says; how far services are stays."""
+    """*record* updated from *plan*; the states of services are kept."""
     return replace(
         record,
         outputs=dict(plan.outputs),
@@ -230,7 +230,7 @@ def _endpoints(service: ServicePlan, before: Mapping[str, Endpoint]) -> dict[str
 
 
 def with_states(record: Record, rows: Mapping[str, Row]) -> Record:
-    """*record* with how far the services of *rows* have come."""
+    """*record* with the states of the services in *rows*."""
     services = dict(record.services)
     for name, row in rows.items():
         if name in services:
@@ -239,7 +239,7 @@ def with_states(record: Record, rows: Mapping[str, Row]) -> Record:
 
 
 def allocate(store: RecordStore, engine: Engine, plan: Plan, record: Record, refused: Collection[str]) -> Allocation:
-    """What *engine* gives the instance of *plan*; the subnets in *refused* turned out to be taken.
+    """The ports and the subnet that *engine* allocates for the instance of *plan*; the subnets in *refused* are taken.
 
     Raises:
         UsageError: `--port` names a service without a port.

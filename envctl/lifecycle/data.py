@@ -1,4 +1,4 @@
-"""What has been done to the data of the services, and what is still to do: known by the data itself, so that lost data counts as new."""
+"""What was done to the data of the services, and what is still to do. It is stored by the id of the data, so lost data counts as new."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from envctl.plan.model import ServicePlan, Step
 
 @dataclass(frozen=True)
 class Data:
-    """Of one instance: *update* writes a change of its record, *record* gives that as it was written last."""
+    """The data of one instance: *update* changes its record, *record* returns the record as it was last written."""
 
     update: Callable[[Callable[[Record], Record]], None]
     record: Callable[[], Record]
@@ -119,7 +119,7 @@ class Data:
 
 
 def recorded(record: Record, service: str, data_id: str) -> DataRecord:
-    """What *record* says of the data with that id."""
+    """What *record* contains about the data with that id."""
     found = record.data.get(service)
     if found is not None and found.data_id == data_id:
         return found
@@ -128,7 +128,7 @@ def recorded(record: Record, service: str, data_id: str) -> DataRecord:
 
 
 def changed_seeds(record: Record, deployment: Deployment, services: Iterable[ServicePlan]) -> Iterator[tuple[ServicePlan, str]]:
-    """The services whose data was made by other seed steps or first scripts than those of now, and what has changed."""
+    """The services whose data was made by other seed steps or initialisation scripts than the current ones, and what has changed."""
     for service in services:
         if service.name not in record.data and service.name not in record.snapshots:
             continue  # nobody need ask the engine, which may not even have a place for it yet
@@ -138,16 +138,16 @@ def changed_seeds(record: Record, deployment: Deployment, services: Iterable[Ser
         elif tuple(step.hash for step in service.steps)[: len(known.steps)] != known.steps:
             changed = next((s for s, old in zip(service.steps, known.steps, strict=False) if s.hash != old), None)
             step = f"seed step {changed.number + 1} ({changed.title}, {changed.where})" if changed else ""
-            yield service, f"{step} has changed" if changed else "a seed step is gone"
+            yield service, f"{step} has changed" if changed else "a seed step was removed"
 
 
 def begun_otherwise(service: ServicePlan, known: DataRecord) -> bool:
-    """Whether other first scripts than those of now have made it."""
+    """Whether other initialisation scripts than the current ones have made the data."""
     return bool(known.first) and known.first != first_of(service)
 
 
 def refuse_changed_seeds(record: Record, called: str, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
-    """Data that was made by other seed steps or first scripts than those of now is not mixed with theirs.
+    """Refuses to mix the results of the current seed steps with data that other steps or initialisation scripts have made.
 
     Raises:
         UsageError: it says what has changed.

@@ -1,4 +1,4 @@
-"""`test --watch-data`: what the tests of a run leave behind in the data. The keeper looks; the test tool, or its plugin, says when."""
+"""`test --watch-data`: what the tests of a run leave behind. The keeper checks the data when the test tool, or its plugin, asks for it."""
 
 from __future__ import annotations
 

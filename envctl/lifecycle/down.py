@@ -1,4 +1,4 @@
-"""The end of an instance: everything that carries its id, then its record, then its keeper."""
+"""Removes an instance: everything with its id, then its record, then its keeper."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LAST_CREATE = 1.0
 
 
 class Removed(NamedTuple):
-    """An instance that was removed, why, and what could not be."""
+    """An instance that was removed, the reason, and what could not be removed."""
 
     name: str
     id: str
@@ -74,7 +74,7 @@ def _has_another_keeper(record: Record) -> bool:
 
 
 def tear_down(session: Session, engine: Engine, record: Record, wait: bool = True) -> list[str]:
-    """Removes everything of the instance; what could not be removed comes back, and then its record stays."""
+    """Removes everything of the instance. It returns what could not be removed; in that case the record stays."""
     killed, stop = was_killed(record), {} if session.by_keeper else record.stop
     note_removal(session, record, process_mark())  # by which the next command sees that we were killed
     keeper = session.keepers.find(record.id)
@@ -110,7 +110,7 @@ def note_removal(session: Session, record: Record, process: str) -> None:
 
 
 def clear(session: Session, engine: Engine, id: str, stop: Mapping[str, float], killed: bool = False) -> list[str]:
-    """Removes what carries *id*, its keeper too; a record stays."""
+    """Removes everything with the label *id*, and the keeper; a record stays."""
     keeper = session.keepers.find(id)
     left = _removed(session, engine, id, stop, killed)
     session.keepers.dismiss(keeper, id)
@@ -131,7 +131,7 @@ def _removed(session: Session, engine: Engine, id: str, stop: Mapping[str, float
 
 
 def remove_by_label(session: Session, engine: Engine, name: str, id: str, why: str = "") -> Removed | None:
-    """Removes what carries *id*, where there is no record of it, or none that can be read."""
+    """Removes everything with the label *id*, if there is no record, or none that can be read."""
     with lock(session.store.folder(id)), shielded():
         with suppress(UnreadableRecord):
             record = session.store.load(id)
@@ -144,7 +144,7 @@ def remove_by_label(session: Session, engine: Engine, name: str, id: str, why: s
 
 
 def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed]:
-    """The instance of this checkout that is called *name* or has that id; empty where nothing is up under that name.
+    """Removes the instance of this checkout with that name or id; returns an empty list if there is none.
 
     Raises:
         UnreadableRecord: of that name there is a record that cannot be read, and nothing carries its label: it may be elsewhere.

@@ -1,4 +1,4 @@
-"""What happens to services, as it happens: for the terminal, for the log of the instance, and for whoever else listens."""
+"""Events about services: for the terminal, for the log of the instance, and for other listeners."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Event:
 
 
 class Listener(Protocol):
-    """Who is told of events, by any thread."""
+    """A receiver of events, called from any thread."""
 
     def begin(self, plan: Plan) -> None:
         """The services of *plan* are about to be brought up."""
@@ -99,7 +99,7 @@ class Events:
 
 
 class EventLog:
-    """One JSON object a line, in the instance's folder; a full disk is no reason to stop."""
+    """Writes one JSON object per line to the instance's folder; a full disk does not stop the command."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG

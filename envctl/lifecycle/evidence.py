@@ -1,4 +1,4 @@
-"""What a failed service leaves for its reader: the probe's history, the exit status, the last lines of its log, what to try."""
+"""Evidence about a failed service: the probe's history, the exit status, the last lines of its log, and what to try."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def evidence_of(work: BringUp, service: ServicePlan, step: str, status: int | No
 
 def _advice(status: int | None, service: ServicePlan, process: bool) -> str:
     if status == 127 and process:
-        return "check `run:`; programs are looked up in PATH as this shell has it"
+        return "check `run:`; programs are searched for in the PATH of this shell"
     if status == 127:
         return "check `run:` and `command:`, and that the image has the program"
     if status == 137 and service.resources is not None:

@@ -1,4 +1,4 @@
-"""Services that end: which ones may, and what it means when one does."""
+"""Services that exit: which ones may do so, and what it means if one does."""
 
 from __future__ import annotations
 

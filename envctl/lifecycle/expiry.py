@@ -1,4 +1,4 @@
-"""When an instance is to go. On a cluster, which others pay for, each one is to go some time: `[preview]` of envctl.toml says when."""
+"""When an instance expires. On a shared cluster every instance expires; `[preview]` of envctl.toml sets when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--use S=URL`: whoever is to be there already is asked before anything is started."""
+"""`--use S=URL`: checks that the server answers before anything is started."""
 
 from __future__ import annotations
 

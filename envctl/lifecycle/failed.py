@@ -1,4 +1,4 @@
-"""What a failed `up` leaves: nothing, or all of it where it is to be kept; an instance that was up before is never taken away."""
+"""What a failed `up` leaves: nothing, or everything with `--keep`. An instance that was up before is never removed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
 
 def _point_to_logs(run: Run, error: EnvctlError, service: str) -> None:
     """They can be read when everything is gone, too."""
-    look = f"`envctl logs {called(run.session, run.record)} {service}` shows all of its log; --keep leaves what has failed for a look"
+    look = f"`envctl logs {called(run.session, run.record)} {service}` shows all of its log; --keep leaves the instance up after a failure"
     error.hint = f"{error.hint}\n{look}".strip()
 
 

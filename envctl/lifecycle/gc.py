@@ -1,4 +1,4 @@
-"""Collecting: what has expired anywhere, and what has lost its owner on this host."""
+"""Garbage collection: instances that have expired anywhere, and those that have lost their owner on this host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from envctl.session import Session
 def collect(
     session: Session, engines: Mapping[Location, Engine], unseen: Callable[[str], None], project: Path | None = None
 ) -> Iterator[Removed]:
-    """Removes it, one by one; only what *project* has, where one is given. An instance whose record cannot be read is left alone.
+    """Removes them one by one; with *project*, only those of that checkout. Instances whose record cannot be read are left alone.
 
     *unseen* is told of an engine that does not answer.
     """

@@ -1,4 +1,4 @@
-"""An owner is heard of: a cluster's reaper cannot look at processes of this machine, and goes by who has last said that it lives."""
+"""Reports that an owner is alive: a cluster's reaper cannot inspect processes of this machine, so it relies on these reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY = 15.0
 
 
 def beat_while_owned(session: Session, engine: Engine, record: Record, every: float = EVERY) -> threading.Thread | None:
-    """A thread that says so, as long as this process lives and the instance is there; None where nobody owns it, or nobody listens."""
+    """A thread that reports it while this process and the instance exist; None without an owner, or without a reaper."""
     if not record.owner or not isinstance(engine, HearsOfOwners):
         return None
     thread = threading.Thread(target=_beat, args=(session, engine, record, every), name="heartbeat", daemon=True)

@@ -1,4 +1,4 @@
-"""An instance's keeper, with the duties that its engine leaves to it."""
+"""The keeper of an instance, with the duties that its engine gives it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from envctl.session import Session
 
 
 def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
-    """The instance has a keeper, which knows when it expires; comes back with its mark.
+    """Makes sure that the instance has a keeper that knows when it expires; returns the keeper's mark.
 
     Args:
         watched: it tears the instance down when this process ends before it is released.

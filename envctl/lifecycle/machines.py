@@ -1,4 +1,4 @@
-"""Machines that share an instance: one at a time works on it, and learns what the one before has done to its data."""
+"""Machines that share an instance: one at a time works on it, and learns what the last one has done to its data."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _data_id(record: Record, service: str) -> str:
 
 
 def with_data_of(record: Record, found: Record, services: Iterable[str]) -> Record:
-    """*record* with what *found* says of the data of *services*."""
+    """*record* with what *found* contains about the data of *services*."""
     news = list(services)
     snapshots = {name: kept for name, kept in record.snapshots.items() if name not in news}
     snapshots |= {name: kept for name, kept in found.snapshots.items() if name in news}
@@ -89,7 +89,7 @@ def with_data_of(record: Record, found: Record, services: Iterable[str]) -> Reco
 
 
 def discard_half_made(run: Run, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
-    """Data that another machine has begun to make and not finished is thrown away: nobody here knows how far it came."""
+    """Discards data that another machine has not finished, because nobody here knows how far it got."""
     if not (run.record.was_up and isinstance(deployment, AdmitsReaders)):
         return
     data = run.data(deployment)

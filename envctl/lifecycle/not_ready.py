@@ -1,4 +1,4 @@
-"""Why a service never got ready: what it was asked, what it said, what it listens on instead, and what would help."""
+"""Why a service never became ready: what was tried, what it answered, where it listens instead, and what to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SLOW = "raise `ready: {timeout: ...}` if it is only slow"
 
 
 def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, Target]], error: NotReady, seconds: float) -> ServiceFailed:
-    """The failure of a service whose own time, *seconds*, is over."""
+    """The failure of a service that did not become ready in its own time, *seconds*."""
     asked = next((target for probe, target in targets if str(error).startswith(f"{probe}:") and probe not in ASKED_INSIDE), None)
     where = f" (asked at {asked.host}:{asked.port})" if asked else ""
     message = f"{service.name} did not get ready within {seconds:g} s: {error}{where}"
@@ -50,7 +50,7 @@ def _of_answer(said: str) -> str:
             return f"it has no {found[1]}: `ready: {{http: ...}}` names a path that answers with 2xx or 3xx"
         if found[2].startswith("5"):
             return f"it runs, and {found[1]} fails inside it: its log may say why"
-        return f"`ready: {{http: {found[1]}, status: {found[2]}}}` takes that answer for ready; or name another path"
+        return f"`ready: {{http: {found[1]}, status: {found[2]}}}` accepts that answer; or name another path"
     if "no log line matches" in said:
         return "compare the expression of `ready: {log: ...}` with what the service prints"
     return ""
@@ -88,11 +88,11 @@ def _heard(work: BringUp, service: ServicePlan) -> list[tuple[str, int]] | None:
 
 
 def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
-    """Where a service of a Compose file listens that does not answer on the ports that it publishes; the probe has *said* why."""
+    """Where a service of a Compose file listens if it does not answer on the ports that it publishes; the probe has *said* why."""
     heard = _heard(work, service)
     wanted = [port.number for port in service.ports]
     if heard is None:
-        return f"it does not answer on {' or '.join(map(str, wanted))}, and nobody can tell where it listens"
+        return f"it does not answer on {' or '.join(map(str, wanted))}, and envctl cannot find out where it listens"
     if not heard:
         return "it opens no port"
     at_wanted = [address for address in heard if address[1] in wanted]
@@ -102,7 +102,7 @@ def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
         why = why.removeprefix("it ") if why.startswith("it ") else f"is not reached from here: {why}"
         return f"it listens on {_numbers(at_wanted)}, and {why}"
     if at_wanted:
-        return f"it listens on {' and '.join(hosts)} only, where nobody outside its container reaches it"
+        return f"it listens on {' and '.join(hosts)} only, which cannot be reached from outside its container"
     return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}"
 
 
@@ -130,21 +130,21 @@ def _of_ports(heard: Sequence[tuple[str, int]] | None, wanted: Collection[int], 
         return f"it listens on no port yet; {SLOW}"
     at_wanted = [host for host, port in heard if port in wanted]
     if not at_wanted:
-        other = "${self.port} in `run:` or `env:` says which port it is to take"
+        other = "${self.port} in `run:` or `env:` is the port on which it should listen"
         return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}: {other}" + (
             "" if process else f", or `port: {heard[0][1]}`"
         )
     if EVERYWHERE & {*at_wanted} or (process and "127.0.0.1" in at_wanted):
         return SLOW
     only = f"it listens on {' and '.join(dict.fromkeys(at_wanted))} only"
-    where = "and is asked at 127.0.0.1" if process else "where nobody outside its container reaches it"
+    where = "but envctl asks it at 127.0.0.1" if process else "which cannot be reached from outside its container"
     if not process and not all(ipaddress.ip_address(host).is_loopback for host in at_wanted):
-        where = "and is reached at all addresses of its container only if it listens on them"
-    return f"{only}, {where}: ${{self.bind}} says where it is to listen"
+        where = "but it has to listen on all addresses of its container"
+    return f"{only}, {where}: ${{self.bind}} is the address on which it should listen"
 
 
 def without_probes(lines: Sequence[str], targets: Sequence[tuple[str, Target]]) -> tuple[str, ...]:
-    """The lines of a log but those of our own requests, which hide what the service itself has said."""
+    """The lines of a log without those about envctl's own requests, which would hide the rest."""
     paths = {str(target.options.get("path") or "/") for probe, target in targets if probe == "http"}
     ours = re.compile("|".join(rf"GET {re.escape(path)}(?=[\s\"']|$)" for path in sorted(paths))) if paths else None
     return tuple(line for line in lines if ours is None or not ours.search(line))

@@ -1,4 +1,4 @@
-"""What `up` is asked for."""
+"""The options of `up`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_TIMEOUT = 600.0
 
 @dataclass(frozen=True)
 class UpOptions:
-    """Of `up`, `run` and `test`.
+    """The options of `up`, `run` and `test`.
 
     Attributes:
         environment: a name under environments/, a path, or a Compose file.

@@ -1,4 +1,4 @@
-"""When a service's own health check may be run at our pace, which is earlier than its engine would run it."""
+"""When envctl may run a service's own health check, which is earlier than its engine would."""
 
 from __future__ import annotations
 

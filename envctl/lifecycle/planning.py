@@ -1,4 +1,4 @@
-"""From a definition to a plan: for an instance that is to be, and for one that is there."""
+"""From a definition to a plan: for a new instance, and for an existing one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def open_selected(session: Session, options: UpOptions) -> Environment:
 
 
 def plan_of_environment(session: Session, environment: Environment, record: Record) -> Plan:
-    """What *record* says is to run; its ports may not be known yet (`Plan.with_allocation`).
+    """The plan for *record*; its ports may not be known yet (`Plan.with_allocation`).
 
     Raises:
         DefinitionError: mistakes that only a plan shows.
@@ -78,7 +78,7 @@ def plan_of_instance(session: Session, record: Record, engine: Engine) -> Plan:
 
 
 def variables_by_hand(session: Session, record: Record, addresses: Addresses, service: str) -> dict[str, str]:
-    """What *service* would get if it ran on this machine: the same variables, with outside addresses.
+    """The variables of *service* as if it ran on this machine, with outside addresses.
 
     It need not be up itself: whoever runs it by hand has left it out (`--only`), or put it in its own place (`--use`).
 
@@ -92,7 +92,7 @@ def variables_by_hand(session: Session, record: Record, addresses: Addresses, se
     there = {service, *record.services, *record.choices.use}
     referred = [ref.root for text in texts(services[service].env) for ref in references(text, list(services))]
     if absent := [name for name in dict.fromkeys(referred) if name in services and name not in there]:
-        hint = f"`--only {absent[0]}` brings it up, too; `--use {absent[0]}=URL` takes one that runs already"
+        hint = f"`--only {absent[0]}` brings it up, too; `--use {absent[0]}=URL` uses one that runs already"
         raise UsageError(f"{service} refers to {' and '.join(absent)}, and {record.name} was brought up without", hint=hint)
     allocation = replace(record.allocation, ports={**_own_ports(environment, service), **record.allocation.ports})
     return environment_outside(environment, _setting(session, record, allocation, addresses), service)

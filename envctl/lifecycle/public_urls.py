@@ -1,4 +1,4 @@
-"""On a cluster a public URL leads through DNS, a controller and its network: it is asked once everything is up, as a browser would.
+"""Public URLs on a cluster depend on DNS, a controller and its network, so envctl requests each, like a browser, once everything is up.
 
 Where it does not answer, that is said and noted, and is no failure: DNS may need minutes, and this machine need not be one that reaches it.
 """

@@ -1,4 +1,4 @@
-"""Waiting until a service is ready, and giving up as soon as that makes no sense any more."""
+"""Waits until a service is ready, and gives up as soon as waiting does not help."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ATTEMPT_TIMEOUT = 1.0
 
 
 def until_ended(work: BringUp, service: ServicePlan) -> None:
-    """Returns when a job has ended with 0.
+    """Returns when a job has exited with 0.
 
     Raises:
         ServiceFailed: with another status.
@@ -197,9 +197,8 @@ class _Waiting:
             evidence = evidence_of(self.work, self.service, "readiness", advice=why.hint)
             return ServiceFailed(f"{name} cannot be reached: {why.message}", evidence)
         if self._refused(history):
-            advice = (
-                f"if its data was made with others: `envctl reset {self.work.called} {name}` makes it anew; or give it those that it has"
-            )
+            reset = f"`envctl reset {self.work.called} {name}` makes it anew"
+            advice = f"if its data was made with other credentials: {reset}; or use the credentials with which it was made"
             message = f"{name} does not accept the credentials from the definition: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
         return not_ready(self.work, self.service, self._targets(asked), error, self._seconds(asked))

@@ -1,4 +1,4 @@
-"""An instance has a keeper. Every command looks after that first: one that was killed is started again, or its instance is collected."""
+"""Every command first checks its user's keepers: it restarts one that was killed, or removes its instance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from envctl.session import Session
 
 
 def recover_here() -> None:
-    """For a command that was killed before there was a keeper."""
+    """Cleans up after a command that was killed before it had a keeper."""
     recover_instances(Session.here())
 
 

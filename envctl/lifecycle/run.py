@@ -1,4 +1,4 @@
-"""`run` and `test`: up, the commands with the outputs in their environment, down, whatever happens."""
+"""`run` and `test`: bring up, run commands with the outputs as environment variables, and remove, whatever happens."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ OURS = 125
 
 
 class Job(NamedTuple):
-    """A command, and for a test of the definition its name, its folder and the reports it writes."""
+    """A command; for a test of the definition also its name, its folder and the reports that it writes."""
 
     command: tuple[str, ...] = ()
     test: str | None = None
@@ -64,7 +64,7 @@ class Job(NamedTuple):
 
 
 def run(session: Session, options: UpOptions, command: Sequence[str], listeners: Sequence[Listener] = (), inside: str | None = None) -> int:
-    """The exit status of *command*, which runs with the outputs in its environment.
+    """Runs *command* with the outputs as environment variables, and returns its exit status.
 
     Args:
         inside: the service in whose place it runs, with its image and network.
@@ -104,7 +104,7 @@ def test(
     watch: bool = False,
     leavings: Leavings | None = None,
 ) -> int:
-    """The first exit status that is not 0 of the definition's tests of those names (all without names).
+    """Runs the definition's tests of those names (default: all), and returns the first exit status that is not 0.
 
     Args:
         passed_on: further arguments of the test.
@@ -123,7 +123,7 @@ def test(
     jobs = [job._replace(passed_on=tuple(passed_on)) for job in jobs_of(environment, names)]
     if passed_on and len(jobs) > 1:
         raise UsageError(
-            f"arguments after `--` are for one test, and there are {len(jobs)}",
+            f"arguments after `--` are for one test, but the number of tests to run is {len(jobs)}",
             hint="name it: " + ", ".join(names or [str(job.test) for job in jobs]),
         )
     changes = watched(environment) if watch else None
@@ -337,7 +337,7 @@ POLL_SECONDS = 0.5
 def run_command(
     command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False, stdout: int | None = None
 ) -> int:
-    """Its exit status, 128 + n when signal n ended it; *lost* is asked now and then whether to go on.
+    """Returns its exit status, or 128 + n if signal n ended it; *lost* is called regularly, and says whether to stop.
 
     Raises:
         CommandMissing: it does not exist.
@@ -384,7 +384,7 @@ def _ended(process: subprocess.Popen[bytes], environ: Mapping[str, str], lost: C
             return process.wait(POLL_SECONDS)
         if lost():
             _stop(process, environ)
-            raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
+            raise EnvctlError("the keeper of the instance has ended, so the command was stopped")
 
 
 def _stop(process: subprocess.Popen[bytes], environ: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Tests that run inside an environment: a command in the place of a service, with its image, files and network."""
+"""Tests that run inside the network of an environment: in a container with the image, files and networks of a service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATIENCE = 5.0
 
 
 def check_place(environment: Environment, service: str) -> None:
-    """Raises UsageError where no such service is brought up."""
+    """Raises UsageError if no such service is brought up."""
     known = [name for name in environment.definition.services if name not in environment.used]
     if service not in known:
         raise UsageError(f"--in {service}: there is no such service", hint=did_you_mean(service, known))
@@ -52,7 +52,7 @@ def run_inside(session: Session, started: Up, service: str, command: Sequence[st
     attached = Attached(pass_on, partial(pass_on, error=True))
     result = _watched(lambda: deployment.run_command(own, command, attached), attached, lost)
     if result.output and result.status in (126, 127):
-        raise CommandMissing(f"{command[0]} cannot be run in the place of {service}: {result.output.strip()}", result.status)
+        raise CommandMissing(f"{command[0]} cannot be run in a container like that of {service}: {result.output.strip()}", result.status)
     return result.status
 
 
@@ -67,7 +67,7 @@ def _watched(function: Callable[[], CommandResult], attached: Attached, lost: Ca
             with suppress(Empty):
                 outcome = ended.get(timeout=POLL_SECONDS)
             if outcome is None and lost():
-                raise EnvctlError("the keeper of the environment has ended, so nothing holds it any more; the command was stopped")
+                raise EnvctlError("the keeper of the instance has ended, so the command was stopped")
     except BaseException as error:
         _stop(ended, attached, signals.asked_by() if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
         raise

@@ -1,4 +1,4 @@
-"""How far each service is: what the threads of an `up` tell each other, and whoever listens."""
+"""The states of services, which the threads of an `up` share, and report to listeners."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATE = {
 
 
 class Abandoned(Exception):
-    """Somebody else has failed: nothing more is to be done."""
+    """Another service has failed, so there is nothing more to do."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What makes a snapshot: a twin of the environment, whose servers are seeded with nobody looking, stopped, and kept.
+"""Makes snapshots: seeds a twin of the environment without any other client, stops its servers, and keeps their data.
 
 It is an instance as any other, with an owner: should this process be killed, its keeper removes it. Nobody else is told its
 passwords, and a password that the definition gives never gets there.
@@ -49,7 +49,7 @@ LOW = {"cpu_shares": 256}
 def build(
     session: Session, options: UpOptions, names: Collection[str] = (), listeners: Sequence[Listener] = (), *, low: bool = False
 ) -> list[Entry]:
-    """Keeps the data of the services *names*, of all without them, as far as it is not kept yet.
+    """Keeps the data of the services *names* (default: all), unless it is kept already.
 
     Args:
         low: nobody waits for it, and tests may run meanwhile; what somebody else keeps now is theirs. Otherwise that is waited for.

@@ -1,4 +1,4 @@
-"""What is kept: listed, thrown away, taken to another machine."""
+"""Lists and removes snapshots, and moves them to another machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _unheard(_: str) -> None:
 
 
 class Kept(NamedTuple):
-    """A snapshot, and when it was used last, in seconds since 1970."""
+    """A snapshot, with the time of its last use in seconds since 1970."""
 
     entry: Entry
     used: float
@@ -106,13 +106,13 @@ def evict(session: Session, unseen: Unseen = _unheard) -> list[Entry]:
 
 
 def prune(session: Session, unseen: Unseen = _unheard) -> list[Entry]:
-    """Removes all that nobody uses."""
+    """Removes all that no instance uses."""
     found = _Kept(session, unseen)
     return [kept.entry for kept in found.all if found.remove(kept.entry)]
 
 
 def sweep(session: Session) -> list[str]:
-    """Removes what was left half-way; what somebody makes at this moment stays."""
+    """Removes incomplete snapshots, except those that are being made."""
     index, removed = index_of(session), []
     known = {entry.ref for entry, _ in index.all()}
     for engine in open_engines(known_locations(session), session.host).values():

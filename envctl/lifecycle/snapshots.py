@@ -1,4 +1,4 @@
-"""Snapshots in the life of an instance: its servers begin as what is kept, and what took its time is kept for the next one.
+"""Snapshots in the life of an instance: its servers start from kept data, and data that took long to make is kept for the next one.
 
 A stranger's definition (`--untrusted`) takes nothing from there, and leaves nothing there.
 """
@@ -34,7 +34,7 @@ LOG = "last.log"
 
 
 def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePlan], *, allowed: bool = True) -> None:
-    """Those of *services* that have no data begin as what is kept for them, if that is allowed; images are here.
+    """Lets those of *services* that have no data start from their snapshots, if that is allowed; images must be available.
 
     Those for which nothing is kept are noted as lacking.
     """
@@ -82,7 +82,7 @@ def keepable(deployment: KeepsData, plan: Plan, services: Iterable[ServicePlan])
 
 
 def find(session: Session, deployment: KeepsData, plan: Plan, names: list[str]) -> dict[str, SnapshotRecord | None]:
-    """What is kept for each of the services *names* of *plan*."""
+    """The snapshots for the services *names* of *plan*."""
     index = Index(snapshots_folder(session.environ))
     return {name: _usable(session, index, deployment, plan.services[name], key) for name, key in keys(deployment, plan, names).items()}
 

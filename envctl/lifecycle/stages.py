@@ -32,13 +32,13 @@ WORTH_SECONDS = 0.5
 
 
 def await_image(work: BringUp, service: ServicePlan) -> None:
-    """Its image is there; others begin while it is built."""
+    """Waits for its image; other services start while it is built."""
     if isinstance(work.deployment, BuildsMeanwhile):
         work.deployment.await_image(service)
 
 
 def await_needs(work: BringUp, service: ServicePlan) -> None:
-    """What it needs is there."""
+    """Waits for what it needs."""
     for name, condition in service.needs.items():
         if work.states.missing({name: condition}):
             work.states.set(service.name, Phase.PENDING, f"waits for {name}")
@@ -51,7 +51,7 @@ def restore_data(work: BringUp, service: ServicePlan) -> None:
 
 
 def start(work: BringUp, service: ServicePlan) -> None:
-    """It runs; what its seeds will need is made meanwhile."""
+    """Starts it; what its seeds will need is prepared meanwhile."""
     if work.exits.done_before(service):
         work.states.set(service.name, Phase.DONE)
         return
@@ -75,7 +75,7 @@ def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
 
 
 def await_ready(work: BringUp, service: ServicePlan) -> None:
-    """It answers as it will answer the tests; a job has ended well."""
+    """Waits until it answers as it will answer the tests, or, for a job, until it has exited with 0."""
     if _is_done(work, service):
         return
     if service.once:
@@ -86,7 +86,7 @@ def await_ready(work: BringUp, service: ServicePlan) -> None:
 
 
 def connect(work: BringUp, service: ServicePlan) -> None:
-    """Services in another place than its own reach it."""
+    """Lets services on another engine reach it."""
     if isinstance(work.deployment, ConnectsProcesses) and not _is_done(work, service):
         work.deployment.connect(service)
 
@@ -106,7 +106,7 @@ def begin_data(work: BringUp, service: ServicePlan) -> None:
 
 
 def set_up(work: BringUp, service: ServicePlan) -> None:
-    """What its kind does once in a new server."""
+    """Runs what its kind does once in a new server."""
     if _is_done(work, service) or not service.sets_up or work.data.is_set_up(service):
         return
     work.states.set(service.name, Phase.SETTING_UP)
@@ -122,7 +122,7 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
 
 
 def seed(work: BringUp, service: ServicePlan) -> None:
-    """The seed steps that have not been run on this data, in order."""
+    """Runs the seed steps that have not been run on this data, in order."""
     work.data.note_kept(service)
     work.data.note_first(service)
     for step in () if _is_done(work, service) else work.data.pending(service):
@@ -135,7 +135,7 @@ def seed(work: BringUp, service: ServicePlan) -> None:
 
 
 def make_units(work: BringUp, service: ServicePlan) -> None:
-    """What is seeded is kept, for resets and leases; each lane gets its own of it."""
+    """Keeps the seeded data for resets and leases, and gives each lane a copy of it."""
     unit = service.unit
     if unit is None or not unit.names:
         return
@@ -161,13 +161,13 @@ def _nobody_connects(work: BringUp, service: ServicePlan) -> bool:
 
 
 def admit(work: BringUp, service: ServicePlan) -> None:
-    """Others inside may reach it, where its engine keeps them from what is not seeded."""
+    """Lets other services reach it, if its engine blocks servers that are not seeded."""
     if service.gated and isinstance(work.deployment, AdmitsReaders):
         work.deployment.admit(service)
 
 
 def save_data(work: BringUp, service: ServicePlan) -> None:
-    """It has everything: whoever waits for it may go on. What took its time is worth keeping for the next instance."""
+    """Marks it as complete, so that services that wait for it continue. Data that took long is kept for the next instance."""
     if not _is_done(work, service):
         work.states.set(service.name, Phase.SEEDED)
     if service.name in work.lacking and time.monotonic() - work.began[service.name] >= WORTH_SECONDS:

@@ -165,7 +165,7 @@ def _planned(session: Session, options: UpOptions, environment: Environment, dra
         plan = plan_of_environment(session, environment, drafted)
     except DefinitionError as error:
         if options.engine is None and traits(drafted.engine).runs_processes:
-            error.hint = "Docker does not answer here, so the services are to run as processes of this machine; `envctl doctor` says why"
+            error.hint = "Docker does not answer here, so the services would run as processes of this machine; `envctl doctor` says why"
         raise
     session.mask.add(plan.secrets)
     refuse_foreign_files(with_all_written(replace(drafted, write=dict(plan.write)), session.store.all()))
@@ -191,7 +191,7 @@ def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: 
         except PortTaken as error:
             published = {key for key in run.plan.ports_wanted if key[0] == error.service} <= run.plan.ports_fixed.keys()
             if attempt + 1 == TRIES or published or error.service in run.record.choices.port:
-                hint = "choose another number for its `publish:`, or take that away" if published else "choose another one with --port"
+                hint = "choose another number for its `publish:`, or remove it" if published else "choose another one with --port"
                 raise ServiceFailed(f"{error.service}: its port is taken: {error.message}", hint=hint) from None
             run.update(partial(_without_ports, service=error.service))
         except SubnetTaken:

@@ -53,7 +53,7 @@ def refuse_foreign_files(record: Record) -> None:
 
 
 def write_outputs(record: Record, note: Callable[[Sequence[str]], None]) -> None:
-    """The files of `write:` hold the outputs of *record*.
+    """Writes the outputs of *record* to the files of `write:`.
 
     Args:
         note: given the hashes of what they will hold, to be kept in the record: by them we know our own files.
@@ -71,7 +71,7 @@ def write_outputs(record: Record, note: Callable[[Sequence[str]], None]) -> None
 
 
 def empty_outputs(record: Record) -> None:
-    """The files of `write:` are empty, as far as they still hold what we wrote."""
+    """Empties the files of `write:`, unless somebody else has changed them."""
     for name in record.write:
         path = _path(record, name)
         with suppress(UsageError, OSError):

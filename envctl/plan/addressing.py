@@ -1,4 +1,4 @@
-"""Under which address a service is reached: the one place that knows, for every reader, engine and lane."""
+"""The address at which a service is reached, for every reader, engine and lane. Only this module computes it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from envctl.plan.referenced_services import Subject
 
 Side = Literal["inside", "outside"]
 UNKNOWN_PORT = 0
-"""Stands for a port that has no number yet, or that is left to the engine."""
+"""The placeholder of a port without a number, or whose number the engine chooses."""
 LOOPBACK = "127.0.0.1"
 SOMEBODY = "*"
-"""The reader that stands for every service that sees the same."""
+"""The reader that represents all services with the same view."""
 
 
 class Viewpoint(NamedTuple):
-    """From where a service is looked at."""
+    """Where an address is used: by which reader, on which side, in which lane."""
 
     side: Side
-    """Which of its addresses is given: the one inside the environment, or the one for the machine of the tests."""
+    """Which side: the address inside the environment, or the one for the machine on which the tests run."""
     reader: str | None = None
-    """The service that reads; None for a test process."""
+    """The service that uses the address; None for a test process."""
     lane: int = 0
-    """Its lane; 0 for what is seeded, and for everybody where there are none."""
+    """Its lane; 0 for the seeded unit, and without lanes."""
 
     def on(self, side: Side) -> Viewpoint:
         """The same reader's view of the other address: `${db.outside.url}`."""
@@ -45,7 +45,7 @@ class Addressing:
 
     setting: Setting
     by_hand: str | None = None
-    """A service that somebody starts on the machine of the tests, beside the instance's own."""
+    """A service that the user starts by hand on the machine on which the tests run."""
     lanes: Lanes = NO_LANES
 
     def standpoint(self, reader: str | None, lane: int | None = None) -> Viewpoint:
@@ -59,7 +59,7 @@ class Addressing:
         return Viewpoint("outside" if reader is None or beside or reader == self.by_hand else "inside", reader, lane)
 
     def alike(self, viewpoint: Viewpoint) -> Viewpoint:
-        """The viewpoint that stands for all from which the same is seen, so that it is evaluated once for them."""
+        """The viewpoint that represents all with the same view, so that expressions are evaluated once for them."""
         return viewpoint if viewpoint.reader is None else Viewpoint(viewpoint.side, SOMEBODY, viewpoint.lane)
 
     def is_process(self, service: str) -> bool:
@@ -67,13 +67,13 @@ class Addressing:
         return self.setting.runs_as_process(service)
 
     def name(self, service: str) -> str:
-        """The name under which *service* is found inside."""
+        """The host name of *service* inside."""
         if not self.setting.engine.dns_labels:
             return service
         return dns_label(self.setting.id, service) if self.setting.shared else dns_label(service)
 
     def address(self, subject: Subject, port: str, viewpoint: Viewpoint) -> tuple[str, int]:
-        """Host and number of one of its ports."""
+        """The host and the number of one of its ports."""
         if viewpoint.side == "inside" and not self.is_process(subject.name):
             return self.name(subject.name), subject.ports[port]
         if viewpoint.side == "inside" and not self.setting.engine.runs_processes:
@@ -92,7 +92,7 @@ class Addressing:
         return LOOPBACK if self.is_process(service) or service == self.by_hand else "0.0.0.0"
 
     def prefix(self, service: str) -> str:
-        """The folder below which *service* finds what is / in a container."""
+        """The folder that replaces / of a container for *service*."""
         return str(self.setting.folder / service) if self.is_process(service) else ""
 
     def tester(self, viewpoint: Viewpoint) -> str:

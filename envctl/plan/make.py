@@ -37,7 +37,7 @@ def make_plan(environment: Environment, setting: Setting) -> Plan:
     """
     if setting.local and not setting.engine.reaches_tests:
         names = ", ".join(sorted(setting.local))
-        raise UsageError(f"--local {names}: from {setting.engine.place} nothing reaches this machine", hint="use --local with Docker")
+        raise UsageError(f"--local {names}: {setting.engine.place} cannot reach this machine", hint="use --local with Docker")
     return _made(environment, setting, Once())
 
 
@@ -55,10 +55,10 @@ def _made(written: Environment, setting: Setting, once: Once) -> Plan:
         with reading.located("services", name):
             services[name] = service_plan(reading, found[name], running[name], needs[name])
             for server in undivided(reading, running[name], name):
-                message = (
-                    f"nothing of '{server}' that '{environment.lanes.written(name)}' refers to is its lane's: all lanes would use the same"
+                message = f"'{environment.lanes.written(name)}' refers only to parts of '{server}' that are the same in all lanes"
+                reading.wrong(
+                    ("services", name), message, f"refer to something that each lane has its own copy of, e.g. `${{{server}.url}}`"
                 )
-                reading.wrong(("services", name), message, f"refer to what a lane has of its own, e.g. `${{{server}.url}}`")
     lanes = tuple(_outputs(reading, environment, TESTS._replace(lane=lane)) for lane in range(1, environment.lanes.count + 1))
     _check_urls(reading, services.values())
     outputs = lanes[0] if lanes else _outputs(reading, environment, TESTS._replace(lane=0))
@@ -182,7 +182,7 @@ def _needs(name: str, service: Service, environment: Environment, running: Mappi
 
 
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
-    """The services whose properties it reads, in order; itself where it asks for its own address."""
+    """The services whose properties it reads, in order; including itself if it uses its own address."""
     found = refers(service, [*filter(expressible, environment.definition.services), "self"])
     lanes = environment.lanes
     lane = lanes.number(name)
@@ -194,7 +194,7 @@ def _referred(name: str, service: Service, environment: Environment) -> list[str
 
 
 def _conditions(environment: Environment, needs: Mapping[str, str], running: Mapping[str, Service]) -> dict[str, str]:
-    """Those that can come true: nothing waits for `none`, nor for what runs elsewhere."""
+    """The needs for which it really waits: not `none`, and no services that run elsewhere."""
     return {o: _condition(environment, running[o], c) for o, c in needs.items() if c != "none" and o in running}
 
 
@@ -229,7 +229,7 @@ def _outputs(reading: Reading, environment: Environment, viewpoint: Viewpoint) -
 
 
 def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
-    """`<SERVICE>_<PROPERTY>` for the address, what the kind offers, and credentials; what is empty is left out."""
+    """`<SERVICE>_<PROPERTY>` for the address, the kind's properties and the credentials; empty values are left out."""
     found: dict[str, str] = {}
     prefixes: set[str] = set()
     for name, view in reading.resolver.seen(viewpoint).items():
@@ -266,7 +266,7 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
 
 
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
-    """The variables of service *name* as if it ran on the machine of the tests."""
+    """The variables of service *name* as if it ran on the machine on which the tests run."""
     environment = with_proxy(environment, setting)
     service = environment.definition.services[name]
     resolver = Resolver(

@@ -1,7 +1,7 @@
 """Definition + Kinds -> Plan: what runs, in which order, under which addresses and with which secrets.
 
 Pure: clock, ids, secrets and ports come in with the `Setting`, so the same input gives the same plan. Files of the project
-are read (they are input), nothing else is.
+are read, because they are input; nothing else is.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ class Setting:
     project: Path
     engine: EngineTraits
     secret: Callable[[str, str], str]
-    """A random-looking text for a service and one of its parameters, the same for the instance's life."""
+    """Gives a random-looking text for a service and one of its parameters; it stays the same for the life of the instance."""
     checkout: str = ""
-    """The folder of the project on the machine that brought it up, where that is another one."""
+    """The folder of the project on the machine that brought the instance up, if that is another machine."""
     known_key: bool = False
-    """Whoever knows the name knows what `secret` gives."""
+    """Whether the results of `secret` can be computed from the name."""
     allocation: Allocation = field(default_factory=Allocation)
-    """What is known of ports and the subnet; `Plan.with_allocation` fills in the rest."""
+    """The ports and the subnet as far as they are known; `Plan.with_allocation` adds the rest."""
     fixed: frozenset[PortKey] = frozenset()
-    """Those whose number somebody asked for."""
+    """The ports with a requested number."""
     addresses: Addresses = field(default_factory=Addresses)
-    """Where the engine's services are reached."""
+    """The addresses at which the engine's services are reached."""
     owner: str = ""
     key: str = ""
-    """Whose it is, where `--key` or a CI system says so."""
+    """The instance's key, from `--key` or a CI system; otherwise empty."""
     folder: Path = Path()
-    """Where local processes have their files, a folder each."""
+    """The folder in which each local process has a folder for its files."""
     local: frozenset[str] = frozenset()
-    """Services that run as processes of this machine though the engine is another one (`--local`)."""
+    """Services that run as processes of this machine beside another engine (`--local`)."""
     environ: Mapping[str, str] = field(default_factory=dict)
     registry: str | None = None
-    """Where images that are built here are pushed, so that a cluster gets at them."""
+    """The registry to which built images are pushed for a cluster."""
     image_names: bool = False
-    """What is built gets the names that the definition gives (`--image-names`)."""
+    """Whether built images get the names from the definition (`--image-names`)."""
     shared: bool = False
-    """Its namespace is not its own (`--namespace`): the names of its services begin with its id."""
+    """Whether its namespace is shared (`--namespace`), so that the names of its services begin with its id."""
     expose: Exposure = field(default_factory=Exposure)
-    """How the cluster is reached from outside (`[kubernetes.expose]` of envctl.toml)."""
+    """How browsers reach the cluster (`[kubernetes.expose]` of envctl.toml)."""
     rewrite: Mapping[str, str] = field(default_factory=dict)
-    """Prefix of an image's name to what stands in its place (`images` of envctl.toml)."""
+    """A prefix of image names to its replacement (`images` of envctl.toml)."""
 
     def runs_as_process(self, service: str) -> bool:
         """Whether *service* is a process of this machine."""
@@ -71,69 +71,69 @@ class Setting:
 
 
 class Port(NamedTuple):
-    """A port inside, and the one that is published for it."""
+    """A port inside, and the port that is published for it."""
 
     name: str
     number: int
     outside: int | None = None
     reserved: bool = False
-    """Its number was asked for, or somebody inside refers to it, so that it must be known before anything is created."""
+    """Whether the published number must be known before anything is created: it was requested, or a service inside refers to it."""
 
 
 class File(NamedTuple):
-    """A file of a container: text, or a binary that is copied."""
+    """A file of a container: text, or a file of the project that is copied."""
 
     text: str | None = None
     source: Path | None = None
     root: Path = Path()
-    """What *source* may not lead out of."""
+    """The folder that *source* must not lead out of."""
     secret: bool = False
-    """Its kind puts a password into it, or what gives one away."""
+    """Whether it contains a password, or something that reveals one."""
 
     def open(self) -> io.BufferedIOBase:
-        """What it holds, to be read in pieces. Raises OSError, FileRefused: its source cannot be read, or has become another one."""
+        """Opens the content, to be read in pieces. Raises OSError, FileRefused: its source cannot be read, or was replaced."""
         return io.BytesIO((self.text or "").encode()) if self.text is not None or self.source is None else open_file(self.source, self.root)
 
     @property
     def content(self) -> bytes:
-        """All that it holds. Raises as `open` does."""
+        """The whole content. Raises as `open` does."""
         with self.open() as stream:
             return stream.read()
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of that, in hexadecimal digits. Raises as `open` does."""
+        """The SHA-256 of the content, in hexadecimal digits. Raises as `open` does."""
         with self.open() as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     @property
     def size(self) -> int:
-        """In bytes. Raises as `open` does."""
+        """The size in bytes. Raises as `open` does."""
         with self.open() as stream:
             return stream.seek(0, io.SEEK_END)
 
     @property
     def executable(self) -> bool:
-        """Whether it is a program: its source may be run."""
+        """Whether it is a program: its source is executable."""
         return self.source is not None and os.access(self.source, os.X_OK)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One readiness check: the probe's module and its options."""
+    """One readiness check: the name of the probe's module, and its options."""
 
     probe: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BuildPlan(NamedTuple):
-    """What is built, and the tag that its content gives it."""
+    """An image to build, and the tag that follows from its content."""
 
     build: Build
     context: Path
     tag: str
     content: str = ""
-    """The hash of everything that makes it; a tag that the definition gives does not say it."""
+    """The hash of everything from which it is built; a tag from the definition does not contain it."""
 
 
 class Feed(NamedTuple):
@@ -143,11 +143,11 @@ class Feed(NamedTuple):
     env: Mapping[str, str]
     dialect: str
     select: tuple[str, ...] = ()
-    """Prints the values of a column."""
+    """The command that prints the values of a column."""
 
 
 class Table(NamedTuple):
-    """What a bulk loader is told of the rows that follow."""
+    """What a bulk loader needs to know about the rows that follow."""
 
     name: str
     columns: tuple[str, ...]
@@ -157,7 +157,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """A seed step of a service with its files found and its texts evaluated."""
+    """A seed step of a service, with its files found and its texts evaluated."""
 
     service: str
     number: int
@@ -165,20 +165,20 @@ class Step:
     hash: str
     files: tuple[Path, ...]
     where: str
-    """file:line of the definition."""
+    """The place in the definition, as file:line."""
     command: tuple[str, ...] = ()
     folder: Path = Path()
-    """What the names of *files* are relative to; the file itself where it is one."""
+    """The folder to which the names of *files* are relative; if there is only one file, that file."""
     needs: Mapping[str, str] = field(default_factory=dict)
     feed: Feed | None = None
     env: Mapping[str, str] | None = None
-    """With lanes: the variables of the command's program, or the outputs for one on this machine, as what is seeded needs them."""
+    """With lanes: the command's variables (on this machine, the outputs), with the addresses of the seeded unit."""
     inline: Any = None
-    """The data that stands in the step itself, evaluated."""
+    """The data that is written in the step itself, evaluated."""
     feed_for: Callable[[Table], Feed] | None = field(default=None, compare=False)
-    """For formats that learn from their data what goes into which table."""
+    """Gives the feed for a table, for formats whose data names the tables."""
     personal: bool = False
-    """Its data holds what this instance alone is told, or a secret of its user."""
+    """Whether its data contains something of this instance alone, or a secret of its user."""
 
     @property
     def title(self) -> str:
@@ -187,7 +187,7 @@ class Step:
 
 
 class FirstStep(NamedTuple):
-    """A command right after a server's first start; *again* is its status for a server that does not answer yet."""
+    """A command right after a server's first start; the exit status *again* means that the server does not answer yet."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -196,7 +196,7 @@ class FirstStep(NamedTuple):
 
 
 class Requested(NamedTuple):
-    """What is kept for a service: processors and bytes; None where its kind says it."""
+    """What is reserved for a service: processors and bytes; None leaves it to its kind."""
 
     cpu: float | None = None
     memory: int | None = None
@@ -204,10 +204,10 @@ class Requested(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a service may use at most."""
+    """The most that a service may use."""
 
     cpu: float | None = None
-    """Processors."""
+    """A number of processors."""
     memory: int | None = None
     """Bytes."""
     storage: int | None = None
@@ -216,51 +216,51 @@ class Limits(NamedTuple):
 
 
 class LocalPlan(NamedTuple):
-    """What a service needs as a process of this machine, beside what it needs anywhere."""
+    """What a service needs in addition to run as a process of this machine."""
 
     version: str
-    """The version that is asked for; empty where there is none."""
+    """The requested version; empty without one."""
     template: tuple[str, ...] = ()
     first: tuple[FirstStep, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
-    """Pattern of a file below the program's prefix, and what to say where it is not there."""
+    """The pattern of a file below the program's prefix, and the message if it is missing."""
     wanted: int = 1
-    """How many of it the definition asks for; one runs."""
+    """The number of replicas in the definition; one runs."""
     image: str = ""
-    """The image that was asked for in the place of the kind's own; the program of this machine stands in its place."""
+    """An image that the definition names instead of the kind's own; the program of this machine replaces it."""
     program: LocalProgram | None = None
-    """What runs it, where the definition does not say it with `run`."""
+    """The program that runs it, unless the definition has `run`."""
     title: str = ""
-    """What people call its kind."""
+    """The title of its kind."""
 
 
 @dataclass(frozen=True)
 class SnapshotPlan:
-    """How the data of a service is kept, and what a copy of it needs to become this instance's (`Snapshot` of its kind, evaluated)."""
+    """How the data of a service is kept, and how a copy of it becomes this instance's (`Snapshot` of its kind, evaluated)."""
 
     folder: str
     always: bool
-    """Its first start is worth keeping, even without seeds."""
+    """Whether its data is kept even without seeds."""
     kind: str
-    """The hash of everything that its kind says."""
+    """The hash of everything in its kind."""
     consistent: tuple[tuple[tuple[str, ...], Mapping[str, str], str], ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     files: Mapping[str, File] = field(default_factory=dict)
     before: str = ""
     direct: bool = False
-    """Without the entry point of the image."""
+    """Whether it starts without the image's entry point."""
 
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """One service, everything evaluated for its place inside the environment: nobody behind the plan reads its kind."""
+    """One service, with everything evaluated for its place in the environment, so that later code need not read its kind."""
 
     name: str
     kind: str
     """The name of its kind."""
     host: str
-    """The name under which the others find it inside."""
+    """The host name under which other services find it inside."""
     image: str
     build: BuildPlan | None
     entrypoint: tuple[str, ...]
@@ -274,85 +274,85 @@ class ServicePlan:
     ready_timeout: float
     healthcheck: tuple[str, ...]
     needs: Mapping[str, str]
-    """Service to the condition waited for before this one starts: started, ready, seeded or done."""
+    """Service to the condition for which this one waits before it starts: started, ready, seeded or done."""
     steps: tuple[Step, ...]
     setup: tuple[tuple[tuple[str, ...], Mapping[str, str], str], ...]
-    """Commands in the server once it is ready: arguments, environment, standard input."""
+    """Commands that run in the server once it is ready: arguments, environment, standard input."""
     inside: Mapping[str, Any]
     outside: Mapping[str, Any]
     stop: float
     slow: float = 1.0
-    """How long it takes to get ready, beside most others."""
+    """How long it takes to become ready, compared with most other services."""
     exposed: Exposed | None = None
-    """Its URL for browsers, where the cluster has one for it."""
+    """Its URL for browsers, if it has one."""
     declares: tuple[str, ...] = ()
-    """Modules of envctl/seeding/declaring that make what it declares, once it is ready."""
+    """Modules of envctl/seeding/declaring that create what it declares, once it is ready."""
     once: bool = False
-    """It runs once, and is `done` when it has ended with 0."""
+    """Whether it runs once, and is `done` when it has exited with 0."""
     own: bool = False
-    """It is the team's own code."""
+    """Whether it is the team's own code."""
     unset: tuple[str, ...] = ()
-    """Variables of its image that its Compose file takes away: it names them, and nobody gives them a value."""
+    """Variables of its image that its Compose file unsets: it names them, and nobody gives them a value."""
     replicas: int = 1
     resources: Limits | None = None
     mounts: tuple[str, ...] = ()
-    """Folders into which its kind puts files; they are there even if it has none."""
+    """Folders into which its kind puts files; they exist even without files."""
     writable: tuple[str, ...] = ()
-    """Paths that stay writable where the rest of its root is not."""
+    """Paths that stay writable on a read-only root file system."""
     unexpressed: tuple[str, ...] = ()
-    """The probes of its checks that `healthcheck` leaves out."""
+    """The probes of its checks that `healthcheck` does not include."""
     healthcheck_loss: str = ""
-    """Why it has no health check, where its kind says so."""
+    """Why it has no health check, as its kind says; otherwise empty."""
     losses: tuple[str, ...] = ()
-    """What a user of its kind should know."""
+    """Notes for users of its kind."""
     advertised: str = ""
-    """The port whose outside address stands for that of the main one: clients are sent on to it."""
+    """The port that is published instead of the main one, because the server redirects clients to it."""
     pod: Kubernetes = field(default_factory=Kubernetes)
-    """What it needs as a pod, beside what it needs anywhere: what its kind says, and what follows from the definition."""
+    """What it needs in addition as a pod, from its kind and from the definition."""
     run: tuple[str, ...] = ()
     folder: Path | None = None
     shell: tuple[str, ...] = ()
     shell_env: Mapping[str, str] = field(default_factory=dict)
     local: LocalPlan | None = None
-    """It is a process of this machine."""
+    """What it needs as a process of this machine; None if it is none."""
     snapshot: SnapshotPlan | None = None
-    """How its data is kept for the next instance, where its kind says it."""
+    """How its data is kept for the next instance; None if it is not."""
     personal: bool = False
-    """What it begins with is named after this instance, or what it is given."""
+    """Whether its first data depends on the name of this instance, or on something given to it alone."""
     ephemeral: bool = False
-    """Its data goes with its process, so that it is seeded whenever that has been started."""
+    """Whether its data is lost with its process, so that it is seeded after each start."""
     gated: bool = False
-    """Nobody inside may reach it before it has its data."""
+    """Whether no service inside may reach it before it has its data."""
     drawn: bool = False
-    """Credentials of it are drawn, as nobody gave them."""
+    """Whether credentials were generated because the definition has none."""
     tester: bool = False
-    """It refers to the machine of the tests."""
+    """Whether it refers to the machine on which the tests run."""
     refers: frozenset[str] = frozenset()
-    """Services, itself and those that run elsewhere included, whose addresses it was given; `needs` says what it waits for."""
+    """Services whose addresses it was given, including itself and those that run elsewhere; `needs` has those for which it waits."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """On top of those that everything of the instance carries."""
+    """Labels in addition to those of the instance."""
     from_compose: bool = False
     places: tuple[str, ...] = ()
-    """Of a server of a Compose file: the folders in which its image may keep data, and what names others."""
+    """For a server of a Compose file: the folders in which its image may keep data, and where other folders are named."""
     compose: Mapping[str, Any] = field(default_factory=dict)
     kubernetes: Any = field(default_factory=dict)
     unit: Unit | None = None
-    """What lanes have of it, and how it is reset."""
+    """What each lane has of it, and how it is reset."""
     lane: int = 0
-    """The one whose own it is; 0 where it is shared, or where there are none."""
+    """The lane to which it belongs; 0 if all share it, or without lanes."""
     written: str = ""
     """Its name in the definition."""
     later: tuple[str, ...] = ()
-    """Keys that are given and that nothing acts on yet."""
+    """Keys in the definition that this version does not support yet."""
 
     @property
     def sets_up(self) -> bool:
-        """Whether something is made in its server once it is ready, before its seeds."""
+        """Whether something is created in its server after it is ready and before its seeds."""
         return bool(self.setup or self.declares)
 
     @property
     def sets_up_by(self) -> str:
-        """What makes the first of it."""
+        """The command or module that creates the first item."""
         return self.setup[0][0][0] if self.setup else self.declares[0]
 
     @property
@@ -361,13 +361,13 @@ class ServicePlan:
 
     @property
     def endpoints(self) -> dict[str, int]:
-        """Name to outside port, as a user sees them; the main one is reached through the advertised one."""
+        """Name to outside port, as users see them; the main port is reached through the advertised one."""
         found = {port.name: port.outside for port in self.ports if port.outside}
         return {self.ports[0].name: found[self.advertised]} if self.advertised in found else found
 
     @property
     def final(self) -> str:
-        """The state in which it has everything: `done` for a job, else `seeded`."""
+        """The state in which it is complete: `done` for a job, otherwise `seeded`."""
         return "done" if self.once else "seeded"
 
 
@@ -379,7 +379,7 @@ class TestPlan(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole environment; `services` stand in an order in which they can start."""
+    """The whole environment; `services` are in an order in which they can start."""
 
     setting: Setting
     services: Mapping[str, ServicePlan]
@@ -390,26 +390,26 @@ class Plan:
     secrets: frozenset[str]
     """Values that must never be printed."""
     used: Mapping[str, str] = field(default_factory=dict)
-    """Services that run already somewhere, and their URLs."""
+    """Services that run elsewhere (`--use`), with their URLs."""
     compose_extra: Mapping[str, Any] = field(default_factory=dict)
     compose_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The values of variables that are secrets and configs of a Compose file."""
     losses: tuple[str, ...] = ()
     lanes: tuple[Mapping[str, str], ...] = ()
-    """The outputs of each lane; those of the first are `outputs` too."""
+    """The outputs of each lane; those of the first lane are also `outputs`."""
     ports_wanted: Mapping[PortKey, int] = field(default_factory=dict)
-    """The ports that get a number outside, in the order of the definition, and how many in a row each wants (replicas)."""
+    """The ports that are published, in the order of the definition, with the number of consecutive ports for each (replicas)."""
     ports_fixed: Mapping[PortKey, int] = field(default_factory=dict)
-    """Those of them whose number outside the definition says (`publish`)."""
+    """Those of them whose number the definition fixes (`publish`)."""
     outputs_in: Callable[[str], Mapping[str, str]] = field(default=lambda service: {}, repr=False, compare=False)
     """The outputs as they are seen from inside a service."""
     again: Callable[[Allocation, Addresses], Plan] | None = field(default=None, repr=False, compare=False)
     """Makes the whole plan with another allocation; the definition and the project's files are not read for it."""
     of_nobody: Callable[[], Plan] | None = field(default=None, repr=False, compare=False)
-    """Makes the same plan without anything that is an instance's own: its name, its passwords, its addresses, those that were given."""
+    """Makes the same plan without anything of one instance: its name, its passwords, its addresses, or those that were given."""
 
     def with_allocation(self, allocation: Allocation, addresses: Addresses | None = None) -> Plan:
-        """The plan that runs: every text that names a port or the subnet has *allocation*'s.
+        """The final plan, in which every text contains the ports and the subnet of *allocation*.
 
         Args:
             addresses: where the engine's services are reached, as it says itself.
@@ -422,7 +422,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the command line says about services."""
+    """What the command line sets for services."""
 
     only: Sequence[str] = ()
     stub: Sequence[str] = ()

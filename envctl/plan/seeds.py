@@ -191,7 +191,7 @@ def header(path: Path, root: Path) -> list[str]:
     if len(content) == LARGEST_HEADER and not stream.read(1):
         raise csv.Error(f"its first line has more than {LARGEST_HEADER // 1000} kB")
     if any("\0" in name for name in found):  # before Python 3.11 csv itself says so
-        raise csv.Error("line contains NUL, so this is no CSV in UTF-8")
+        raise csv.Error("line contains NUL, so this is not CSV in UTF-8")
     return found
 
 

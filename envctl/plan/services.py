@@ -244,7 +244,7 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
         with suppress(DefinitionError):  # a folder that is wrong is another mistake
             proposed = proposed_run(service.build, _folder(reading, subject.name, service), reading.loaded.project, service.port)
         if service.from_compose and kind.local is not None:
-            hint = f"what a Compose file describes is a container; `kind: {kind.kind}` without `from:` runs here, too"
+            hint = f"a service of a Compose file is a container; `kind: {kind.kind}` without `from:` also runs here"
         else:
             hint = f"`{proposed or 'run: COMMAND'}` starts it from source; or bring it up on Docker"
         reading.wrong(where, "nothing says how it runs as a process of this machine", hint)

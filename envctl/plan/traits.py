@@ -1,4 +1,4 @@
-"""What a plan and its rendering must know of an engine: each engine says it of itself, and nobody asks for its name."""
+"""What a plan and its rendering must know about an engine. Each engine describes itself, so no code depends on its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Addresses(NamedTuple):
     publish_on: str = "127.0.0.1"
     tester_host: str = "host.docker.internal"
     internal: frozenset[str] = frozenset()
-    """Networks of others in which services are, and which nobody outside reaches."""
+    """External networks of services that cannot be reached from outside."""
 
 
 class EngineTraits(NamedTuple):
@@ -20,34 +20,34 @@ class EngineTraits(NamedTuple):
 
     name: str
     place: str = ""
-    """Where its services are, in words."""
+    """The place where its services run, in words."""
     runs_processes: bool = False
-    """Its services are processes of this machine, and end with their keeper."""
+    """Whether its services are processes of this machine, which end with their keeper."""
     replaces_servers: bool = False
-    """A server may be replaced at any time, and its data goes with it: the keeper has it seeded again."""
+    """Whether a server may be replaced at any time and lose its data, so that the keeper has it seeded again."""
     uses_images: bool = True
-    """A service that is no process of this machine needs an image."""
+    """Whether a service that is not a process of this machine needs an image."""
     dns_labels: bool = False
-    """Inside, a service is found under its name as a DNS label; otherwise under its name as it is."""
+    """Whether services inside have DNS labels made from their names; if not, they have their names unchanged."""
     reaches_tests: bool = True
-    """Its services can reach the machine of the tests."""
+    """Whether its services can reach the machine on which the tests run."""
     proxies: bool = False
-    """A web server of ours stands before what is exposed, since nothing else there does."""
+    """Whether envctl adds a web server in front of exposed services, because the engine has none."""
     copies_kept: bool = False
-    """A server of a Compose file can begin with a copy of what was kept."""
+    """Whether a server of a Compose file can start with a copy of kept data."""
     brings_kept: bool = False
-    """Its servers begin as what another engine has kept."""
+    """Whether its servers start from snapshots that another engine has made."""
     shares_namespaces: bool = False
-    """`--namespace` puts an instance beside those of others."""
+    """Whether `--namespace` can put several instances into one namespace."""
     lasting_seconds: float = 0.05
-    """How long a connection must last to be the server's: what relays it accepts it for a server that is not there, too."""
+    """Seconds that a connection must last to count: a relay also accepts connections for a server that does not run."""
     addresses: Addresses = Addresses()
-    """Where its services are reached when nobody has asked the engine itself."""
+    """The addresses of its services if the engine itself was not asked."""
     manifests: str = ""
-    """The format in which `render` writes what it would run; empty where there is none."""
+    """The format that `render` writes; empty if there is none."""
     joins_others: bool = False
-    """The external networks and volumes of a Compose file are there, and used."""
+    """Whether it has, and uses, the external networks and volumes of a Compose file."""
 
 
 UNDECIDED = EngineTraits("", uses_images=False)
-"""Of `validate`, which is for no engine: what only one of them wants is not asked for."""
+"""For `validate`, which is for no engine: it does not require what only one engine needs."""

@@ -75,7 +75,7 @@ def collect(session: Session, place: Place, repository: str, told: str | None = 
     numbers = open_numbers(session, repository, told)
     due = collectable(place, repository, numbers, locks)
     if len(due) > AT_ONCE and not yes:
-        raise UsageError(f"{len(due)} previews would go: {', '.join(sorted(due))}", hint="--yes removes them")
+        raise UsageError(f"{len(due)} previews would be removed: {', '.join(sorted(due))}", hint="--yes removes them")
     for id, key in due.items():
         seen = locks[id].version if id in locks else ""
         try:

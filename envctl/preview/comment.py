@@ -43,7 +43,7 @@ def _cell(text: object) -> str:
 
 
 def _reach(state: State) -> Iterable[str]:
-    yield "With the cluster's kubeconfig, any machine reaches its databases, at ports of its own:"
+    yield "With the cluster's kubeconfig, any machine can reach its databases, at its own local ports:"
     yield ""
     yield "```sh"
     yield f"ENVCTL_ENGINE=kubernetes envctl env {state.id}"

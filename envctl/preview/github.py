@@ -76,7 +76,7 @@ class GitHub(NamedTuple):
                 (int(each["id"]) for each in found if str(each.get("body", "")).startswith(marker) and not _strange(each)), default=None
             )
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise EnvctlError(f"GitHub's answer about the comments of #{number} is none") from None
+            raise EnvctlError(f"GitHub gave no usable answer about the comments of #{number}") from None
 
     def _pages(self, path: str) -> Iterator[Any]:
         page = 1

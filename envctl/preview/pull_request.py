@@ -65,7 +65,7 @@ def pull_request(environ: Mapping[str, str], key: str | None) -> PullRequest:
     found = _of_ci(environ)
     if key is None:
         if found is None or not found.number:
-            raise UsageError("this is not a run for a pull request", hint=f"name one: --key {FORM}")
+            raise UsageError("this is not a CI run of a pull request", hint=f"name one: --key {FORM}")
         return found
     match = KEY.fullmatch(key)
     if match is None:

@@ -1,6 +1,6 @@
-"""The pytest plugin: `pytest --envctl ENV` brings an environment up once per run, and gives each worker a lane of its own.
+"""The pytest plugin: `pytest --envctl ENV` brings an environment up once per run, and gives each worker its own lane.
 
-Nothing of envctl is imported where nobody asks for an environment: pytest loads every plugin that is installed.
+The plugin imports nothing else of envctl unless an environment is named, because pytest loads every installed plugin.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 RESETS = ("never", "module", "test")
 KEY, LANE = "envctl_instance", "envctl_lane"
-"""Under which the controller of xdist tells its workers the instance's id, and which lane is theirs (None where there are none)."""
+"""The names under which xdist's controller gives its workers the instance's id and their lane (None without lanes)."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("envctl", "environments for integration tests")
     group.addoption("--envctl", metavar="ENV", help="Bring this environment up for the tests: a name, a path, or a Compose file.")
     group.addoption("--envctl-lanes", metavar="N", type=int, help="The number of lanes (default: that of xdist's workers).")
-    group.addoption("--envctl-keep", action="store_true", help="Keep the environment, and what failed tests have leased, for a look.")
+    group.addoption("--envctl-keep", action="store_true", help="Leave the instance up, with the leases of failed tests.")
     group.addoption("--envctl-watch-data", action="store_true", help="Report which tests leave data behind.")
     parser.addini("envctl", "The environment that tests need, as --envctl names it.")
-    parser.addini("envctl_reset", "When a worker's lane goes back to the seeded state: never, module or test.", default="never")
+    parser.addini("envctl_reset", "When a worker's lane is reset to the seeded state: never, module or test.", default="never")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,7 +46,7 @@ def environment_of(config: pytest.Config) -> TestEnvironment:
     """The environment of this run.
 
     Raises:
-        pytest.UsageError: nobody has named one.
+        pytest.UsageError: no environment is named.
     """
     plugin: Any = config.pluginmanager.get_plugin("envctl-environment")
     if plugin is None:
@@ -69,7 +69,7 @@ def envctl_lane(request: pytest.FixtureRequest) -> Lane:
 
 @pytest.fixture
 def envctl_lease(request: pytest.FixtureRequest) -> Iterator[Leasing]:
-    """`envctl_lease("db")` is a database that nobody else has (`.properties["url"]`); it is given back after the test."""
+    """`envctl_lease("db")` leases a database for this test alone (`.properties["url"]`); it is returned after the test."""
     from envctl.pytest_plugin.fixtures import leasing
 
     yield from leasing(request, environment_of(request.config).ask)

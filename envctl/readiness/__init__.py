@@ -22,7 +22,7 @@ class NotReady(Exception):
 
 
 class LoginRefused(NotReady):
-    """The server is there, and does not know these credentials."""
+    """The server runs, but does not accept these credentials."""
 
 
 @dataclass(frozen=True)

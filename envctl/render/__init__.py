@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Written:
-    """A manifest, what it cannot express, and what whoever uses it should know."""
+    """A manifest, what it cannot express, and notes for its users."""
 
     text: str
     losses: tuple[str, ...]

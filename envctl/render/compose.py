@@ -273,7 +273,7 @@ def _losses(plan: Plan) -> Iterator[str]:
     for service in plan.services.values():
         name = service.name
         if service.once and not any(name in other.needs for other in plan.services.values()):
-            yield f"{name}: nobody needs this job, and `docker compose up --wait` takes the end of such a container for a failure"
+            yield f"{name}: no service needs this job, and `docker compose up --wait` treats the end of such a container as a failure"
         if service.steps:
             yield f"{name}: its seeds; plain Compose starts it empty, `envctl up` seeds it"
         if service.sets_up:
@@ -291,11 +291,11 @@ def _losses(plan: Plan) -> Iterator[str]:
         if service.resources is not None and (service.resources.storage or service.resources.requests.storage):
             yield f"{name}: `resources.storage`, which Docker does not limit"
         if not service.from_compose and ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
-            yield f"{name}: the image {service.image} has no tag, so it is what `latest` is on that day"
+            yield f"{name}: the image {service.image} has no tag, so it is whatever `latest` is at that time"
         if "public_url" in service.outside and service.exposed is None:
             yield f"{name}: a URL for browsers of other machines; here it is its published port"
         yield from (f"{name}: {loss}" for loss in service.losses if not service.from_compose)
-        yield from (f"{name}: `{key}`, which this version does not act on yet" for key in service.later)
+        yield from (f"{name}: `{key}`, which this version does not support yet" for key in service.later)
 
 
 def compose_text(rendered: Rendered) -> str:

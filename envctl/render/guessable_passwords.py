@@ -11,4 +11,5 @@ def given_away(plan: Plan) -> Iterator[str]:
     """A loss for services whose passwords follow from the name of the instance."""
     drawn = [service.name for service in plan.services.values() if service.drawn]
     if plan.setting.known_key and drawn:
-        yield f"{', '.join(drawn)}: passwords follow from the name {plan.setting.name}, and whoever knows it; `--random` draws others"
+        why = f"passwords are derived from the name {plan.setting.name}, so they are not secret"
+        yield f"{', '.join(drawn)}: {why}; `--random` makes random ones"

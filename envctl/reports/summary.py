@@ -69,18 +69,18 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     broken = [each for each in told["environments"] if each["error"]]
     yield from _section("The environment failed", [f"- {_code(each['name'] or each['folder'])}: {_code(each['error'])}" for each in broken])
     yield from _failures("Red", told["red"])
-    yield from _failures("Red through the environment, not the code", told["environment"])
+    yield from _failures("Failed because of the environment, not the code", told["environment"])
     yield from _section("Flaky", [f"- {_code(each['test'])} {_runs(each)}" for each in told["flaky"]])
     yield from _section("Slow", [f"- {each['seconds']:.1f} s {_code(each['test'])}" for each in told["slow"]])
     yield from _section("Could not be read to the end", [f"- {_code(each)}" for each in told["unreadable"]])
     yield from _section("Left out", [f"- {_code(each)}" for each in told["left_out"]])
 
 
-WORDS = {"passed": "passed", "red": "red", "environment": "red through the environment", "skipped": "skipped", "flaky": "flaky"}
+WORDS = {"passed": "passed", "red": "red", "environment": "failed because of the environment", "skipped": "skipped", "flaky": "flaky"}
 
 
 def _runs(told: dict[str, Any]) -> str:
-    again = "red and green in this run" if told["in_this_run"] else ""
+    again = "failed and passed in this run" if told["in_this_run"] else ""
     signs = f"last runs {_code(told['runs'])}" if {"+", "-"} <= set(told["runs"]) else ""
     return "; ".join(filter(None, [again, signs]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-ADVICE = "correct it and bring it up again; with --keep the data stays for a look"
+ADVICE = "correct it and bring it up again; with --keep the instance stays up, so that you can look at the data"
 _KNOWN = (
     (
         r"a transaction is open where",
@@ -25,7 +25,7 @@ _KNOWN = (
     ),
     (
         r"the BINLOG|GTID_PURGED|REPLICATION SLAVE ADMIN",
-        "the dump speaks of replication: `mysqldump --set-gtid-purged=OFF` leaves that out, or `with: {username: root}` loads it as root",
+        "the dump is for replication: `mysqldump --set-gtid-purged=OFF` leaves them out, or `with: {username: root}` loads it as root",
     ),
     (
         r"you need \(at least one of\) the ",
@@ -41,7 +41,7 @@ _KNOWN = (
     ),
     (
         r"backslash commands are restricted; only \\unrestrict",
-        "between \\restrict and \\unrestrict only what pg_dump writes is run: take both out",
+        "between \\restrict and \\unrestrict only what pg_dump writes is run: remove both",
     ),
     (
         r"psql:.*error: .*\.sql: No such file|File '[^']*\.sql' not found|\\i(?:r|nclude(?:_relative)?)?\b|near '(?:source|\\\.) ",
@@ -53,7 +53,7 @@ _KNOWN = (
     ),
     (
         r"column \"(?:\ufeff|\s|[^\"]*\s\")|Unknown column '(?:\ufeff|\s|[^']*\s')",
-        "a name in the header begins or ends with a blank: take it out",
+        "a name in the header begins or ends with a space: remove it",
     ),
     (
         r"role \"[^\"]*\" does not exist",
@@ -63,7 +63,7 @@ _KNOWN = (
         r"ERROR 2 .*File '.*' not found|psql:.*error: .*: No such file or directory|could not open file \"",
         "the server has no files of the project: `csv: FILE` with `into: TABLE` loads one",
     ),
-    (r"pg_restore command-line client to restore", "this is an archive of pg_dump: `restore: FILE` in the place of `sql: FILE`"),
+    (r"pg_restore command-line client to restore", "this is an archive of pg_dump: `restore: FILE` instead of `sql: FILE`"),
     (
         r"extension \"[^\"]*\" is not available|could not open extension control file",
         "this server comes without the extension: `image:` names one that has it, on an engine with images (`--engine docker`)",
@@ -80,7 +80,7 @@ _KNOWN = (
     ),
     (
         r"invalid byte sequence for encoding|Incorrect string value|near '\?\?",
-        "the file is not UTF-8: save it as that, or say its encoding in it (`SET NAMES latin1`)",
+        "the file is not UTF-8: save it as UTF-8, or set its encoding in it (`SET NAMES latin1`)",
     ),
 )
 

@@ -34,7 +34,7 @@ def load(step: Step, seeder: Seeder) -> None:
         wanted = TypeAdapter(list[Generate]).validate_python(step.inline)
     except ValidationError as error:  # an expression has given something else than what the definition shows
         raise failed(step, step.where, str(error.errors()[0]["msg"])) from None
-    faker = library("faker", step.service, "a seed of generate")
+    faker = library("faker", step.service, "a `generate` seed")
     for table in wanted:
         there = {name: _there(step, seeder, column.from_) for name, column in table.columns.items() if column.from_}
         load_rows(step, seeder, partial(_rows, step, faker, table, there))
@@ -104,7 +104,7 @@ def _unique(name: str, draw: Draw, drawn: set[str]) -> Any:
         if repr(value) not in drawn:
             drawn.add(repr(value))
             return value
-    raise ValueError(f"column '{name}': after {len(drawn)} values there is no further one that is unique")
+    raise ValueError(f"column '{name}': after {len(drawn)} values there is no other unique one")
 
 
 def _or_null(draw: Draw, part: float, random: Any) -> Any:

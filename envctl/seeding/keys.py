@@ -28,7 +28,7 @@ class Key(NamedTuple):
 
 
 def load(step: Step, seeder: Seeder) -> None:
-    redis = library("redis", step.service, "a seed of keys")
+    redis = library("redis", step.service, "a `keys` seed")
     at = seeder.endpoint(step.service)
     try:
         with redis.Redis(
@@ -101,7 +101,7 @@ def _commands(key: str, value: Any) -> Iterator[Arguments]:
 
 def _milliseconds(ttl: Any) -> str:
     if not (seconds := parse_duration(ttl)):
-        raise ValueError("with a `ttl` of 0 it would never be there; leave the `ttl` or the key out")
+        raise ValueError("with a `ttl` of 0 the key would expire at once; leave out the `ttl` or the key")
     return str(max(1, round(seconds * 1000)))
 
 

@@ -20,7 +20,7 @@ OF_PACKED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "
 
 
 def load(step: Step, seeder: Seeder) -> None:
-    client = client_of(seeder.endpoint(step.service), step.service, "a seed of objects")
+    client = client_of(seeder.endpoint(step.service), step.service, "an `objects` seed")
     _must_be_there(client, step)
     for path in step.files:
         try:

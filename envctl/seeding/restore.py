@@ -26,7 +26,10 @@ ADVICE_FOR = (
     ),
     (re.compile(r"unsupported version .* in file header"), "a newer pg_dump made it: use a `version:` that is at least as new"),
     (re.compile(r"appears to be a text format dump"), "it is SQL: `sql: FILE` instead of `restore: FILE`"),
-    (re.compile(r"does not appear to be a valid archive"), "`pg_dump --format=custom` or `--format=directory` make what is restored"),
+    (
+        re.compile(r"does not appear to be a valid archive"),
+        "`pg_dump --format=custom` or `--format=directory` makes a file that can be restored",
+    ),
     (re.compile(r'extension "(?P<name>.*?)" is not available'), "take an image that has the extension {name}: `image: REF`"),
     (re.compile(r"user specified as a definer .*?does not exist"), "declare it under `users`, or `owners: false` beside `restore`"),
 )

@@ -1,4 +1,4 @@
-"""The session: the surroundings of one caller, and what it holds while it works."""
+"""The session: the environment variables, folder and settings of one caller, and what it holds while it works."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Host(NamedTuple):
-    """The variables of whoever asks, and the keepers of the instances here."""
+    """The caller's environment variables, and the keepers of the instances on this machine."""
 
     environ: Mapping[str, str]
     keepers: Keepers
@@ -36,16 +36,16 @@ class Host(NamedTuple):
 
 @dataclass
 class Session:
-    """Made at the edge (the command line, the Python API), and passed to whatever works.
+    """Created by the command line or the Python API, and passed on to everything that works for the caller.
 
-    Several threads may use one; two sessions of a process know nothing of each other.
+    Several threads may use one session; two sessions in a process share nothing.
 
     Attributes:
         environ: the caller's environment variables.
-        cwd: the folder that relative paths begin at.
+        cwd: the folder to which relative paths refer.
         mask: the secrets that must not be printed.
-        told: options of this command that say where to look, by their names.
-        answers: of programs that were begun before anybody needed them.
+        told: options of this command that say where to look (engine, context and so on), by name.
+        answers: the answers of programs that were started in advance.
     """
 
     environ: Mapping[str, str]
@@ -54,9 +54,9 @@ class Session:
     told: Mapping[str, str] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers, repr=False, compare=False)
     store: RecordStore = field(init=False, repr=False, compare=False)
-    """The records of the instances that this user has here."""
+    """The records of this user's instances on this machine."""
     keepers: Keepers = field(init=False, repr=False, compare=False)
-    """The keepers of those, and what this session holds of them."""
+    """The keepers of these instances, and this session's connections to them."""
     host: Host = field(init=False, repr=False, compare=False)
     """This machine, as engines see it."""
 
@@ -68,10 +68,10 @@ class Session:
 
     @classmethod
     def here(cls) -> Session:
-        """Of this process, as it is now.
+        """The session of the current process.
 
         Raises:
-            UsageError: its folder has been removed, or may not be entered.
+            UsageError: its folder has been removed, or cannot be entered.
         """
         try:
             return cls(dict(os.environ), Path.cwd())
@@ -83,19 +83,19 @@ class Session:
         """The nearest `envctl.toml`, or `[tool.envctl]`.
 
         Raises:
-            DefinitionError: it is no TOML.
+            DefinitionError: it is not valid TOML.
         """
         from envctl.session.settings import nearest
 
         return nearest(self.cwd)
 
     def option(self, name: str) -> str | None:
-        """What is said of an option that has no value here: by this command, by ENVCTL_<OPTION>, or by the project's settings."""
+        """The value of an option, from this command, ENVCTL_<OPTION> or the project's settings, in this order; None without one."""
         found = self.told.get(name) or self.environ.get(f"ENVCTL_{name.upper()}") or self.settings.keys.get(name)
         return found if isinstance(found, str) else None
 
     def key(self, project: Path) -> str:
-        """Whose the instances of this caller are: what it says itself, else the job of CI; empty on a desk."""
+        """The key of this caller's instances: the given one, or else that of the CI job; empty outside CI."""
         return self.told.get("key") or self.environ.get("ENVCTL_KEY") or job_key(self.environ, project)
 
     def id_of(self, name: str, project: Path) -> str:
@@ -104,10 +104,10 @@ class Session:
 
     @property
     def by_keeper(self) -> bool:
-        """Whether a keeper has called us to remove its instance: nobody is left who would wait for a gentle end."""
+        """Whether a keeper has started this command to remove its instance; no services are stopped gracefully then."""
         return bool(self.environ.get(BY_KEEPER))
 
     @property
     def to_forget(self) -> bool:
-        """Whether that keeper has found that somebody else has removed it: nothing but what is known of it here may go."""
+        """Whether that keeper has found that the instance was removed elsewhere; only its state on this machine is removed then."""
         return self.environ.get(BY_KEEPER) == FORGET

@@ -153,19 +153,19 @@ def _secrets(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
     for given in service.compose.get("secrets") or []:
         file = (plan.compose_extra.get("secrets", {}).get(given["source"]) or {}).get("file")
         if not file:
-            raise FileRefused(f"the secret {given['source']} is no file")
+            raise FileRefused(f"the secret {given['source']} is not a file")
         yield str(given.get("target") or given["source"]), _path(plan, file)
 
 
 def _scripts(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
     """Those of SQL: a shell script may ask anybody anything, and so may a program that SQL calls."""
     if any(PurePosixPath(path).is_relative_to(SCRIPTS) and not path.endswith(SQL) for path in service.files):
-        raise FileRefused("it has a first script that is no SQL")
+        raise FileRefused("it has an initialisation script that is not SQL")
     for mount in _mounts(service)[1]:
         source = _path(plan, mount["source"])
         for path in files_below(source, plan.setting.project) if source.is_dir() else [source]:
             if not path.name.endswith(SQL):
-                raise FileRefused(f"{path} is no SQL")
+                raise FileRefused(f"{path} is not SQL")
             yield str(PurePosixPath(mount["target"], path.relative_to(source))), path
 
 

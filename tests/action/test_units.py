@@ -166,8 +166,8 @@ def test_a_half_installed_one_is_made_anew(step: Step) -> None:
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ({"version": "0.1; rm"}, "version: 0.1; rm: this is no version"), ({"version": "--pre"}, "this is no version"),
-        ({"from": "--index-url=x"}, "from: --index-url=x: this is an option"), ({"extras": "x]"}, "extras: x]: these are no extras"),
+        ({"version": "0.1; rm"}, "version: 0.1; rm: this is not a version"), ({"version": "--pre"}, "this is not a version"),
+        ({"from": "--index-url=x"}, "from: --index-url=x: this is an option"), ({"extras": "x]"}, "extras: x]: these are not extras"),
         ({"working-directory": "nowhere"}, "working-directory: there is no folder"), ({"python": "python9"}, "python9 cannot be started"),
     ],
 )  # fmt: skip
@@ -179,7 +179,7 @@ def test_wrong_inputs_are_said(step: Step, inputs: dict[str, str], words: str) -
 
 
 def test_an_old_python_is_said(step: Step) -> None:
-    assert "takes 3.11 or later" in step.run("main", {}, KIND="3.9-x86_64").stdout
+    assert "needs 3.11 or later" in step.run("main", {}, KIND="3.9-x86_64").stdout
 
 
 def test_what_is_named_goes_to_pip_as_it_is(step: Step) -> None:

@@ -157,7 +157,7 @@ def test_extend_by_what_is_no_duration(local: Project, words: list[str]) -> None
     assert "Traceback" not in done.err
     assert expires(local) == before
     if words == ["soon"]:
-        assert "D soon: 'soon' is not a duration; write it like 30s, 15m, 2h or 1h30m" in done.err
+        assert "lifetime soon: 'soon' is not a duration; write it like 30s, 15m, 2h or 1h30m" in done.err
 
 
 # Its keeper was killed

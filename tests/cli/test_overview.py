@@ -27,6 +27,21 @@ def test_it_is_the_answer_to_nothing_and_to_help(words: list[str]) -> None:
     assert command(words).ok().out.splitlines() == list(overview())
 
 
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["test"], "envctl test [OPTIONS] ENV [TEST]..."),
+        (["exec"], "envctl exec [OPTIONS] NAME S -- CMD..."),
+        (["down"], "envctl down [OPTIONS] [NAME]"),
+        (["preview", "up"], "envctl preview up [OPTIONS] ENV"),
+    ],
+)
+def test_arguments_are_written_as_people_write_them(words: list[str], usage: str) -> None:
+    said = command([*words, "--help"], env={"COLUMNS": "80"}).ok().out
+    assert said.splitlines()[0] == f"Usage: {usage}"
+    assert "<" not in said.partition("Arguments:")[2].partition("Options:")[0]
+
+
 def test_help_of_a_command() -> None:
     assert command(["help", "preview", "down"]).ok().out.startswith("Usage: envctl preview down ")
     assert command(["help", "down"]).ok().out.startswith("Usage: envctl down ")

@@ -140,6 +140,16 @@ def test_a_table_has_a_line_for_each_service(terminal: Terminal) -> None:
     assert "topsecret" not in text
 
 
+def test_the_first_frame_stands_before_a_notice_can_come(terminal: Terminal) -> None:
+    """One that another thread drew at the same moment ended up above the notice, and stayed there as a second table."""
+    with redirect_stderr(terminal):
+        table = Table(Mask())
+        table.begin(PLAN)
+        drawn = terminal.getvalue()
+        table.end()
+    assert "orders" in drawn
+
+
 def test_a_long_message_takes_no_room_from_the_others(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     with redirect_stderr(terminal):

@@ -55,9 +55,9 @@ def test_a_red_command_and_its_logs(red: Project, tmp_path: Path) -> None:
     done = ran(red, "run", "site", "--", sys.executable, "-c", RED, cache=tmp_path)
     assert done.status == 3
     assert "ended with 3; the environment was fine" in done.err
-    assert "errors logged in that time: noisy (1 line)" in done.err
+    assert "errors logged during that time: noisy (1 line)" in done.err
     assert "`envctl logs site` shows" in done.err
-    assert "--keep leaves it up for a look, --report DIR" in done.err
+    assert "--keep leaves the instance up, --report DIR" in done.err
     assert done.err.rstrip().endswith("site is gone")
     logs = ran(red, "logs", "site", "noisy", "-n", "1", cache=tmp_path).ok()
     assert logs.out == "ERROR no\n"

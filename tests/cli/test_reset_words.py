@@ -7,7 +7,7 @@ import pytest
 from envctl.cli.change import reset_said
 from envctl.lifecycle.change import Reset
 
-LEFT = "left as before: nothing seeds {0}, and what others have made there cannot be made again; `envctl reset shop {1}` makes {0} anew"
+LEFT = "not reset: {0} no `seed:`, so envctl cannot restore what others have written there; `envctl reset shop {1}` makes {2} anew"
 
 
 @pytest.mark.parametrize(
@@ -16,8 +16,8 @@ LEFT = "left as before: nothing seeds {0}, and what others have made there canno
         ((), Reset(("db", "cache")), ["shop: back in the seeded state"]),
         ((), Reset(()), ["shop: back in the seeded state"]),
         (("db",), Reset(("db",)), ["db: back in the seeded state"]),
-        ((), Reset(("cache",), ("db",)), ["cache: back in the seeded state", f"db is {LEFT.format('it', 'db')}"]),
-        ((), Reset((), ("db", "other")), [f"db and other are {LEFT.format('them', 'db other')}"]),
+        ((), Reset(("cache",), ("db",)), ["cache: back in the seeded state", f"db was {LEFT.format('it has', 'db', 'it')}"]),
+        ((), Reset((), ("db", "other")), [f"db and other were {LEFT.format('they have', 'db other', 'them')}"]),
     ],
 )
 def test_only_what_was_reset_is_said_to_be(wanted: tuple[str, ...], found: Reset, said: list[str]) -> None:

@@ -178,7 +178,7 @@ def test_run_notices_that_its_keeper_is_gone(pair: Project) -> None:
         kill(keepers_of(id_of(pair)))
         done = running.ended()
     assert done.status == 125
-    assert "the keeper of the environment has ended" in done.err
+    assert "the keeper of the instance has ended" in done.err
     nothing_is_left(pair)
 
 

@@ -142,7 +142,7 @@ def test_what_a_file_may_not_hold(text: str, message: str, tmp_path: Path) -> No
 
 def test_too_many_services(tmp_path: Path) -> None:
     (tmp_path / "e.yaml").write_text("name: e\nservices:\n" + "".join(f"  s{n}: {{image: x}}\n" for n in range(2001)), "utf-8")
-    with pytest.raises(DefinitionError, match="there are 2,001 services, and 2,000 at most are taken"):
+    with pytest.raises(DefinitionError, match="there are 2,001 services, and at most 2,000 are allowed"):
         load(tmp_path / "e.yaml", project=tmp_path, environ={})
 
 

@@ -125,7 +125,7 @@ class TestAGrownFile:
         assert losses == [
             "broker: the udp port 9999 is not published",
             "cron: `container_name` is left out; the name stays as a network alias",
-            "web: `network_mode: host` is left out: other services are under their names, not `localhost`; its `ports:` are published",
+            "web: `network_mode: host` is left out: it reaches others by their names, not at `localhost`; its `ports:` are published",
         ]
 
     def test_a_container_name_stays_reachable(self, folder: Path) -> None:

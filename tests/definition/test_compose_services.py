@@ -283,7 +283,7 @@ class TestPorts:
 def test_a_server_without_an_address_of_its_own_publishes_nothing(mode: str) -> None:
     found = reading(db={"image": "redis:8"}, x={"image": "redis:8", "network_mode": mode})
     assert found.services()["x"] == {"kind": "service", "image": "redis:8", "compose": {"network_mode": mode}}
-    assert found.losses.lines() == [f"x: `network_mode: {mode}` leaves no address of its own: a plain service without outputs"]
+    assert found.losses.lines() == [f"x: with `network_mode: {mode}` it has no address of its own, so it has no outputs"]
 
 
 @pytest.mark.parametrize(("given", "found"), [({"test": ["NONE"]}, {"disable": True}), ({"interval": "1s"}, {"interval": "1s"})])
@@ -297,7 +297,7 @@ def test_a_fixed_address_is_told_with_the_command_that_keeps_it() -> None:
         web={"image": "b", "ports": [{"target": 80, "published": "8080"}]},
     )
     found.services()
-    assert found.losses.lines() == ["api: PAGES names localhost:8080, and every instance has ports of its own; `--port web=8080` fixes it"]
+    assert found.losses.lines() == ["api: PAGES names localhost:8080, but every instance has its own ports; `--port web=8080` fixes it"]
 
 
 def test_a_broker_with_a_fixed_port_is_told_with_it() -> None:
@@ -385,7 +385,7 @@ class TestData:
         volume = self.bound(tmp_path, "/data")
         found = reading(tmp_path.parent, app={"image": "app", "volumes": [volume]})
         assert found.services()["app"]["compose"]["volumes"] == [volume]
-        assert found.losses.lines() == [f"app: ./{tmp_path.name} is written to by every instance, and stays as they leave it"]
+        assert found.losses.lines() == [f"app: ./{tmp_path.name} is shared: every instance writes to it, and it is not removed"]
 
     def test_source_code_configuration_and_files_stay_and_are_no_loss(self, tmp_path: Path) -> None:
         (tmp_path / "redis.conf").touch()
@@ -453,4 +453,4 @@ def test_names_that_expressions_cannot_have_are_taken() -> None:
     services: dict[str, Any] = {"api.v1": {"image": "a"}, "env": {"image": "b"}}
     found = reading(**services)
     assert set(found.services()) == {"api.v1", "env"}
-    assert found.losses.lines() == ["api.v1, env: expressions cannot name it; its outputs are there"]
+    assert found.losses.lines() == ["api.v1, env: expressions cannot refer to it; it has outputs"]

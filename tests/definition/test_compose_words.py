@@ -65,4 +65,4 @@ def test_composes_words_in_a_definition_are_answered_with_ours(tmp_path: Path, w
     with pytest.raises(DefinitionError) as caught:
         open_environment("x.yaml", cwd=tmp_path, environ={})
     (problem,) = caught.value.problems
-    assert (problem.line, problem.message, problem.hint) == (5, f"'{word}' is Compose's word", OUR_WORDS[word])
+    assert (problem.line, problem.message, problem.hint) == (5, f"'{word}' is the name that Compose uses", OUR_WORDS[word])

@@ -49,4 +49,4 @@ def test_it_is_said_in_the_place_of_what_is_wrong_otherwise(tmp_path: Path) -> N
     loaded.tree["services"] = {"tester": {}, "db": {}}
     loaded.tree["outputs"] = {"A": "${tester.port}", "B": "${tester.host}"}
     [problem] = check_references(loaded, {}, {})
-    assert "`tester` stands for the machine of the tests" in problem.message
+    assert "`tester` stands for the machine on which the tests run" in problem.message

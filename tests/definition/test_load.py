@@ -62,7 +62,7 @@ def test_overrides_are_typed_like_the_default(loaded: Load) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("number", "many", "expected a whole number, as its default is; --set gives 'many'"),
+        ("number", "many", "expected a whole number, like its default; --set gives 'many'"),
         ("number", "true", "expected a whole number"),
         ("flag", "yes", "expected true or false"),
         ("half", "x", "expected a number"),
@@ -99,7 +99,7 @@ def test_secrets_are_not_told(loaded: Load) -> None:
 def test_a_secret_of_the_wrong_type_is_not_told_either(loaded: Load) -> None:
     text = "name: shop\nvariables: {key: {secret: true, default: 5}}\nservices:\n  w: {image: w}\n"
     (problem,) = loaded(text, problems=True, key="hunter2").problems
-    assert problem.message == "expected a whole number, as its default is; --set gives '***'"
+    assert problem.message == "expected a whole number, like its default; --set gives '***'"
 
 
 def test_a_value_from_outside_is_never_a_template(loaded: Load) -> None:

@@ -147,7 +147,7 @@ def test_an_unknown_environment(tmp_path: Path) -> None:
         ("s3", "buckets: [{name: my_files}]", "hyphens"),
         ("s3", "buckets: up", "3 to 63"),
         ("kafka", "topics: [order made]", "letters, digits"),
-        ("nats", "streams: {a.b: {subjects: [a]}}", "without blanks"),
+        ("nats", "streams: {a.b: {subjects: [a]}}", "no spaces"),
     ],
 )
 def test_a_name_that_its_server_would_refuse_is_said_with_its_line(tmp_path: Path, kind: str, given: str, right: str) -> None:

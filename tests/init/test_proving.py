@@ -92,7 +92,7 @@ def test_a_compose_file_that_compose_refuses_is_left_out(project: Callable[[File
     proved = prove(gather(root), root, ENVIRON)
     assert proved.proposal.compose_file is None
     assert [service.kind for service in proved.proposal.services] == ["postgres"]
-    assert "docker-compose.yml, which is not taken as it is" in proved.left_out[0]
+    assert "docker-compose.yml, which cannot be used" in proved.left_out[0]
 
 
 def test_without_compose_the_proposal_says_that_it_is_not_checked(project: Callable[[Files], Path]) -> None:

@@ -413,7 +413,7 @@ def test_mqtt_refuses_wrong_credentials(up: Running, changed: dict[str, str]) ->
 
 
 def test_names_that_mqtt_does_not_take_are_refused(home: Project) -> None:
-    refused(home, "mosquitto", "username", ["a:b", "a\nb", ""], "without colons")
+    refused(home, "mosquitto", "username", ["a:b", "a\nb", ""], "No colons")
 
 
 @pytest.mark.parametrize(

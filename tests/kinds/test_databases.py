@@ -278,7 +278,7 @@ def test_a_postgres_without_a_password_lets_everybody_in(up: Running) -> None:
 
 
 def test_postgres_says_which_names_it_does_not_take(home: Project) -> None:
-    refused(home, "postgres", "username", ["a'b", 'a"b', "a$b", "a\\b"], "without quotes, dollar signs and backslashes")
+    refused(home, "postgres", "username", ["a'b", 'a"b', "a$b", "a\\b"], "No quotes, dollar signs or backslashes")
 
 
 def test_mariadb_says_which_names_it_does_not_take(home: Project) -> None:

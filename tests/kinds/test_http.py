@@ -257,7 +257,7 @@ def test_mail_without_a_login_is_refused(up: Running, http: requests.Session) ->
 
 
 def test_what_mail_does_not_take_is_refused(home: Project) -> None:
-    refused(home, "mail", "username", ["a:b", "a b", "a\nb", ""], "without colons, blanks and control characters")
+    refused(home, "mail", "username", ["a:b", "a b", "a\nb", ""], "No colons, spaces or control characters")
 
 
 def test_default_outputs(up: Running) -> None:

@@ -64,7 +64,7 @@ def rendered(project: Project) -> Iterator[Path]:
     folder = project.folder / "out"
     done = project.envctl("render", "all", "--engine", "docker", "-o", str(folder)).ok()
     assert "nats: its readiness" in done.err
-    assert "nobody needs" not in done.err
+    assert "needs this job" not in done.err
     yield folder
     compose(folder, "down", "-v", "--timeout", "0", "--remove-orphans")
 
@@ -88,4 +88,4 @@ def _state(entry: dict[str, Any]) -> str:
 def test_a_job_that_nobody_needs_is_a_loss(project: Project) -> None:
     project.environment("job", "services:\n  once: {kind: job, image: busybox}\n")
     done = project.envctl("render", "job", "--engine", "docker").ok()
-    assert "once: nobody needs this job" in done.err
+    assert "once: no service needs this job" in done.err

@@ -156,7 +156,7 @@ def test_the_shell_of_a_server_logs_in_by_itself(up: Running, kind: str) -> None
 
 
 def test_names_with_blanks_are_refused(home: Project, kind: str) -> None:
-    refused(home, kind, "username", ["two words", "", "tab\tbed"], "without blanks")
+    refused(home, kind, "username", ["two words", "", "tab\tbed"], "No spaces")
 
 
 def test_memcached(up: Running) -> None:
@@ -234,7 +234,7 @@ def test_a_wrong_key_is_refused(up: Running, changed: dict[str, str]) -> None:
 
 
 def test_access_keys_that_no_header_takes_are_refused(home: Project) -> None:
-    refused(home, "s3", "username", ["a b", "a/b", "a,b", "a=b", "ä", ""], "in ASCII without blanks, commas, slashes")
+    refused(home, "s3", "username", ["a b", "a/b", "a,b", "a=b", "ä", ""], "ASCII, no spaces, commas, slashes")
 
 
 def test_random_credentials_and_no_bucket(up: Running) -> None:

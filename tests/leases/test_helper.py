@@ -60,7 +60,7 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Helper]:
 
 
 def _no_more(helper: Helper, pool: Pool) -> None:
-    """It makes none, and those that it has made are handed out."""
+    """It makes none, and those that it has made are leased."""
     with pool.budget.lock:
         pool.limit = 0
     while True:
@@ -100,4 +100,4 @@ def test_that_there_is_no_unit_is_said_once_the_time_is_over(helper: Helper) -> 
     number, status, body = helper.answer()
 
     assert (number, status) == (3, 503)
-    assert "no unit of app came free within 0.05 s" in body["error"]
+    assert "no unit of app became free within 0.05 s" in body["error"]

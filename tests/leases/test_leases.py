@@ -68,9 +68,9 @@ def test_one_of_several_is_named(server: Server, folder: Path) -> None:
     [
         ("bd", None, "there is no service 'bd'"),
         ("db", "autid", "db has no 'autid'"),
-        ("mail", None, "mail has no unit that could be leased"),
-        ("bus", None, "bus has no unit that could be leased"),
-        ("api", None, "api has no unit that could be leased"),
+        ("mail", None, "mail cannot be leased"),
+        ("bus", None, "bus cannot be leased"),
+        ("api", None, "api cannot be leased"),
     ],
 )
 def test_what_cannot_be_leased_is_said(server: Server, folder: Path, service: str, name: str | None, message: str) -> None:
@@ -79,7 +79,7 @@ def test_what_cannot_be_leased_is_said(server: Server, folder: Path, service: st
 
 
 def test_where_nothing_was_kept_that_is_said(server: Server, folder: Path) -> None:
-    with pytest.raises(UsageError, match="what was seeded has not been kept"):
+    with pytest.raises(UsageError, match="the seeded data was not kept"):
         Leases(folder, lambda: record_of(services=SERVICES, data={"db": DataRecord("1")})).take("db")
 
 

@@ -60,7 +60,7 @@ def test_what_is_kept_stays_and_takes_nobodys_place(server: Server) -> None:
 def test_nobody_gets_more_than_there_may_be(server: Server) -> None:
     pool = pool_of(server, limit=2)
     taken = [pool.take(5.0), pool.take(5.0)]
-    with pytest.raises(Exhausted, match=r"no unit of app came free within 0\.05 s: 2 of 2 are handed out"):
+    with pytest.raises(Exhausted, match=r"no unit of app became free within 0\.05 s: 2 of 2 are leased"):
         pool.take(0.05)
     pool.give_back(taken[0])
     assert pool.take(5.0) not in taken
@@ -74,7 +74,7 @@ def test_no_more_is_made_than_the_budget_allows(server: Server, most: tuple[int,
     server.each = Size(*each)
     pool = pool_of(server, limit=100, budget=Budget(Size(*most)))
     taken = [pool.take(5.0) for _ in range(3)]
-    with pytest.raises(Exhausted, match=f"3 are handed out, and more would take more {scarce} than"):
+    with pytest.raises(Exhausted, match=f"3 are leased, and more would take more {scarce} than"):
         pool.take(0.05)
     pool.give_back(taken[0])
     assert pool.take(5.0) not in taken
@@ -251,5 +251,5 @@ def test_what_has_gone_in_the_end_is_no_reason_any_more(unfilled: Pool, server: 
     unfilled.expire("ended")
     assert until(lambda: "ended" not in unfilled.units and not unfilled._sweeping)
     assert failed.is_set()
-    with pytest.raises(Exhausted, match="0 are handed out"):
+    with pytest.raises(Exhausted, match="0 are leased"):
         unfilled.take(0.05)

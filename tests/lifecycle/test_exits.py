@@ -41,7 +41,7 @@ def test_a_process_of_this_machine_has_no_image(line: MakeLine) -> None:
     made.started.plan = replace(made.started.plan, setting=replace(made.started.plan.setting, local=frozenset(["db"])))
     error = made.fails()
     assert error.message == "db ended with 127 (a program was not found on this machine)"
-    assert error.evidence.advice == "check `run:`; programs are looked up in PATH as this shell has it"
+    assert error.evidence.advice == "check `run:`; programs are searched for in the PATH of this shell"
 
 
 @pytest.mark.parametrize(

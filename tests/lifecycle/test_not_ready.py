@@ -60,7 +60,7 @@ def test_which_address_was_asked(line: MakeLine, monkeypatch: pytest.MonkeyPatch
     [
         ("GET /healthz answered 404 Not Found", "it has no /healthz: `ready: {http: ...}` names a path that answers with 2xx or 3xx"),
         ("GET /healthz answered 500 Oops", "it runs, and /healthz fails inside it: its log may say why"),
-        ("GET / answered 401 No", "`ready: {http: /, status: 401}` takes that answer for ready; or name another path"),
+        ("GET / answered 401 No", "`ready: {http: /, status: 401}` accepts that answer; or name another path"),
         ("no log line matches '^up$' yet", "compare the expression of `ready: {log: ...}` with what the service prints"),
         ("connection refused", SLOW),
     ],
@@ -109,7 +109,7 @@ def test_networks_that_nobody_outside_is_in(
     assert asked_inside.evidence.advice == SLOW
 
 
-WHICH = "${self.port} in `run:` or `env:` says which port it is to take"
+WHICH = "${self.port} in `run:` or `env:` is the port on which it should listen"
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,29 @@ WHICH = "${self.port} in `run:` or `env:` says which port it is to take"
     [
         (False, [], f"it listens on no port yet; {SLOW}"),
         (False, [("0.0.0.0", 8123)], f"it listens on 8123, not on 8000: {WHICH}, or `port: 8123`"),
-        (False, [("127.0.0.1", 8000)], "it listens on 127.0.0.1 only, where nobody outside its container reaches it: ${self.bind} says"),
+        (
+            False,
+            [("127.0.0.1", 8000)],
+            "it listens on 127.0.0.1 only, which cannot be reached from outside its container: ${self.bind} is",
+        ),
         (False, [("::", 8000)], SLOW),
         (True, [("0.0.0.0", 8000), ("::", 9000)], f"it listens on 8000 and 9000, not on 20000: {WHICH}"),
-        (False, [("127.0.0.2", 8000)], "it listens on 127.0.0.2 only, where nobody outside its container reaches it: ${self.bind} says"),
-        (False, [("::1", 8000), ("172.20.0.9", 8000)], "it listens on ::1 and 172.20.0.9 only, and is reached at all addresses of its"),
-        (True, [("127.0.0.2", 20000)], "it listens on 127.0.0.2 only, and is asked at 127.0.0.1: ${self.bind} says where it is to listen"),
-        (True, [("::1", 20000)], "it listens on ::1 only, and is asked at 127.0.0.1: ${self.bind} says where it is to listen"),
+        (
+            False,
+            [("127.0.0.2", 8000)],
+            "it listens on 127.0.0.2 only, which cannot be reached from outside its container: ${self.bind} is",
+        ),
+        (False, [("::1", 8000), ("172.20.0.9", 8000)], "it listens on ::1 and 172.20.0.9 only, but it has to listen on all addresses"),
+        (
+            True,
+            [("127.0.0.2", 20000)],
+            "it listens on 127.0.0.2 only, but envctl asks it at 127.0.0.1: ${self.bind} is the address on which it should listen",
+        ),
+        (
+            True,
+            [("::1", 20000)],
+            "it listens on ::1 only, but envctl asks it at 127.0.0.1: ${self.bind} is the address on which it should listen",
+        ),
         (True, [("127.0.0.1", 20000)], SLOW),
     ],
 )

@@ -134,10 +134,10 @@ def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
 @pytest.mark.parametrize(
     ("heard", "told"),
     [
-        ([("127.0.0.1", 80)], "it listens on 127.0.0.1 only, where nobody outside its container reaches it"),
+        ([("127.0.0.1", 80)], "it listens on 127.0.0.1 only, which cannot be reached from outside its container"),
         ([("::", 8000), ("0.0.0.0", 8000)], "it listens on 8000, not on 80"),
         ([("::", 80)], "it listens on 80, and is not reached from here: [Errno 111] Connection refused"),
-        (None, "it does not answer on 80, and nobody can tell where it listens"),
+        (None, "it does not answer on 80, and envctl cannot find out where it listens"),
     ],
 )
 def test_what_a_service_listens_on_instead_of_the_port_that_it_publishes(

@@ -48,7 +48,7 @@ def test_a_command_inside_runs_like_a_service(session: Session, tmp_path: Path, 
     printed = capfd.readouterr()
     assert printed.out == "one two\nwhole", "as it is: no line end is added"
     assert "wrong\n" in printed.err
-    with pytest.raises(CommandMissing, match="no/such cannot be run in the place of a") as failed:
+    with pytest.raises(CommandMissing, match="no/such cannot be run in a container like that of a") as failed:
         run.run(session, OPTIONS, ["no/such"], inside="a")
     assert failed.value.exit_code == 127
     with pytest.raises(UsageError, match="--in b: there is no such service"):

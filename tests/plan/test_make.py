@@ -269,7 +269,7 @@ def test_who_runs_elsewhere_is_not_planned(tmp_path: Path) -> None:
 
 def test_processes_of_this_machine_are_refused_where_nothing_reaches_it(tmp_path: Path) -> None:
     text = "services: {b: {run: serve, image: x, port: 1}, a: {run: serve, image: x}}"
-    with pytest.raises(UsageError, match="--local a, b: from a cluster nothing reaches this machine"):
+    with pytest.raises(UsageError, match="--local a, b: a cluster cannot reach this machine"):
         plan_of(tmp_path, text, engine=traits("kubernetes"), local=frozenset("ab"))
 
 

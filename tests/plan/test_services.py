@@ -381,7 +381,7 @@ def test_what_cannot_be_a_process(tmp_path: Path, service: str, message: str) ->
 
 
 def test_a_server_of_a_compose_file_is_no_process(tmp_path: Path) -> None:
-    with pytest.raises(DefinitionError, match="a container; `kind: postgres` without `from:` runs here, too"):
+    with pytest.raises(DefinitionError, match="a container; `kind: postgres` without `from:` also runs here"):
         composed(tmp_path, "postgres", engine="local")
 
 

@@ -132,7 +132,7 @@ def test_what_a_command_works_on_is_not_collected() -> None:
 
 
 def test_many_at_once_want_a_word(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="6 previews would go"):
+    with pytest.raises(UsageError, match="6 previews would be removed"):
         list(collect(session_in(tmp_path), place(collecting.AT_ONCE + 1), REPOSITORY, "1"))
 
 

@@ -76,7 +76,7 @@ def test_of_a_run_after_another_ones_what_it_says_itself(tmp_path: Path) -> None
     base = pull_request(github(tmp_path, run_before("fork/r", "pull_request_target")), "github.com/o/r#17")
     assert (base.head, base.untrusted) == ("", True)
     assert not pull_request(github(tmp_path, run_before("o/r", "push")), "github.com/o/r#17").untrusted
-    with pytest.raises(UsageError, match="not a run for a pull request"):
+    with pytest.raises(UsageError, match="not a CI run of a pull request"):
         pull_request(github(tmp_path, run_before("o/r", numbers=(17, 18))), None)
 
 
@@ -100,7 +100,7 @@ def test_of_jenkins(page: str, repository: str, fork: str) -> None:
 
 @pytest.mark.parametrize("page", ["", "https://review.corp/c/17", "no address"])
 def test_a_build_of_jenkins_without_a_page_that_we_know(page: str) -> None:
-    with pytest.raises(UsageError, match="not a run for a pull request"):
+    with pytest.raises(UsageError, match="not a CI run of a pull request"):
         pull_request({**JENKINS, "CHANGE_URL": page}, None)
 
 
@@ -125,7 +125,7 @@ def test_what_is_no_key(key: str) -> None:
 
 @pytest.mark.parametrize("environ", [{}, GITHUB, {"GITHUB_ACTIONS": "true"}])
 def test_no_pull_request_at_all(environ: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="not a run for a pull request"):
+    with pytest.raises(UsageError, match="not a CI run of a pull request"):
         pull_request(environ, None)
 
 
@@ -138,7 +138,7 @@ def test_an_event_that_cannot_be_read(tmp_path: Path, text: str) -> None:
 def test_an_event_of_another_shape(tmp_path: Path) -> None:
     shapes: list[Any] = [[], {"pull_request": 3}, {"pull_request": {"number": "x"}}]
     for told in shapes:
-        with pytest.raises(UsageError, match="not a run for a pull request"):
+        with pytest.raises(UsageError, match="not a CI run of a pull request"):
             pull_request(github(tmp_path, told), None)
 
 

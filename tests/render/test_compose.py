@@ -375,7 +375,7 @@ def test_a_network_that_nobody_uses_is_not_made(fragment: dict[str, Any]) -> Non
         ({"kind": "stub", "losses": ("no password",)}, "x: no password"),
         (
             {"kind": "job", "once": True},
-            "x: nobody needs this job, and `docker compose up --wait` takes the end of such a container for a failure",
+            "x: no service needs this job, and `docker compose up --wait` treats the end of such a container as a failure",
         ),
     ],
 )

@@ -386,12 +386,12 @@ def test_checks_of_an_own_service_are_native(check: Check, expected: dict[str, A
 def test_a_check_that_nobody_in_a_cluster_can_make_is_a_loss() -> None:
     found = rendered(of_team("x", checks=(Check("log", {"log": "ready"}),)))
     assert "startupProbe" not in main(found, "x")
-    assert "x: its readiness (log), which the kubelet cannot ask" in found.losses
+    assert "x: its readiness (log), which the kubelet cannot check" in found.losses
 
 
 def test_a_status_that_the_kubelet_does_not_take_is_a_loss() -> None:
     found = rendered(of_team("x", ports=(port("http", 80),), checks=(Check("http", {"path": "/", "status": 401}),)))
-    assert "x: its readiness (http with status 401), which the kubelet cannot ask" in found.losses
+    assert "x: its readiness (http with status 401), which the kubelet cannot check" in found.losses
 
 
 # What a definition says
@@ -820,8 +820,8 @@ def test_a_database_passes_strict(tmp_path: Path) -> None:
     (tmp_path / "env.yaml").write_text("name: e\nservices: {db: {kind: postgres}}\n")
     plan = planned(tmp_path / "env.yaml")
     found = render_kubernetes(plan, options())
-    assert [loss for loss in found.losses if "follow from the name e" in loss] == list(found.losses)
-    assert any("goes with its pod" in note for note in found.notes)
+    assert [loss for loss in found.losses if "derived from the name e" in loss] == list(found.losses)
+    assert any("is lost with its pod" in note for note in found.notes)
     environment = open_environment(tmp_path / "env.yaml", cwd=ROOT, environ={})
     drawn = [make_plan(environment, render_setting(environment, "e", traits("kubernetes"), {}, random=True)) for _ in range(2)]
     assert render_kubernetes(drawn[0], options()).losses == ()

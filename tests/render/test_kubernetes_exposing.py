@@ -136,7 +136,7 @@ def test_what_is_no_exposure(tmp_path: Path, expose: str) -> None:
 def test_without_a_domain_its_loss_is_told_and_nobody_is_let_in(tmp_path: Path) -> None:
     found = rendered(tmp_path)
     assert not [each for each in found.everything() if each["kind"] == "Ingress"]
-    assert "envctl.toml says no domain" in "\n".join(found.losses)
+    assert "envctl.toml names no domain" in "\n".join(found.losses)
 
 
 def test_false_is_not_exposed(tmp_path: Path) -> None:

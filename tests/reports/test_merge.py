@@ -126,7 +126,9 @@ def test_markdown_is_not_broken_out_of(tmp_path: Path) -> None:
     assert "<code>a`|&lt;/code&gt; # heading</code>" in text
     assert "- 9.0 s `` a`|</code> # heading ``" in text
     assert "````text\n```\n</details>\n````" in text
-    assert text.startswith("## Tests: 1 red through the environment in 9.0 s\n\n### The environment failed\n\n- `shop`: `db failed`\n")
+    assert text.startswith(
+        "## Tests: 1 failed because of the environment in 9.0 s\n\n### The environment failed\n\n- `shop`: `db failed`\n"
+    )
 
 
 def test_long_lists_are_cut(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from envctl.seeding.advice import ADVICE, advice_for
         ("ERROR 2 (HY000) at line 2: File 'parts/one.sql' not found (Errcode: 2)", "sql: FOLDER"),
         ('ERROR:  column "id;name" of relation "t" does not exist', "commas"),
         ("ERROR 1054 (42S22): Unknown column 'id;name' in 'field list'", "commas"),
-        ('ERROR:  column "id " of relation "t" does not exist', "blank"),
+        ('ERROR:  column "id " of relation "t" does not exist', "space"),
         ('ERROR:  role "deploy" does not exist', "--no-owner"),
         ("ERROR 1227 (42000) at line 3: Access denied; you need (at least one of) the BINLOG ADMIN privilege(s)", "--set-gtid-purged=OFF"),
         ("ERROR 1227 (42000) at line 1: Access denied; you need (at least one of) the CREATE USER privilege(s)", "username: root"),

@@ -92,7 +92,7 @@ def _known(name: str, labels: Mapping[str, str], container: str) -> str:
 def shared(daemon: Daemon, volume: Named, service: str) -> Shared | None:
     """Why *volume* stays when the data of *service* goes; None where it goes, too."""
     if volume.external:
-        hint = "empty it yourself, or take `external: true` away, so that each instance has a volume of its own"
+        hint = "empty it yourself, or remove `external: true`, so that each instance has its own volume"
         return Shared(f"the external volume '{volume.name}', which is not the instance's own", hint)
     there = daemon.get("/containers/json", all="1", filters={"volume": [volume.name]})
     others = sorted({str(each["Labels"].get("com.docker.compose.service") or each["Names"][0].lstrip("/")) for each in there} - {service})

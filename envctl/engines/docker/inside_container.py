@@ -34,7 +34,7 @@ def gateway(daemon: Asked, ours: Mapping[str, Any]) -> str:
     """
     networks = ours.get("NetworkSettings", {}).get("Networks") or {}
     if set(networks) == {"none"}:
-        message = "this container has no network (`--network none`), and the services are reached over one"
+        message = "this container has no network (`--network none`), but envctl reaches the services over a network"
         raise EngineMissing(message, hint="give the container that envctl runs in a network")
     found = {name: str(each["Gateway"]) for name, each in networks.items() if each.get("Gateway")}
     open_ones = [name for name in found if not _is_internal(daemon, name)]

@@ -128,7 +128,9 @@ class DockerInstance:
         except ApiError as error:
             if error.status == NOT_FOUND:
                 return
-            hint = "`logging: {driver: none}` and drivers that send it elsewhere keep none here" if error.status == NOT_IMPLEMENTED else ""
+            hint = (
+                "`logging: {driver: none}` and drivers that send it elsewhere keep no log here" if error.status == NOT_IMPLEMENTED else ""
+            )
             raise EnvctlError(f"Docker does not show the log of {service}: {error}", hint=hint) from None
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:

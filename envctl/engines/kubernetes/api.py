@@ -167,7 +167,7 @@ class Api:
             raise UsageError(f"the cluster of {self.context.name} has no {kind} of {version}", hint=hint)
         if namespace and not found[kind].get("namespaced"):
             raise UsageError(
-                f"a {kind} of {version} is the whole cluster's, and no instance has it to itself", hint="make it by other means"
+                f"a {kind} of {version} belongs to the whole cluster, so no instance can have its own", hint="create it in another way"
             )
         return path_of(version, kind, namespace, name, found[kind]["name"])
 

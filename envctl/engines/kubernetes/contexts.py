@@ -112,7 +112,7 @@ def approved(name: str | None, environ: Mapping[str, str]) -> Context:
     context = find_context(name, environ)
     if name is not None or context.local:
         return context
-    hint = f"say so: `--context {context.name}`, ENVCTL_CONTEXT, or `context` in envctl.toml"
+    hint = f"name it: `--context {context.name}`, ENVCTL_CONTEXT, or `context` in envctl.toml"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         what = f"{context.name} ({context.server}), which was not named and is not on this machine"
         raise UsageError(f"the current Kubernetes context is {what}", hint=hint)

@@ -153,7 +153,7 @@ class KubernetesDeployment(KubernetesInstance):
         self.__dict__.pop("manifests", None)
 
     def save(self, service: ServicePlan, key: str) -> Saved:
-        raise EnvctlError("a cluster keeps no data: Docker makes what its pods begin as")
+        raise EnvctlError("a cluster makes no snapshots: its pods start from those that Docker makes")
 
     def prepare(self, progress: Progress) -> None:
         self._bring(progress)

@@ -82,14 +82,14 @@ def failure_of(pod: Mapping[str, Any]) -> PodFailure | None:
         if reason in CREATE:
             what = f"its container {container} cannot be created: {_line(message) or reason}"
             patience = 0.0 if _final(message) else HICCUP
-            return PodFailure(what, "`kubectl describe pod` shows the whole story", patience=patience)
+            return PodFailure(what, "`kubectl describe pod` shows the details", patience=patience)
         if reason == "CrashLoopBackOff" and container != pod_status.own_status(pod).get("name"):
-            return PodFailure(f"its container {container} ends again and again", "its log says why: `envctl logs`")
+            return PodFailure(f"its container {container} keeps exiting", "its log says why: `envctl logs`")
     if why := pod_status.unschedulable(pod):
-        return PodFailure(f"no node takes it: {_line(why)}", _room(why), "schedule", patience=10.0)
+        return PodFailure(f"no node accepts it: {_line(why)}", _room(why), "schedule", patience=10.0)
     if pod.get("status", {}).get("reason") == "Evicted":
         why = _line(str(pod["status"].get("message", "")))
-        return PodFailure(f"it was evicted: {why}", "the node is short of it: give it less, or the cluster more")
+        return PodFailure(f"it was evicted: {why}", "the node has too little of that: lower `resources:`, or give the cluster more")
     return None
 
 
@@ -127,18 +127,18 @@ def _room(why: str) -> str:
 REFUSED = (
     (
         re.compile(r"exceeded quota: ([^,]+), requested: (.+), used: (.+), limited: (.+)$"),
-        "the quota {0} of the namespace is exceeded: it asks for {1}, used are {2} of {3}",
-        "ask for less in `resources:`, end other instances, or have the quota raised",
+        "the quota {0} of the namespace is exceeded: it asks for {1}, and {2} of {3} are used",
+        "ask for less in `resources:`, remove other instances, or have the quota raised",
     ),
     (
         re.compile(r"failed quota: ([^:]+): must specify (.+)$"),
-        "the quota {0} of the namespace admits nothing that does not say {1}",
-        "`resources:` of the service, or a `kubernetes:` fragment of a container that it adds, says it",
+        "the quota {0} of the namespace requires {1}",
+        "set it in `resources:` of the service, or in a `kubernetes:` fragment for a container that you add",
     ),
     (
         re.compile(r"forbidden: \[?((?:maximum|minimum) .+ usage per .+?|.+ max limit to request ratio per .+?)\]?$"),
         "a LimitRange of the namespace refuses it: {0}",
-        "`resources:` of the service within that (cpu, memory, storage); `kubectl describe limitrange` shows all of it",
+        "keep `resources:` of the service within it (cpu, memory, storage); `kubectl describe limitrange` shows all of it",
     ),
     (
         re.compile(r'violates PodSecurity "([^"]+)": (.+)$'),
@@ -148,12 +148,12 @@ REFUSED = (
     (
         re.compile(r"admission webhook \"([^\"]+)\" denied the request: ?(.*)$"),
         "the cluster's admission webhook {0} refuses it: {1}",
-        "a rule of this cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it wants",
+        "this is a rule of the cluster; `[kubernetes] labels` in envctl.toml and `kubernetes:` of a service can add what it requires",
     ),
     (
         re.compile(r"unable to validate against any security context constraint: ?(.+)$"),
         "the cluster's security context constraints refuse its pod: {0}",
-        '`[kubernetes] users = "namespace"` of envctl.toml leaves the user to the cluster, as OpenShift wants it',
+        '`[kubernetes] users = "namespace"` of envctl.toml leaves the user to the cluster, as OpenShift requires',
     ),
     (re.compile(r"forbidden: (.+)$"), "the cluster refuses its pod: {0}", "`envctl doctor` shows the rights that are needed"),
 )

@@ -155,7 +155,7 @@ def find_published(api: Api, namespace: str | None, name: str, project: str) -> 
     named = [each for each in _matching(api, namespace, f"{labels.NAME}={name}") if each.document["project"] == project]
     if len(named) > 1:
         ids = ", ".join(sorted(str(each.document["id"]) for each in named))
-        raise UsageError(f"several instances are called '{name}' on {api.context.name}: {ids}", hint="say which by its id")
+        raise UsageError(f"several instances are called '{name}' on {api.context.name}: {ids}", hint="name one by its id")
     return named[0] if named else None
 
 
@@ -196,5 +196,5 @@ def _own_namespaces(api: Api, selector: str) -> list[str]:
     try:
         return [str(item["metadata"]["name"]) for item in api.list("v1", "Namespace", None, f"{labels.INSTANCE},{selector}")]
     except ApiError as error:
-        hint = "say its id (NAME-123456), or the namespace that it is in with ENVCTL_NAMESPACE"
-        raise EnvctlError(f"{api.context.name}: nobody can tell whether it is there: {error.message}", hint=hint) from None
+        hint = "give its id (NAME-123456), or its namespace with ENVCTL_NAMESPACE"
+        raise EnvctlError(f"{api.context.name}: envctl cannot tell whether it is there: {error.message}", hint=hint) from None

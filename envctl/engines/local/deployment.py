@@ -196,7 +196,7 @@ class LocalDeployment(LocalInstance):
             status, answer = self._keeper().ask("POST", "/v1/processes", body)
         if status not in (201, 409):
             why = answer.get("error", status) if isinstance(answer, dict) else status
-            advice = "check `run:`; programs are looked up in PATH as this shell has it"
+            advice = "check `run:`; programs are searched for in the PATH of this shell"
             raise ServiceFailed(f"{service} cannot start: {why}", Evidence(service, "start", advice=advice))
         enforced = answer.get("enforced", {}) if status == 201 else spec.limits
         for limit in spec.limits:
@@ -298,11 +298,11 @@ class LocalDeployment(LocalInstance):
         if not all(map(nobody_has, service.outside_ports.values())):
             return PortTaken(service.name, "another program listens there")
         copies = [other.name for other in self.plan.services.values() if other.written and other.written == service.written]
-        which = f"{' and '.join(copies)} take the same one" if len(copies) > 1 else "it has one of its own"
-        advice = f"`${{self.port}}` in `run:` or `env:` tells it the port that is free for it; now {which}"
+        which = f"{' and '.join(copies)} use the same one" if len(copies) > 1 else "it uses a port of its own"
+        advice = f"`${{self.port}}` in `run:` or `env:` is the port that it should use; now {which}"
         evidence = Evidence(service.name, "start", logs=tuple(log.splitlines()), advice=advice)
         free = " and ".join(map(str, service.outside_ports.values()))
-        return ServiceFailed(f"{service.name} wants a port that is taken, and not {free}, which is free for it", evidence)
+        return ServiceFailed(f"{service.name} tries to listen on a port that is taken, not on {free}, which is free for it", evidence)
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
         return service.outside_ports

@@ -20,12 +20,12 @@ def findings(host: Host) -> Iterator[Finding]:
     yield from (_program(kind, kind.local, host.environ.get("PATH")) for kind in found.values() if kind.local)
     contained = [name for name, kind in found.items() if not kind.local]
     if contained:
-        yield Finding("local", False, f"only in a container: {', '.join(contained)}", "`--use S=URL` takes one that runs already")
+        yield Finding("local", False, f"only in a container: {', '.join(contained)}", "`--use SERVICE=URL` uses a server that runs already")
 
 
 def _program(kind: Kind, local: Local, path: str | None) -> Finding:
     found = find_program(local, kind.version or "", path)
     if found is None:
-        return Finding("local", False, f"{kind.kind}: no program for it", local.install)
-    where = "this Python" if found.python else f"{found.version} ({found.path})"
+        return Finding("local", False, f"{kind.kind}: its program is not installed", local.install)
+    where = "envctl's own server" if found.python else f"{found.version} ({found.path})"
     return Finding("local", True, f"{kind.kind}: {where}")

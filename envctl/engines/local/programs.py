@@ -131,7 +131,7 @@ def for_everybody(found: InstalledProgram, cache: Path) -> InstalledProgram:
         return found
     if not found.package:
         hint = "install it for everybody, e.g. in /usr/local"
-        raise EngineMissing(f"{found.path} lies in a folder that is closed to the user it would have to run as", hint=hint)
+        raise EngineMissing(f"{found.path} is in a folder that is closed to the user as whom it would run", hint=hint)
     prefix = found.folder.parent
     site = next((folder for folder in prefix.parents if folder.name in PACKAGES), prefix.parent)
     inside = prefix.relative_to(site)

@@ -86,9 +86,9 @@ def _run(new: Path, found: InstalledProgram, command: Sequence[str], user: int |
 
 
 def _failure(service: str, program: str, done: subprocess.CompletedProcess[str]) -> ServiceFailed:
-    advice = "the program's words say more"
+    advice = "the program's output says more"
     if NAMELESS in done.stdout:
-        advice = f"the user id {os.geteuid()} has no name here, and this server wants one: {A_NAME}"
+        advice = f"the user id {os.geteuid()} has no name here, and this server needs one: {A_NAME}"
     evidence = Evidence(service, "initialise", exit_status=done.returncode, logs=tuple(done.stdout.splitlines()[-40:]), advice=advice)
     return ServiceFailed(f"{service}: {program} ended with {done.returncode}", evidence)
 

@@ -119,10 +119,10 @@ def waiting(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def unschedulable(pod: Mapping[str, Any]) -> str:
-    """Why no node takes it; empty where one does, or nobody has tried yet."""
+    """Why no node accepts it; empty where one does, or nobody has tried yet."""
     for condition in pod.get("status", {}).get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("reason") == "Unschedulable":
-            return str(condition.get("message", "no node takes it"))
+            return str(condition.get("message", "no node accepts it"))
     return ""
 
 

@@ -30,7 +30,7 @@ ASKED = _object(
     name={**TEXT, "description": "Which of its databases, buckets, ... (default: the first)."},
     ttl={"oneOf": [NUMBER, TEXT], "description": "Seconds, or a text such as 5m, after which the unit is taken back (default: 5m)."},
     wait={**NUMBER, "description": "Seconds to wait for a unit (default: 60)."},
-    pid={"type": "integer", "description": "A process of this machine with whose end the lease ends."},
+    pid={"type": "integer", "description": "A process of this machine; the lease ends when it does."},
 )
 
 
@@ -55,13 +55,13 @@ PATHS: Schema = {
         "post": _operation("Lease a unit of a server", 201, LEASE, ASKED),
         "get": _operation("List the leases", 200, _object(leases=LEASES, pools=POOLS)),
     },
-    "/v1/leases/{id}": {"delete": _operation("Give a unit back", 200, LEASE, _object(keep=FLAG), "id")},
+    "/v1/leases/{id}": {"delete": _operation("Return a unit", 200, LEASE, _object(keep=FLAG), "id")},
     "/v1/lanes": {"get": _operation("List the lanes", 200, {"type": "array", "items": LANE})},
     "/v1/lanes/{n}/reset": {"post": _operation("Reset a lane to the seeded state", 200, _object(), SERVICES, "n")},
     "/v1/checkpoints": {
-        "post": _operation("Tell what a test has changed in the data", 200, VALUES, _object(("test",), test=TEXT, lane=NUMBER)),
+        "post": _operation("Record what a test has changed in the data", 200, VALUES, _object(("test",), test=TEXT, lane=NUMBER)),
         "get": _operation("List the checkpoints", 200, {"type": "array", "items": VALUES}),
-        "delete": _operation("Forget the checkpoints: what is there now is nobody's", 200, _object()),
+        "delete": _operation("Delete the checkpoints, and take the current data as the new starting point", 200, _object()),
     },
     "/v1/reset": {"post": _operation("Reset everything to the seeded state", 200, _object(), SERVICES)},
 }

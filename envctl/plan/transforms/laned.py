@@ -111,7 +111,7 @@ def shared_instead(environment: Environment, own: Collection[str], name: str) ->
     divided = is_divided(environment.kinds[environment.definition.services[name].kind])
     if name not in own or divided or not uses_no_lane(environment, own, name):
         return ""
-    return f"; or `scope: environment` for '{name}' makes that one for all lanes"
+    return f"; or `scope: environment` for '{name}' makes all lanes share it"
 
 
 def uses_no_lane(environment: Environment, own: Collection[str], name: str) -> bool:

@@ -103,8 +103,8 @@ def _copies(environment: Environment, own: list[str], name: str, service: Servic
     """Why it cannot be there twice."""
     source = environment.loaded.source
     for path, why in cannot_be_copied(service):
-        shared = f", or `scope: environment` for '{name}' makes it one for all lanes" if uses_no_lane(environment, own, name) else ""
-        yield source.problem(("services", name, *path), f"'{name}' cannot exist once per lane: {why}", f"take it away{shared}")
+        shared = f", or `scope: environment` for '{name}' makes all lanes share it" if uses_no_lane(environment, own, name) else ""
+        yield source.problem(("services", name, *path), f"'{name}' cannot exist once per lane: {why}", f"remove it{shared}")
     if service.from_compose:
         known = {ref.root for ref in refers(service, environment.definition.services)}
         for other in service.needs:
@@ -129,17 +129,17 @@ def _shared(environment: Environment, own: list[str], name: str, service: Servic
     """One for all lanes cannot use what each lane has its own of; and of a server that is divided there must be something to divide."""
     definition, kind = environment.definition, environment.kinds[service.kind]
     if not can_divide(service, kind):
-        message = f"'{name}' has the configuration of its Compose file, in which no lane has anything of its own"
+        message = f"'{name}' has the configuration of its Compose file, which lanes cannot divide"
         yield environment.loaded.source.problem(("services", name), message, "`scope: lane`, a server for each lane")
     several = kind.unit.several if kind.unit else ""
     if several and not items_of(kind, several, service.with_.get(several), name, environment.loaded.budget):
-        message = f"'{name}' has no {several}, and so nothing that each lane could have its own of"
+        message = f"'{name}' has no {several}, so there is nothing to divide between lanes"
         hint = f"`with: {{{several}: [...]}}`, which references name; or `scope: lane`, a server for each lane"
         yield environment.loaded.source.problem(("services", name), message, hint)
     for ref in refers(service, definition.services):
         divided = is_divided(environment.kinds[definition.services[ref.root].kind]) and ref.root != name
         if ref.root in own or divided:
-            message = f"'{name}' is one for all lanes and refers to '{ref.root}', of which each lane has its own"
+            message = f"'{name}' is shared by all lanes, but refers to '{ref.root}', which is separate in each lane"
             yield environment.loaded.source.problem(("services", name), message, f"`scope: lane` for '{name}'")
 
 

@@ -76,9 +76,9 @@ def _problem(environment: Environment, own: Collection[str], name: str, given: _
     source, service = environment.loaded.source, environment.definition.services[name]
     instead = shared_instead(environment, own, other.name)
     if name not in own:
-        message = f"'{name}' is one for all lanes and refers to '{other.name}', of which each lane has its own, by a fixed address"
+        message = f"'{name}' is shared by all lanes, but refers to '{other.name}', which is separate in each lane, by a fixed address"
         return source.problem(given.path, f"{message} ({given.called})", f"`scope: lane` for '{name}'{instead}")
-    message = f"{given.called} of '{name}' names '{other.name}', of which each lane has its own, by a fixed address"
+    message = f"{given.called} of '{name}' contains a fixed address of '{other.name}', which is separate in each lane"
     return source.problem(given.path, message, f"{_way(service, other, given)}{instead}")
 
 

@@ -185,7 +185,10 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
     if apart := kept_apart(plan.services.values()) or external:
         yield f"networks of the Compose file ({', '.join(apart)}): its services reach each other on one"
     if not options.standalone:
-        yield "a client that closes its sending half: no port forward passes that on, so the server sees the end with the connection's"
+        yield (
+            "a client that closes its sending half: no port forward passes that on, "
+            "so the server does not see the end of its input before that of the connection"
+        )
     if (options.cluster.quota or options.cluster.limits) and plan.setting.shared:
         yield f"quota and limits: in {options.namespace} it would apply to everybody else, too"
     if options.existing_secret:
@@ -198,7 +201,7 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
 def _notes(plan: Plan) -> Iterator[str]:
     for service in plan.services.values():
         if service.data:
-            yield f"{service.name}: its data goes with its pod: nothing outlives the instance, nor a pod that is replaced"
+            yield f"{service.name}: its data is lost with its pod: when the instance is removed, and when the pod is replaced"
 
 
 def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iterator[str]:
@@ -208,7 +211,7 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
         for entry in files.large:
             yield f"{entry.path} is too large for plain `kubectl apply`; `kubectl apply --server-side` takes it"
     if left := probes.left_out(service):
-        yield f"its readiness ({', '.join(left)}), which the kubelet cannot ask"
+        yield f"its readiness ({', '.join(left)}), which the kubelet cannot check"
     if known_user(service) is None and not rendering.options.cluster.users:
         yield f"its image's user is not known: it runs as {NOBODY}; `kubernetes:` can name another in its securityContext"
     known = facts(rendering, service).variables
@@ -219,14 +222,14 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
     if service.build is not None and rendering.options.standalone and rendering.options.registry is None:
         yield f"the image {service.image} is built here; `--registry` names the registry that the cluster pulls it from"
     if service.build is None and ":" not in service.image.rpartition("/")[2] and "@" not in service.image:
-        yield f"the image {service.image} has no tag, so it is what `latest` is on that day"
+        yield f"the image {service.image} has no tag, so it is whatever `latest` is at that time"
     if service.from_compose and rendering.plan.setting.shared:
-        yield f"its Compose file knows others by their own names, and in {rendering.options.namespace} they have longer ones"
+        yield f"its Compose file has the short names of other services; in {rendering.options.namespace} they have longer ones"
     if "public_url" in service.outside and service.exposed is None:
         yield exposing.NO_DOMAIN
     yield from composed_losses(plan, service)
     yield from service.losses
-    yield from (f"`{key}`, which this version does not act on yet" for key in service.later)
+    yield from (f"`{key}`, which this version does not support yet" for key in service.later)
 
 
 def _alone(rendering: Rendering, service: ServicePlan) -> Iterator[str]:

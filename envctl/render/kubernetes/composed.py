@@ -154,7 +154,7 @@ def kept_apart(services: Iterable[ServicePlan]) -> list[str]:
 def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
     if not service.from_compose:
         if service.compose:
-            yield f"`compose:` ({', '.join(service.compose)}) is Compose's alone; `kubernetes:` is the place for the same here"
+            yield f"`compose:` ({', '.join(service.compose)}) has no effect here; use `kubernetes:` for the same"
         return
     given = service.compose
     for volume in _bound(service):

@@ -60,7 +60,7 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
     if not has_exec_agent(rendering, service):
         return [], []
     token = rendering.plan.setting.secret(service.name, TOKEN_KEY).encode()
-    reference = drawer.put(TOKEN_KEY, token, "what whoever speaks to its exec agent must know")
+    reference = drawer.put(TOKEN_KEY, token, "the token for its exec agent")
     shared = {"name": AGENT, "mountPath": FOLDER}
     ears = rendering.container(
         "envctl-ears",

@@ -14,7 +14,7 @@ from envctl.render.kubernetes.rendering import Rendering
 from envctl.render.kubernetes.templates import Object
 
 NGINX = "nginx.ingress.kubernetes.io"
-NO_DOMAIN = "a URL for browsers: envctl.toml says no domain; [kubernetes.expose] wants `domain` and `namespace`"
+NO_DOMAIN = "a URL for browsers: envctl.toml names no domain; [kubernetes.expose] needs `domain` and `namespace`"
 
 
 def objects(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:

@@ -14,7 +14,7 @@ from envctl.seeding import BadFile
 
 LARGEST = 64 << 20
 """A record of more bytes is a quote that does not close: the rest of the file need not be held to know."""
-QUOTES = "a quote that does not close, or one in the middle of a field; quotes inside are doubled"
+QUOTES = "a quote that does not close, or one in the middle of a field; quotes inside a field must be doubled"
 
 _FIELD = rb'(?:"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+)'
 _END = rb"(?:\r\n|\n|\r)"

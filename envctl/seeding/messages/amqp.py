@@ -67,5 +67,5 @@ def _publish(channel: Any, message: AmqpMessage, where: str) -> None:
     # Mandatory: what no queue takes comes back, and would otherwise be lost without a word.
     channel.basic_publish(made, exchange=message.exchange or "", routing_key=key, mandatory=True, timeout=TIMEOUT)
     if channel.returned:
-        target = f"queue '{message.queue}' is not there" if message.queue else f"no queue is bound to '{message.exchange}' for '{key}'"
+        target = f"queue '{message.queue}' does not exist" if message.queue else f"no queue is bound to '{message.exchange}' for '{key}'"
         raise BadFile(f"the message was not delivered: {target}", place=where)

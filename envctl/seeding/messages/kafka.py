@@ -13,7 +13,7 @@ from envctl.seeding import Seeder, failed
 from envctl.seeding.entries import body
 from envctl.seeding.libraries import library
 
-WHAT = "a seed of messages"
+WHAT = "a `messages` seed"
 TIMEOUT = 60
 IN_FLIGHT = 1000
 """Records whose acknowledgements are awaited together."""

@@ -12,7 +12,7 @@ from envctl.seeding import Seeder, failed
 from envctl.seeding.entries import body
 from envctl.seeding.libraries import library
 
-WHAT = "a seed of messages"
+WHAT = "a `messages` seed"
 TIMEOUT = 30
 
 

@@ -17,7 +17,7 @@ FLUSH_EVERY = 1000
 
 
 def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, NatsMessage]]) -> None:
-    library("nats", step.service, "a seed of messages")
+    library("nats", step.service, "a `messages` seed")
     asyncio.run(_send(step, seeder, messages))
 
 

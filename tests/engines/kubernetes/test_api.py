@@ -69,7 +69,7 @@ def test_the_cluster_says_how_a_kind_is_called(played: Played, api: Api) -> None
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"), [("PolicyClass", "is the whole cluster's"), ("Polic", "has no Polic of example.com/v1"), ("X", "has no X")]
+    ("kind", "words"), [("PolicyClass", "belongs to the whole cluster"), ("Polic", "has no Polic of example.com/v1"), ("X", "has no X")]
 )
 def test_a_kind_that_no_instance_can_have(played: Played, api: Api, kind: str, words: str) -> None:
     played.answers["GET /apis/example.com/v1"] = POLICIES

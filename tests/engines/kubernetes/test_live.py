@@ -290,7 +290,7 @@ def test_another_machine_uses_it_by_its_id(cluster: Project, tmp_path: Path) -> 
     ("service", "words"),
     [
         ("{image: 'envctl.invalid/none:1', port: 80}", ["cannot be pulled", "--image"]),
-        ("{kind: stub, kubernetes: {spec: {template: {spec: {nodeSelector: {no: where}}}}}}", ["no node takes it", "selector"]),
+        ("{kind: stub, kubernetes: {spec: {template: {spec: {nodeSelector: {no: where}}}}}}", ["no node accepts it", "selector"]),
         ("{kind: stub, kubernetes: {spec: {template: {spec: {hostNetwork: true}}}}}", ["Pod Security", "restricted", "host"]),
     ],
 )

@@ -264,7 +264,7 @@ def test_a_port_that_somebody_has_taken(made: Made, tmp_path: Path, words: str) 
     assert project.exit_reason(project.plan.services["b"]) is None
 
 
-@pytest.mark.parametrize(("written", "which"), [("", "it has one of its own"), ("a", "a and a-lane2 take the same one")])
+@pytest.mark.parametrize(("written", "which"), [("", "it uses a port of its own"), ("a", "a and a-lane2 use the same one")])
 def test_a_port_that_nobody_has_chosen_is_not_said_to_be_another_programs(made: Made, tmp_path: Path, written: str, which: str) -> None:
     free = port("main", 80, any_port())
     fails = shell("a", "echo 'bind: Address already in use'; exit 1", tmp_path, ports=(free,), written=written)
@@ -276,7 +276,7 @@ def test_a_port_that_nobody_has_chosen_is_not_said_to_be_another_programs(made: 
     assert not isinstance(found, PortTaken)
     assert found.message == f"a wants a port that is taken, and not {free.outside}, which is free for it"
     assert found.evidence is not None
-    assert found.evidence.advice == f"`${{self.port}}` in `run:` or `env:` tells it the port that is free for it; now {which}"
+    assert found.evidence.advice == f"`${{self.port}}` in `run:` or `env:` is the port that it should use; now {which}"
     assert found.evidence.logs[-1] == "bind: Address already in use"
 
 

@@ -186,5 +186,5 @@ def test_a_port_that_the_definition_gives_is_not_changed(clash: Project) -> None
         done = clash.envctl("up", "env")
     assert done.status == 1
     assert "site: its port is taken" in done.err
-    assert "choose another number for its `publish:`, or take that away" in done.err
+    assert "choose another number for its `publish:`, or remove it" in done.err
     assert done.err.count("site  failed") <= 1, "another attempt would be the same"

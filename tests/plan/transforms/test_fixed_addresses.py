@@ -111,8 +111,8 @@ def test_what_is_divided_is_waited_for_and_nothing_else_is(tmp_path: Path) -> No
 )
 def test_what_is_not_sure_is_said(tmp_path: Path, env: dict[str, str], key: str, way: str) -> None:
     [(message, hint)] = refused(tmp_path, env)
-    assert message.startswith(f"{key} of 'api' names '")
-    assert message.endswith("of which each lane has its own, by a fixed address")
+    assert message.startswith(f"{key} of 'api' contains a fixed address of '")
+    assert message.endswith("which is separate in each lane")
     assert hint.startswith("in a definition with `from:` this file, ")
     assert way in hint
 
@@ -127,12 +127,12 @@ def test_every_one_of_them_is_said(tmp_path: Path) -> None:
     env = {"A": "postgres://db/other", "B": "host=db", "C": "postgres://db/shop", "D": 5}
     assert [message.split()[0] for message, _ in refused(tmp_path, env)] == ["A", "B"]
     [(message, _)] = refused(tmp_path, {}, compose={"command": ["serve", "--db", "postgres://db/shop"]})
-    assert message == "the command of 'api' names 'db', of which each lane has its own, by a fixed address"
+    assert message == "the command of 'api' contains a fixed address of 'db', which is separate in each lane"
 
 
 def test_a_definition_of_ours_stays_as_it_is_written(tmp_path: Path) -> None:
     [(message, hint)] = refused(tmp_path, {"URL": "postgres://db/shop"}, from_compose=False)
-    assert message == "URL of 'api' names 'db', of which each lane has its own, by a fixed address"
+    assert message == "URL of 'api' contains a fixed address of 'db', which is separate in each lane"
     assert hint == "`env: {URL: ${db.url}}`"
 
 
@@ -149,7 +149,7 @@ def test_a_definition_of_ours_stays_as_it_is_written(tmp_path: Path) -> None:
 )
 def test_an_address_in_another_spelling_is_said(tmp_path: Path, value: str) -> None:
     assert [message for message, _ in refused(tmp_path, {"WHERE": value})] == [
-        "WHERE of 'api' names 'db', of which each lane has its own, by a fixed address"
+        "WHERE of 'api' contains a fixed address of 'db', which is separate in each lane"
     ]
 
 
@@ -164,14 +164,14 @@ def test_a_name_that_a_link_gives_is_an_address(tmp_path: Path) -> None:
     found = planned(tmp_path, env, compose=linked).services["api-lane2"].env
     assert found == {"URL": "postgres://pg/shop_lane2", "CACHE": "redis://cache-lane2:6379"}
     [(message, _)] = refused(tmp_path, {"URL": "postgres://pg/other"}, compose=linked)
-    assert message.startswith("URL of 'api' names 'db'")
+    assert message.startswith("URL of 'api' contains a fixed address of 'db'")
     assert planned(tmp_path, {"URL": "postgres://pg/other"}).services["api-lane2"].env == {"URL": "postgres://pg/other"}
 
 
 def test_files_of_variables_are_looked_through(tmp_path: Path) -> None:
     (tmp_path / "app.env").write_text("URL=postgres://db/shop\nTITLE=db\n")
     [(message, hint)] = refused(tmp_path, {}, from_compose=False, env_file=["app.env"])
-    assert message == "URL in app.env of 'api' names 'db', of which each lane has its own, by a fixed address"
+    assert message == "URL in app.env of 'api' contains a fixed address of 'db', which is separate in each lane"
     assert hint == "`env: {URL: ${db.url}}`"
     found = planned(tmp_path, {"URL": "${db.url}"}, from_compose=False, env_file=["app.env"]).services["api-lane2"].env
     assert found["URL"].endswith("@db:5432/shop_lane2")
@@ -180,24 +180,24 @@ def test_files_of_variables_are_looked_through(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [{"URL": "postgres://db/shop", "N": 1}, ["URL=postgres://db/shop", "N"]])
 def test_variables_under_compose_are_looked_through(tmp_path: Path, given: object) -> None:
     [(message, hint)] = refused(tmp_path, {}, from_compose=False, compose={"environment": given})
-    assert message == "URL in `compose:` of 'api' names 'db', of which each lane has its own, by a fixed address"
+    assert message == "URL in `compose:` of 'api' contains a fixed address of 'db', which is separate in each lane"
     assert hint == "`env: {URL: ${db.url}}`"
 
 
 @pytest.mark.parametrize("command", [["psql", "-h", "db", "shop"], ["sh", "-c", "psql --host=db shop"], ["nc", "-z", "db", "5432"]])
 def test_a_command_has_addresses_of_its_own(tmp_path: Path, command: list[str]) -> None:
     [(message, _)] = refused(tmp_path, {}, compose={"command": command})
-    assert message == "the command of 'api' names 'db', of which each lane has its own, by a fixed address"
+    assert message == "the command of 'api' contains a fixed address of 'db', which is separate in each lane"
 
 
 def test_one_for_all_lanes_has_no_address_of_a_lane(tmp_path: Path) -> None:
     [(message, hint)] = refused(tmp_path, {"URL": "postgres://app@db:5432/shop"}, scope="environment")
-    assert message == "'api' is one for all lanes and refers to 'db', of which each lane has its own, by a fixed address (URL)"
+    assert message == "'api' is shared by all lanes, but refers to 'db', which is separate in each lane, by a fixed address (URL)"
     assert hint == "`scope: lane` for 'api'"
     gateway = Service(image="g:1", env={"API": "http://api:8000"}, scope="environment")
     [(message, hint)] = refused(tmp_path, {}, others={"gateway": gateway})
-    assert message == "'gateway' is one for all lanes and refers to 'api', of which each lane has its own, by a fixed address (API)"
-    assert hint == "`scope: lane` for 'gateway'; or `scope: environment` for 'api' makes that one for all lanes"
+    assert message == "'gateway' is shared by all lanes, but refers to 'api', which is separate in each lane, by a fixed address (API)"
+    assert hint == "`scope: lane` for 'gateway'; or `scope: environment` for 'api' makes all lanes share it"
     shared = {"gateway": gateway}
     assert planned(tmp_path, {}, others=shared, scope="environment").services["gateway"].env == {"API": "http://api:8000"}
 
@@ -205,7 +205,7 @@ def test_one_for_all_lanes_has_no_address_of_a_lane(tmp_path: Path) -> None:
 def test_the_hint_names_the_service_that_could_be_shared(tmp_path: Path) -> None:
     web = {"web": Service(image="w:1", env={"APIS": "http://api:8000,http://api:8000"})}
     [(_, hint)] = refused(tmp_path, {}, others=web)
-    assert hint.endswith("`env: {APIS: ${api.url}}`; or `scope: environment` for 'api' makes that one for all lanes")
+    assert hint.endswith("`env: {APIS: ${api.url}}`; or `scope: environment` for 'api' makes all lanes share it")
     [(_, hint)] = refused(tmp_path, {"URL": "postgres://db/shop"}, others=web)
     assert hint.endswith("`env: {APIS: ${api.url}}`")
 

@@ -207,7 +207,7 @@ def test_what_two_can_share_is_no_mistake(folder: Path, fragment: str) -> None:
 def test_one_for_all_lanes_cannot_use_what_is_a_lanes(folder: Path, other: str) -> None:
     text = f"services:\n  {other}\n  login: {{image: x, port: 80, scope: environment, env: {{D: '${{db.url}}'}}}}\n"
     found = refused(folder, text)
-    assert "'login' is one for all lanes and refers to 'db', of which each lane has its own" in found
+    assert "'login' is shared by all lanes, but refers to 'db', which is separate in each lane" in found
     assert "environment.yaml:4" in found
 
 
@@ -218,7 +218,7 @@ def test_a_server_without_anything_to_divide(folder: Path) -> None:
 @pytest.mark.parametrize("env", ["D: 'postgresql://${db.host}:${db.port}/app'", "D: '${db.username}'"])
 def test_a_lanes_own_that_names_its_database_itself(folder: Path, env: str) -> None:
     found = refused(folder, f"services:\n  db: {{kind: postgres}}\n  orders: {{image: x, env: {{{env}}}}}\n")
-    assert found.count("nothing of 'db' that 'orders' refers to is its lane's") == 1
+    assert found.count("'orders' refers only to parts of 'db' that are the same in all lanes") == 1
     assert "environment.yaml:4" in found
 
 
@@ -341,7 +341,7 @@ def test_a_service_may_depend_on_one_that_all_lanes_share(folder: Path) -> None:
     [problem] = raised.value.problems
     assert "'api' is of a Compose file and reaches 'search' by a fixed address" in problem.message
     way = "give it the address by a reference: `env: {NAME: ${search.name}}`"  # without a port there is no URL
-    assert problem.hint == f"{way}; or `scope: environment` for 'search' makes that one for all lanes"
+    assert problem.hint == f"{way}; or `scope: environment` for 'search' makes all lanes share it"
     shared = apply(composed(folder, text.replace("image: s}", "image: s, scope: environment}")), Selection(lanes=2))
     assert list(shared.definition.services) == ["search", "api", "api-lane2"]
 
@@ -354,5 +354,5 @@ def test_a_hint_does_not_propose_to_share_what_uses_a_lanes_own(folder: Path) ->
           web: {image: a, compose: {container_name: web}}
     """
     problems = refused(folder, text)
-    assert "'api' cannot exist once per lane: `container_name`: two containers cannot have one name; take it away\n" in problems
-    assert problems.endswith("; take it away, or `scope: environment` for 'web' makes it one for all lanes")
+    assert "'api' cannot exist once per lane: `container_name`: two containers cannot have one name; remove it\n" in problems
+    assert problems.endswith("; remove it, or `scope: environment` for 'web' makes all lanes share it")
