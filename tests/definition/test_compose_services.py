@@ -446,7 +446,7 @@ class TestNetworks:
             "back": {},
             "auto": {"enable_ipv6": True},
         }
-        assert lost == ["its subnets are left out, and `enable_ipv6` with them: two instances cannot have the same"]
+        assert lost == ["its subnets are left out, and `enable_ipv6` with them: two instances cannot have the same one"]
 
 
 def test_names_that_expressions_cannot_have_are_taken() -> None:

@@ -274,7 +274,7 @@ def test_a_port_that_nobody_has_chosen_is_not_said_to_be_another_programs(made: 
     found = project.exit_reason(project.plan.services["a"])
     assert isinstance(found, ServiceFailed)
     assert not isinstance(found, PortTaken)
-    assert found.message == f"a wants a port that is taken, and not {free.outside}, which is free for it"
+    assert found.message == f"a tries to listen on a port that is taken, not on {free.outside}, which is free for it"
     assert found.evidence is not None
     assert found.evidence.advice == f"`${{self.port}}` in `run:` or `env:` is the port that it should use; now {which}"
     assert found.evidence.logs[-1] == "bind: Address already in use"
