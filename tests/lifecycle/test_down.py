@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from envctl.cli.down import tell_removed
+from envctl.engines import PublishedRecord
 from envctl.errors import EngineMissing, EnvctlError, UsageError
 from envctl.instance.identity import instance_id
 from envctl.instance.machine import process_mark
@@ -305,3 +306,29 @@ def test_a_record_that_may_not_be_read_keeps_nothing_alive(session: Session, eng
     engine.seen = []
     with pytest.raises(EnvctlError, match="secrets is forbidden"):
         down.remove_named(session, "t-123456")
+
+
+class SharedEngine(ListedEngine):
+    """A cluster on which the instance's record has this secret; an error where nobody may look."""
+
+    secret: str | None = None
+    silent = False
+
+    def published(self, name: str, project: str) -> PublishedRecord | None:
+        if self.silent:
+            raise EngineMissing("nobody answers")
+        return PublishedRecord({"id": name, "secret": self.secret}) if self.secret else None
+
+    def connect(self, id: str, access: Any) -> dict[int, int]:
+        return {}
+
+
+@pytest.mark.parametrize(("secret", "silent", "removed"), [("ours", False, 1), ("theirs", False, 0), (None, False, 1), ("theirs", True, 1)])
+def test_what_another_machine_has_made_under_the_same_id_is_not_removed(
+    session: Session, secret: str | None, silent: bool, removed: int
+) -> None:
+    engine, record = SharedEngine(), saved(session, secret="ours")
+    engine.secret, engine.silent = secret, silent
+    assert tear_down(session, engine, record) == []
+    assert len(engine.removed) == removed
+    assert session.store.load(record.id) is None, "here nothing of it stays"
