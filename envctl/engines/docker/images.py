@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -106,16 +105,15 @@ def build(connection: Connection, plan: Plan, services: list[ServicePlan], envir
         progress(service.name, f"building {service.image}")
     entries = {service.name: {"image": service.image, "build": build_entry(service)} for service in services}
     secrets = _secrets(plan, services)
-    # An `.env` of the user's folder is not meant for it, unless a secret may stand in there.
-    variables = plan.folder / ".env" if any("environment" in secret for secret in secrets.values()) else Path(os.devnull)
     # A file without a name: arguments may be secrets, and a kill leaves nothing of it.
     with TemporaryFile() as file:
         file.write(json.dumps({"name": "envctl-build", "services": entries, "secrets": secrets}).encode())
         file.seek(0)
-        words = ["--env-file", str(variables if variables.is_file() else os.devnull)]
-        words += ["-f", "-", "build", *(service.name for service in services)]
+        # An `.env` of the user's folder is not meant for it: what secrets need of one is in the plan.
+        words = ["--env-file", os.devnull, "-f", "-", "build", *(service.name for service in services)]
+        variables = {**plan.compose_variables, **connection.environment(environ)}
         try:
-            run_compose(words, connection.environment(environ), told=lambda line: _tell_line(services, line, progress), stdin=file)
+            run_compose(words, variables, told=lambda line: _tell_line(services, line, progress), stdin=file)
         except ComposeFailed as error:
             raise _cannot_build(services, str(error)) from None
     for service in services:

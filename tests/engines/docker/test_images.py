@@ -62,12 +62,14 @@ class Fake:
         self.connection = Connection(Endpoint(server.host), None, Daemon(Endpoint(server.host), 5), "1.41")
         self.connection._local.client = self.api
         self.composed: list[tuple[list[str], dict[str, Any]]] = []
+        self.environment: dict[str, str] = {}
         self.said: list[tuple[str, str]] = []
         self.fails = ""
         self.labels: dict[str, str] | None = None
 
     def compose(self, words: list[str], environment: dict[str, str], told: object, stdin: IO[bytes]) -> str:
         self.composed.append((words, json.load(stdin)))
+        self.environment = environment
         if self.fails:
             raise ComposeFailed(self.fails)
         return ""
@@ -172,25 +174,25 @@ def test_a_daemon_that_cannot_say(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "variables", "secrets", "dotenv"),
+    ("named", "secrets"),
     [
-        (["token"], "T=1", {"token": {"file": "/p/token"}}, False),
-        ([{"source": "key", "target": "k"}, "token"], "T=1", {"token": {"file": "/p/token"}, "key": {"environment": "KEY"}}, True),
-        (["key"], "", {"key": {"environment": "KEY"}}, False),
-        ([], "T=1", {}, False),
+        (["token"], {"token": {"file": "/p/token"}}),
+        ([{"source": "key", "target": "k"}, "token"], {"token": {"file": "/p/token"}, "key": {"environment": "KEY"}}),
+        (["key"], {"key": {"environment": "KEY"}}),
+        ([], {}),
     ],
 )
-def test_a_build_gets_the_secrets_that_it_names(
-    fake: Fake, tmp_path: Path, named: list[Any], variables: str, secrets: dict[str, Any], dotenv: bool
-) -> None:
-    if variables:
-        (tmp_path / ".env").write_text(variables)
+def test_a_build_gets_the_secrets_that_it_names(fake: Fake, tmp_path: Path, named: list[Any], secrets: dict[str, Any]) -> None:
+    """Their values are those of the plan: the `.env` beside the Compose file is not the one of the definition's folder."""
+    (tmp_path / ".env").write_text("KEY=other\nFROM=mine")
     extra = {"secrets": {"token": {"file": "/p/token"}, "key": {"environment": "KEY"}, "other": {"file": "/p/other"}}}
-    plan = replace(plan_with(built("a", secrets=named)), folder=tmp_path, compose_extra=extra)
-    images.ensure_images(fake.connection, plan, {}, lambda name, text: None)
+    values = {"KEY": "of .env", "SHELLS": "of .env"}
+    plan = replace(plan_with(built("a", secrets=named)), folder=tmp_path, compose_extra=extra, compose_variables=values)
+    images.ensure_images(fake.connection, plan, {"SHELLS": "mine"}, lambda name, text: None)
     ((words, document),) = fake.composed
     assert document["secrets"] == secrets
-    assert words[:2] == ["--env-file", str(tmp_path / ".env") if dotenv else os.devnull]
+    assert words[:2] == ["--env-file", os.devnull]
+    assert fake.environment.items() >= {"KEY": "of .env", "SHELLS": "mine"}.items()
 
 
 def test_what_is_built_already_is_not_built_again(fake: Fake) -> None:
