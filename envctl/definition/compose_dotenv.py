@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from envctl.files.reading import read_file
 
@@ -15,39 +15,54 @@ if TYPE_CHECKING:
 
 MAX_DOTENV = 1_000_000
 """Bytes."""
-_VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<braced>\w+)(?:(?P<sign>:?[-?+])(?P<word>[^{}$]*))?\}|(?P<bare>[A-Za-z_]\w*))")
+# What stands for an absent value may name others in turn; nothing is tried twice, so that no text takes long.
+_WORD = r"[^{}$]*+"
+for _ in range(4):
+    _WORD = rf"(?:[^{{}}$]|\$\$|\$\{{\w+(?::?[-?+]{_WORD})?\}}|\$[A-Za-z_]\w*+|\$(?![A-Za-z_${{])|\{{{_WORD}\}})*+"
+_VARIABLE = re.compile(rf"\$(?:(?P<dollar>\$)|\{{(?P<braced>\w+)(?:(?P<sign>:?[-?+])(?P<word>{_WORD}))?\}}|(?P<bare>[A-Za-z_]\w*))")
 _QUOTE = re.compile(r"^\s*(?:export\s+)?[^=:]*[=:]\s*(['\"])")
 
 
-def dotenv(folder: Path, project: Path, environ: Mapping[str, str]) -> dict[str, str]:
+class Dotenv(NamedTuple):
+    """What a `.env` says."""
+
+    variables: dict[str, str]
+    unresolved: frozenset[str]
+    """Those whose values name others in a way that is not understood: it stays in them as it is written."""
+
+
+def dotenv(folder: Path, project: Path, environ: Mapping[str, str]) -> Dotenv:
     """The variables of its `.env`; a folder of that name (a virtual environment, say) is none for Compose either.
 
-    A value may name those above it, and those of *environ*; what is not understood of it stays as it is written.
+    A value may name those above it, and those of *environ*.
     """
     if (folder / ".env").is_dir():
-        return {}
+        return Dotenv({}, frozenset())
     try:
         text = read_file(folder / ".env", project, largest=MAX_DOTENV).decode("utf-8-sig", "replace")
     except OSError:
-        return {}
+        return Dotenv({}, frozenset())
     from dotenv.parser import parse_stream
 
     found: dict[str, str] = {}
+    resolved: dict[str, bool] = {}
     for each in parse_stream(StringIO(text)):
         if each.key:
-            found[each.key] = _text(each, {**found, **environ})
-    return found
+            found[each.key], resolved[each.key] = _text(each, {**found, **environ})
+    return Dotenv(found, frozenset(name for name in resolved if not resolved[name]))
 
 
-def _text(binding: Binding, variables: Mapping[str, str]) -> str:
+def _text(binding: Binding, variables: Mapping[str, str]) -> tuple[str, bool]:
+    """The value, and whether all of it is understood."""
     value, quote = binding.value or "", _QUOTE.match(binding.original.string)
     if quote is not None and quote[1] == "'":
-        return value  # everything stands for itself
-    return substituted(value.replace("\\$", "$$") if quote is not None else value, variables)
+        return value, True  # everything stands for itself
+    written = value.replace("\\$", "$$") if quote is not None else value
+    return substituted(written, variables), "${" not in _VARIABLE.sub(" ", written)
 
 
 def substituted(text: str, variables: Mapping[str, str]) -> str:
-    """*text* with its variables' values; where it says more than a name and another value, its `$` stays."""
+    """*text* with its variables' values; where it says more than a name and another text, its `$` stays."""
     return _VARIABLE.sub(lambda found: _value(found, variables), text)
 
 
@@ -56,6 +71,6 @@ def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
         return "$"
     value, sign = variables.get(found["braced"] or found["bare"]), found["sign"] or ""
     missing = value is None or (not value and sign.startswith(":"))
-    if sign.endswith("+"):
-        return "" if missing else str(found["word"])
-    return (str(found["word"]) if sign.endswith("-") else "") if missing else str(value)
+    if missing if sign.endswith("-") else sign.endswith("+") and not missing:
+        return substituted(found["word"], variables)
+    return "" if missing or sign.endswith("+") else str(value)

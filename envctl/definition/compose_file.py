@@ -35,7 +35,7 @@ class ComposeServices:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Its volumes, networks, configs and secrets."""
     losses: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Those whose values are its secrets and configs (`environment: NAME`), of the caller or of the `.env` beside it."""
 
 
@@ -80,7 +80,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         problems.extend(_only_profiles(files, reference))
         return _nothing(files, _source(files, {}, reference.nodes), problems)
     beside = dotenv(files[0].parent, reference.project, reference.environ)
-    environ = {**{name: value for name, value in beside.items() if "${" not in value}, **reference.environ}
+    environ = {**{name: value for name, value in beside.variables.items() if name not in beside.unresolved}, **reference.environ}
     reading = ComposeReading(config, reference.recognise, reference.project, environ)
     services = reading.services()
     if not services:

@@ -65,7 +65,7 @@ class ComposePaths:
 
     def read(self, files: list[Path]) -> ComposePaths:
         """*files*, as one project: all paths in them begin in the folder of the first."""
-        variables = tuple({**dotenv(files[0].parent, self.project, self.environ), **self.environ}.items())
+        variables = tuple({**dotenv(files[0].parent, self.project, self.environ).variables, **self.environ}.items())
         self._waiting = [_Reading(file, files[0].parent, variables) for file in files]
         self.variables[files[0].parent / ".env"] = None
         seen: set[_Reading] = set()
@@ -114,7 +114,7 @@ class ComposePaths:
         """What is extended has the variables of who extends it; what is included has its own `.env` for those that are not there."""
         if variables is None or not named.known:
             return None
-        return tuple(({**dotenv(folder, self.project, variables), **variables} if named.base else variables).items())
+        return tuple(({**dotenv(folder, self.project, variables).variables, **variables} if named.base else variables).items())
 
 
 def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:

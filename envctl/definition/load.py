@@ -58,7 +58,7 @@ class Loaded:
     """The values that the file itself shows."""
     problems: list[Problem] = field(default_factory=list)
     compose_extra: dict[str, Any] = field(default_factory=dict)
-    compose_variables: dict[str, str] = field(default_factory=dict)
+    compose_variables: dict[str, str] = field(default_factory=dict, repr=False)
     """The values of variables that are secrets and configs of a Compose file."""
     losses: list[str] = field(default_factory=list)
     written: Mapping[Path, list[Text]] = field(default_factory=dict)
@@ -206,7 +206,7 @@ class _Includes:
     composed: set[str] = field(default_factory=set)
     """Services that a Compose file describes."""
     compose_extra: dict[str, Any] = field(default_factory=dict)
-    compose_variables: dict[str, str] = field(default_factory=dict)
+    compose_variables: dict[str, str] = field(default_factory=dict, repr=False)
     losses: list[str] = field(default_factory=list)
     written: dict[Path, list[Text]] = field(default_factory=dict)
     nodes: dict[Path, Node | None] = field(default_factory=dict)

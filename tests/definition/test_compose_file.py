@@ -111,13 +111,14 @@ class TestAGrownFile:
         assert extra["secrets"] == {"api_key": {"file": str(folder / "key.txt")}}
 
     def test_a_secret_of_a_variable_that_only_its_dotenv_file_has(self, tmp_path: Path) -> None:
-        (tmp_path / ".env").write_text("A=x\nPW=a${A}$b\nRAW='$A'\n")
+        (tmp_path / ".env").write_text("A=x\nPW=${NONE:-a${A}$b}\nRAW='${A}'\n")
         secrets = "secrets: {pw: {environment: PW}}\nconfigs: {c: {environment: RAW}, d: {environment: SHELLS}}\n"
         db = "{image: postgres, environment: {POSTGRES_PASSWORD_FILE: /run/secrets/pw}, secrets: [pw], configs: [c, d]}"
         (tmp_path / "compose.yaml").write_text(f"services: {{db: {db}}}\n{secrets}")
-        found = opened(tmp_path, SHELLS="s", b="b")
+        found = opened(tmp_path, SHELLS="of the shell", b="b")
         assert found.definition.services["db"].with_["password"] == "axb"
-        assert found.loaded.compose_variables == {"PW": "axb", "RAW": "$A", "SHELLS": "s"}
+        assert found.loaded.compose_variables == {"PW": "axb", "RAW": "${A}", "SHELLS": "of the shell"}
+        assert "of the shell" not in repr(found.loaded)
         assert found.loaded.losses == []
 
     def test_losses(self, folder: Path) -> None:
