@@ -16,6 +16,10 @@ from envctl.plan.referenced_services import Subject
 
 _NAMED = re.compile("passw|secret|token")
 """In the names of what a kind offers: `root_password` follows from the password, and is another one."""
+SHORTEST_LINE = 12
+"""Letters of a line that is hidden by itself: a shorter one (a brace, `type: x`) stands in texts that have nothing to do with it."""
+_FRAME = re.compile(r"-----(BEGIN|END) [^-]+-----")
+"""Of every key, and no part of its secret."""
 _DERIVES = re.compile(r"\|\s*derived\b")
 
 
@@ -33,9 +37,11 @@ def secrets(reading: Reading, services: Iterable[ServicePlan], outputs: Mapping[
 
 
 def _of_compose(loaded: Loaded) -> set[str]:
-    """Its secrets that are variables: whole, as a file has them, or without the end of their line."""
+    """Its secrets that are variables: whole, as a file has them, and the lines of one that has several, which a log prints one by one."""
     named = (str((given or {}).get("environment")) for given in loaded.compose_extra.get("secrets", {}).values())
-    return {loaded.compose_variables[name].strip() for name in named if name in loaded.compose_variables}
+    values = {loaded.compose_variables[name].strip() for name in named if name in loaded.compose_variables}
+    lines = (line.strip() for value in values if "\n" in value for line in value.splitlines())
+    return values | {line for line in lines if len(line) >= SHORTEST_LINE and not _FRAME.fullmatch(line)}
 
 
 def _passwords(reading: Reading, subject: Subject) -> Iterator[Any]:

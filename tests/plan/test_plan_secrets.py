@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from envctl.plan.make import make_plan
@@ -39,3 +40,13 @@ def test_what_only_the_environment_knows_is_secret_though_it_be_a_name(tmp_path:
     environment = environment_of(tmp_path, text, environ={"WORD": "letters"})
     assert make_plan(environment, setting_of(environment)).secrets == {"letters"}
     assert plan_of(tmp_path, text.replace("other", "letters")).secrets == frozenset()
+
+
+def test_a_secret_of_several_lines_is_hidden_line_by_line(tmp_path: Path) -> None:
+    """As a log prints it; what every key has, or a brace, is no secret."""
+    environment = environment_of(tmp_path, "services: {a: {image: busybox}}")
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\r\n  {\nend=\n-----END PRIVATE KEY-----\n"
+    extra = {"secrets": {"key": {"environment": "KEY"}, "gone": {"environment": "GONE"}}}
+    loaded = replace(environment.loaded, compose_extra=extra, compose_variables={"KEY": key, "OTHER": "no secret at all"})
+    environment = replace(environment, loaded=loaded)
+    assert make_plan(environment, setting_of(environment)).secrets == {key.strip(), "MIIEvQIBADANBgkqhkiG"}
