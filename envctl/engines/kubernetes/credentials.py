@@ -28,7 +28,7 @@ def credentials(context: Context) -> dict[str, Any]:
         "insecure": bool(cluster.get("insecure-skip-tls-verify")),
         "tls_server_name": cluster.get("tls-server-name"),
         "cert": _pem(user, "client-certificate"),
-        "key": _pem(user, "client-key"),
+        "key": _pem(user, "client-key") if _has(user, "client-certificate") else None,
         "token": user.get("token"),
         "token_file": _token_file(user),
         "exec": _exec(user.get("exec")),
@@ -40,17 +40,22 @@ def credentials(context: Context) -> dict[str, Any]:
 
 
 def _refuse_halves(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:
-    """What kubectl refuses, too: half of it would be left out without a word.
+    """What kubectl refuses, too: half of it would be left out without a word. A key beside other credentials it leaves out.
 
     Raises:
         EnvctlError
     """
-    cert, key = (any(user.get(f"client-{name}{data}") for data in ("", "-data")) for name in ("certificate", "key"))
-    if cert != key:
+    cert, key = _has(user, "client-certificate"), _has(user, "client-key")
+    others = any(user.get(name) for name in ("token", "tokenFile", "exec", "auth-provider", "username"))
+    if cert != key and (cert or not others):  # of a key alone kubectl makes nothing, and asks for a user name
         has, lacks = ("client-certificate", "client-key") if cert else ("client-key", "client-certificate")
         raise EnvctlError(f"the kubeconfig's user has a {has} and no {lacks}")
-    if cluster.get("insecure-skip-tls-verify") and any(cluster.get(f"certificate-authority{data}") for data in ("", "-data")):
+    if cluster.get("insecure-skip-tls-verify") and _has(cluster, "certificate-authority"):
         raise EnvctlError("the kubeconfig's cluster has insecure-skip-tls-verify, and a certificate-authority that would not be used")
+
+
+def _has(entry: Mapping[str, Any], key: str) -> bool:
+    return bool(entry.get(key) or entry.get(f"{key}-data"))
 
 
 def _token_file(user: Mapping[str, Any]) -> str | None:

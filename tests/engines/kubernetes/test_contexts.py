@@ -295,6 +295,12 @@ def test_halves_that_kubectl_refuses(cluster: dict[str, object], user: dict[str,
         credentials(Context("x", "https://x", cluster, user))
 
 
+@pytest.mark.parametrize("other", [{"token": "t"}, {"exec": {"command": "x"}}, {"username": "u", "password": "p"}])
+def test_a_key_beside_other_credentials_is_left_out_unread_as_by_kubectl(tmp_path: Path, other: dict[str, object]) -> None:
+    user = {"client-key": str(tmp_path / "gone.pem"), **other}
+    assert credentials(Context("x", "https://x", {}, user))["key"] is None
+
+
 def test_a_tokens_file_need_not_be_there_beside_a_token(tmp_path: Path) -> None:
     user = {"token": "t", "tokenFile": str(tmp_path / "token")}
     assert credentials(Context("x", "https://x", {}, user))["token_file"] is None
