@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from envctl.engines import CommandResult, Deployment, Execution
+from envctl.engines import CommandResult, Deployment, Execution, ServiceState
 from envctl.plan.health import COMPOSED_PATIENCE, SERVER_PATIENCE
 from envctl.plan.model import ServicePlan
 from envctl.process.threads import begun
@@ -16,6 +16,8 @@ from envctl.readiness import NotReady, Target, tcp
 
 LOOK_SECONDS = 0.5
 """Between two looks from inside, each of which starts a program in the container."""
+STATE_SECONDS, END_SECONDS = 1.0, 0.25
+"""For how long its state is known where it need not be exact, and how often a check that runs is left to see whether it still matters."""
 
 
 @dataclass
@@ -24,10 +26,27 @@ class OwnCheck:
 
     deployment: Deployment
     service: ServicePlan
+    matters: Callable[[], bool] = lambda: True
+    """Whether anybody waits for it still."""
+    _state: ServiceState = field(default_factory=ServiceState)
+    _asked: float | None = None
     _began: float = field(default_factory=time.monotonic)
     _looked: float | None = None
     _heard: bool = False
     _run: Future[CommandResult] | None = None
+
+    def health(self, target: Target) -> tuple[str, tuple[str, ...]]:
+        """What its engine says of it now, and the command that asks it, where that may be run already."""
+        state = self.state(0.0)
+        early = state.check and state.health != "healthy" and not self.may_be_run(target)
+        return state.health, () if early else state.check
+
+    def state(self, age: float = STATE_SECONDS) -> ServiceState:
+        """Its state, which may be known for *age* seconds: each question is a request to its engine."""
+        now = time.monotonic()
+        if self._asked is None or now - self._asked >= age:
+            self._asked, self._state = now, self.deployment.state(self.service.name)
+        return self._state
 
     def may_be_run(self, target: Target) -> bool:
         """Whether one of its ports answers, or has had the time to.
@@ -46,12 +65,14 @@ class OwnCheck:
         """How it ended. One that hangs would keep all waiting, and is not begun again beside itself: nobody can end it in its container.
 
         Raises:
-            NotReady: it takes longer than its engine would let it.
+            NotReady: it takes longer than its engine would let it, or nobody waits for it any more.
         """
         name = self.service.name
         if self._run is None or self._run.done():
             self._run = begun(lambda: self.deployment.execute(name, Execution(list(argv))), f"health check of {name}")
-            wait([self._run], self.deployment.state(name).check_seconds)
+            until = time.monotonic() + self.state().check_seconds
+            while not self._run.done() and self.matters() and (left := until - time.monotonic()) > 0:
+                wait([self._run], min(left, END_SECONDS))
         if not self._run.done():
             raise NotReady("its health check does not end")
         return self._run.result()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from envctl.engines import Execution, KnowsWhoBars
-from envctl.errors import EnvctlError, ServiceFailed
+from envctl.engines import Execution
+from envctl.errors import ServiceFailed
+from envctl.lifecycle.barred import Barred
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
 from envctl.lifecycle.not_ready import heard_elsewhere, heard_instead, listens_nowhere, not_ready
@@ -27,8 +28,6 @@ END_POLL_SECONDS = 0.05
 HEALTH = Check("health")
 REFUSED_SECONDS, GUESSED_REFUSED_SECONDS = 5.0, 2.0
 """Of nothing but a refused login, after which waiting is no use."""
-BARRED_SECONDS = 5.0
-"""Of nothing but a missing right: one that was given a moment ago is not known everywhere yet."""
 ATTEMPT_TIMEOUT = 1.0
 """Seconds of one attempt: short, so that an exit is noticed between two."""
 
@@ -57,7 +56,8 @@ def until_ready(work: BringUp, service: ServicePlan) -> None:
         ServiceFailed, PortTaken: it will not get ready, or not in its time.
         Abandoned
     """
-    waiting = _Waiting(work, service, _checks(work, service), OwnCheck(work.deployment, service))
+    own_check = OwnCheck(work.deployment, service, lambda: not (work.states.failed or work.exits.ended(service)))
+    waiting = _Waiting(work, service, _checks(work, service), own_check, Barred(work.deployment, service))
     if waiting.checks:
         work.states.set(service.name, Phase.WAITING)
         waiting.wait()
@@ -85,8 +85,7 @@ class _Waiting:
     service: ServicePlan
     checks: tuple[Check, ...]
     own_check: OwnCheck
-    barred_since: list[float] = field(default_factory=list)
-    """One time, or none."""
+    barred: Barred
 
     def wait(self) -> None:
         work, service = self.work, self.service
@@ -168,19 +167,12 @@ class _Waiting:
     def _given_up(self, history: History, began: float, seconds: float, guess: bool) -> bool:
         exits, name = self.work.exits, self.service.name
         until = seconds + (max(began, exits.times.get(name, began)) if guess else began)
-        if time.monotonic() > began + self.service.ready_timeout and not guess and self.work.deployment.state(name).health == "unhealthy":
-            until = began  # its engine has waited for as long as its file says
-        late = time.monotonic() > until and (guess or name not in exits.statuses or not self.work.deployment.state(name).restarts)
+        if self.service.ready_timeout < seconds and time.monotonic() > began + self.service.ready_timeout and not guess:
+            until = began if self.own_check.state().health == "unhealthy" else until  # its engine has waited for as long as its file says
+        late = time.monotonic() > until and (guess or name not in exits.statuses or not self.own_check.state().restarts)
         late = late and not (guess and self._is_still_silent(began))
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
-        return self.work.states.failed or late or exits.ended(self.service) or refused or self._barred() is not None
-
-    def _barred(self) -> EnvctlError | None:
-        """Why nobody gets through, once that has been so for long enough."""
-        deployment = self.work.deployment
-        why = deployment.barred(self.service) if isinstance(deployment, KnowsWhoBars) else None
-        self.barred_since[:] = [*self.barred_since, time.monotonic()][:1] if why else []
-        return why if why and time.monotonic() - self.barred_since[0] > BARRED_SECONDS else None
+        return self.work.states.failed or late or exits.ended(self.service) or refused or self.barred.after_failure() is not None
 
     def _is_still_silent(self, began: float) -> bool:
         """A known server that makes its files listens nowhere yet: it has the time of one whose port is published."""
@@ -193,7 +185,7 @@ class _Waiting:
 
     def _not_ready(self, history: History, asked: Sequence[Check], error: NotReady) -> ServiceFailed:
         name = self.service.name
-        if why := self._barred():
+        if why := self.barred.why:
             evidence = evidence_of(self.work, self.service, "readiness", advice=why.hint)
             return ServiceFailed(f"{name} cannot be reached: {why.message}", evidence)
         if self._refused(history):
@@ -250,14 +242,9 @@ class _Waiting:
             lasting=self.work.plan.setting.engine.lasting_seconds,
             run=self.own_check.run if check == HEALTH else lambda argv: deployment.execute(service.name, Execution(list(argv))),
             logs=lambda: deployment.logs(service.name),
-            health=lambda: self._health(target),
+            health=lambda: self.own_check.health(target),
         )
         return target
-
-    def _health(self, target: Target) -> tuple[str, tuple[str, ...]]:
-        state = self.work.deployment.state(self.service.name)
-        early = state.check and state.health != "healthy" and not self.own_check.may_be_run(target)
-        return state.health, () if early else state.check
 
 
 def _main_port(service: ServicePlan, at: Mapping[str, int]) -> int:

@@ -96,6 +96,45 @@ def test_what_its_engine_calls_unhealthy_gets_no_more_time_than_anything_else(li
     assert len(deployment.executed) < 20, "as often as in a tenth of a second, not in twenty of them"
 
 
+def test_its_engine_is_asked_once_for_each_run(line: MakeLine, deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after the time that its engine gives it is more than that of the definition."""
+    asked, plain = list[str](), deployment.state
+
+    def state(name: str) -> ServiceState:
+        asked.append(name)
+        return plain(name)
+
+    monkeypatch.setattr(deployment, "state", state)
+    monkeypatch.setattr(own_check, "STATE_SECONDS", 1000.0)
+    deployment.seen["x"] = ServiceState(True, health="starting", check=("ask",), patience=1.0)
+    deployment.answers["ask",] = CommandResult(1, "no")
+    line(service("x", ready_timeout=0.001, **HEALTH), deployment=deployment).fails()
+    assert len(deployment.executed) > 3
+    others = 4  # before the first, and for the evidence
+    assert len(asked) <= len(deployment.executed) + others
+
+
+def test_one_that_runs_for_long_does_not_hide_that_another_has_failed(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = threading.Event()
+    deployment = FakeDeployment(seen={"x": ServiceState(True, health="starting", check=("ask",), check_seconds=1000.0)})
+
+    def execute(name: str, execution: Execution) -> CommandResult:
+        deployment.exits("y", 1)
+        ends.wait(20)
+        return CommandResult(0, "")
+
+    monkeypatch.setattr(deployment, "execute", execute)
+    found = line(service("x", **HEALTH), service("y", ports=(port("p", 80, 1),), ready_timeout=9999, **HEALTH), deployment=deployment)
+    deployment.seen["y"] = ServiceState(True, health="starting")
+    found.patience = 0.5
+    try:
+        assert found.fails().message == "y ended with 1"
+        waiting = [thread.name for thread in found.left if "health check" not in thread.name]
+    finally:
+        ends.set()
+    assert waiting == [], "but for the check itself, which nobody can end"
+
+
 @pytest.fixture
 def unseen(deployment: FakeDeployment) -> list[str]:
     """The services that somebody wanted to look into, in vain."""

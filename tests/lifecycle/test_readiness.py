@@ -14,7 +14,7 @@ from envctl.engines import CommandResult, ServiceState
 from envctl.engines.logs import text
 from envctl.errors import EnvctlError, OutOfTime, ServiceFailed
 from envctl.instance.record import InstanceState
-from envctl.lifecycle import readiness
+from envctl.lifecycle import barred, readiness
 from envctl.lifecycle.events import Phase
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import ENDED, LoginRefused, NotReady, Target, wait
@@ -111,13 +111,34 @@ def test_one_that_nobody_may_reach_is_not_waited_for(line: MakeLine, monkeypatch
         raise NotReady(ENDED)
 
     monkeypatch.setattr(wait, "probe_named", lambda name: closed)
-    monkeypatch.setattr(readiness, "BARRED_SECONDS", 0.001)
+    monkeypatch.setattr(barred, "BARRED_SECONDS", 0.001)
+    monkeypatch.setattr(barred, "LOOK_SECONDS", 0.0)
     plan = service("db", ready_timeout=9999, outside={"host": "h", "port": 1}, checks=(Check("tcp"),))
     deployment = Barred()
     error = line(plan, deployment=deployment).fails()
     assert deployment.looks > 7, "a right that has just been given may take a moment"
     assert error.message == "db cannot be reached: no right to forward its port"
     assert error.evidence.advice == "get it"
+
+
+@pytest.mark.parametrize(("few", "looks"), [(barred.USUAL_ATTEMPTS, 0), (2 * barred.USUAL_ATTEMPTS, 1)])
+def test_an_engine_is_not_asked_at_each_attempt_who_bars_the_way(
+    line: MakeLine, monkeypatch: pytest.MonkeyPatch, few: int, looks: int
+) -> None:
+    """Each question is a request to the keeper, of every service that starts."""
+    attempts: list[Target] = []
+
+    def closed(target: Target) -> None:
+        attempts.append(target)
+        if len(attempts) < few:
+            raise NotReady(ENDED)
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: closed)
+    monkeypatch.setattr(barred, "LOOK_SECONDS", 1000.0)
+    plan = service("db", outside={"host": "h", "port": 1}, checks=(Check("tcp"),))
+    deployment = Barred()
+    line(plan, deployment=deployment).run()
+    assert deployment.looks == looks
 
 
 def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
