@@ -106,11 +106,6 @@ def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
     return f"it listens on {_numbers(heard)}, not on {' or '.join(map(str, wanted))}"
 
 
-def listens_nowhere(work: BringUp, service: ServicePlan) -> bool:
-    """Whether it has no port open; False where nobody can tell."""
-    return _heard(work, service) == []
-
-
 def heard_elsewhere(work: BringUp, service: ServicePlan) -> str:
     """Where a service listens that does not listen on any of its ports; empty for others, and where nobody can tell."""
     heard, wanted = _heard(work, service), [port.number for port in service.ports]

@@ -16,6 +16,8 @@ from envctl.readiness import NotReady, Target, tcp
 
 LOOK_SECONDS = 0.5
 """Between two looks from inside, each of which starts a program in the container."""
+ANSWER_SECONDS, ELSEWHERE_SECONDS = 1.5, 10.0
+"""For how long a server need not answer once it listens on a port of its own, or on others only: RabbitMQ's name service comes first."""
 STATE_SECONDS, END_SECONDS = 1.0, 0.25
 """For how long its state is known where it need not be exact, and how often a check that runs is left to see whether it still matters."""
 
@@ -32,7 +34,9 @@ class OwnCheck:
     _asked: float | None = None
     _began: float = field(default_factory=time.monotonic)
     _looked: float | None = None
-    _heard: bool = False
+    _open: frozenset[int] | None = None
+    _opened: float | None = None
+    _opened_own: float | None = None
     _run: Future[CommandResult] | None = None
 
     def health(self, target: Target) -> tuple[str, tuple[str, ...]]:
@@ -59,7 +63,7 @@ class OwnCheck:
             return True
         if reachable := [name for name, number in target.ports.items() if number]:
             return any(_answers(replace(target, options={"port": name})) for name in reachable)
-        return not self.service.ports or self._listens()
+        return not self.service.ports or bool(self._own & (self._look() or set()))
 
     def run(self, argv: Sequence[str]) -> CommandResult:
         """How it ended. One that hangs would keep all waiting, and is not begun again beside itself: nobody can end it in its container.
@@ -77,15 +81,30 @@ class OwnCheck:
             raise NotReady("its health check does not end")
         return self._run.result()
 
-    def _listens(self) -> bool:
-        """As seen from inside: one that has just ended cannot be looked into, and of some images nobody can tell."""
+    def is_still_silent(self) -> bool:
+        """Whether it listens nowhere yet, or has for so short a time that it need not answer yet; False where nobody can tell."""
+        found, now = self._look(), time.monotonic()
+        if not found:
+            self._opened = self._opened_own = None
+            return found is not None
+        self._opened = self._opened or now
+        if not self._own & found:
+            return now - self._opened < ELSEWHERE_SECONDS
+        self._opened_own = self._opened_own or now
+        return now - self._opened_own < ANSWER_SECONDS
+
+    @property
+    def _own(self) -> set[int]:
+        return {port.number for port in self.service.ports}
+
+    def _look(self) -> frozenset[int] | None:
+        """Its open ports as seen from inside, now and then; None where nobody can tell: of some images, and of one that has just ended."""
         now = time.monotonic()
         if self._looked is None or now - self._looked >= LOOK_SECONDS:
-            self._looked, self._heard = now, False
+            self._looked, self._open = now, None
             with suppress(Exception):
-                numbers = {port.number for port in self.service.ports}
-                self._heard = any(number in numbers for _, number in self.deployment.listening(self.service.name))
-        return self._heard
+                self._open = frozenset(number for _, number in self.deployment.listening(self.service.name))
+        return self._open
 
 
 def _answers(target: Target) -> bool:

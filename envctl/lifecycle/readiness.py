@@ -12,9 +12,8 @@ from envctl.errors import ServiceFailed
 from envctl.lifecycle.barred import Barred
 from envctl.lifecycle.events import Phase
 from envctl.lifecycle.evidence import evidence_of, failure
-from envctl.lifecycle.not_ready import heard_elsewhere, heard_instead, listens_nowhere, not_ready
+from envctl.lifecycle.not_ready import heard_elsewhere, heard_instead, not_ready
 from envctl.lifecycle.own_check import OwnCheck
-from envctl.plan.health import SERVER_PATIENCE
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import LoginRefused, NotReady, Target
 from envctl.readiness.wait import PASSES, History, wait_until_ready
@@ -176,8 +175,8 @@ class _Waiting:
 
     def _is_still_silent(self, began: float) -> bool:
         """A known server that makes its files listens nowhere yet: it has the time of one whose port is published."""
-        known = any(check.probe not in ("health", "tcp") for check in self.checks)
-        return known and time.monotonic() < began + SERVER_PATIENCE and listens_nowhere(self.work, self.service)
+        silent = max(check.options.get("silent", 0.0) for check in self.checks)
+        return time.monotonic() < began + silent and self.own_check.is_still_silent()
 
     def _refused(self, history: History) -> bool:
         """A server that was up before has its users already; a new one may be about to make them."""

@@ -31,7 +31,13 @@ def _standard(kind: Kind, **options: Any) -> list[Check]:
 
 
 def checks_of_composed(
-    kind: Kind, ready: Ready | None, healthcheck: object, published: bool, seeded: bool, closed: Mapping[str, int] | None = None
+    kind: Kind,
+    ready: Ready | None,
+    healthcheck: object,
+    published: bool,
+    seeded: bool,
+    closed: Mapping[str, int] | None = None,
+    itself: bool = True,
 ) -> tuple[Check, ...]:
     """What the definition says on top of the file; else the file's health check, and whether a known server answers.
 
@@ -40,6 +46,7 @@ def checks_of_composed(
 
     Args:
         closed: the ports of one that nobody outside its networks reaches: a program of its image asks them before it is seeded.
+        itself: whether it runs its kind's server, as far as anybody can tell: that is waited for while it listens nowhere (`silent`).
     """
     if ready is not None and (given := _given(ready, str(kind.ready.get("probe", "")))):
         return tuple(given)
@@ -55,7 +62,8 @@ def checks_of_composed(
         inside = [Check("command", {"command": ["sh", "-c", _tcp(port)], "patience": SERVER_PATIENCE}) for port in [*closed.values()][:1]]
         return (*health, *(inside if seeded and server else ()))
     if server:
-        return (*health, *_standard(kind, patience=SERVER_PATIENCE if published else COMPOSED_PATIENCE))
+        silent = {"silent": SERVER_PATIENCE} if itself and not published else {}
+        return (*health, *_standard(kind, patience=SERVER_PATIENCE if published else COMPOSED_PATIENCE, **silent))
     return tuple(health) or ((Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published else ())
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.definition.amounts import bytes_of
+from envctl.definition.compose_programs import runs_its_server
 from envctl.definition.env_files import variables_of
 from envctl.definition.expressions import evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
@@ -44,7 +45,7 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     check_composed(reading, name, service)
     build = _build(reading, name, service)
     image = _image(reading, subject, service, build)
-    checks = _checks(kind, subject, service)
+    checks = _checks(reading, kind, subject, service)
     checks = tuple(Check(c.probe, reading.tree(c.options, scope, "services", name, "ready")) for c in checks)
     for check in checks:
         if check.probe == "log" and (complaint := no_pattern(str(check.options["log"]))):
@@ -110,12 +111,14 @@ def service_plan(reading: Reading, subject: Subject, service: Service, needs: Ma
     )
 
 
-def _checks(kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]:
+def _checks(reading: Reading, kind: Kind, subject: Subject, service: Service) -> tuple[Check, ...]:
     if not service.from_compose:
         return checks_of(kind, service.ready, subject.ports)
     given, published = service.compose, any(port.get("protocol", "tcp") == "tcp" for port in service.compose.get("ports") or [])
     closed = subject.ports if subject.closed else None
-    return checks_of_composed(kind, service.ready, given.get("healthcheck"), published, bool(service.seed), closed)
+    build = service.build.model_dump() if isinstance(service.build, Build) else None
+    itself = published or runs_its_server(given, build, reading.loaded.project)
+    return checks_of_composed(kind, service.ready, given.get("healthcheck"), published, bool(service.seed), closed, itself)
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:

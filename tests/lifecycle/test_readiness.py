@@ -14,7 +14,7 @@ from envctl.engines import CommandResult, ServiceState
 from envctl.engines.logs import text
 from envctl.errors import EnvctlError, OutOfTime, ServiceFailed
 from envctl.instance.record import InstanceState
-from envctl.lifecycle import barred, readiness
+from envctl.lifecycle import barred, own_check, readiness
 from envctl.lifecycle.events import Phase
 from envctl.plan.model import Check, ServicePlan
 from envctl.readiness import ENDED, LoginRefused, NotReady, Target, wait
@@ -173,28 +173,74 @@ def test_what_a_service_listens_on_instead_of_the_port_that_it_publishes(
     assert ("x", Phase.READY, told) in found.told
 
 
-@pytest.mark.parametrize(("heard", "said"), [([], None), ([("0.0.0.0", 3307)], "it listens on 3307, not on 3306")])
+@pytest.mark.parametrize(
+    ("opened", "answers", "said"),
+    [
+        ([[], []], 2, None),
+        ([[], [3307], [3307, 3306], [3306]], 4, None),
+        ([[3307]], 0, "it listens on 3307, not on 3306"),
+        ([[3306]], 0, "it runs; mysql: it closed the connection"),
+    ],
+)
 def test_a_known_server_that_listens_nowhere_yet_is_waited_for(
-    line: MakeLine, monkeypatch: pytest.MonkeyPatch, heard: list[tuple[str, int]], said: str | None
+    line: MakeLine, monkeypatch: pytest.MonkeyPatch, opened: list[list[int]], answers: int, said: str | None
 ) -> None:
-    """Its files are being made, and those that depend on it would come too early."""
+    """Its files are being made, and those that depend on it would come too early. The first port that it opens need not be its own."""
     looks: list[str] = []
 
     class Looked(FakeDeployment):
         def listening(self, service: str) -> Sequence[tuple[str, int]]:
             looks.append(service)
-            return heard
+            return [("0.0.0.0", number) for number in opened[min(len(looks), len(opened)) - 1]]
 
-    def answers_once_looked_at(target: Target) -> None:
-        if not looks or heard:
+    def answers_in_the_end(target: Target) -> None:
+        if len(looks) < (answers or 9999):
             raise NotReady(ENDED)
 
-    monkeypatch.setattr(wait, "probe_named", lambda name: answers_once_looked_at)
-    checks = (Check("mysql", {"patience": 0.05}),)
+    monkeypatch.setattr(wait, "probe_named", lambda name: answers_in_the_end)
+    monkeypatch.setattr(own_check, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(own_check, "ANSWER_SECONDS", 1000.0 if answers else 0.0)
+    monkeypatch.setattr(own_check, "ELSEWHERE_SECONDS", 1000.0 if answers else 0.0)
+    checks = (Check("mysql", {"patience": 0.05, "silent": 1000.0}),)
     deployment = Looked(seen={"x": ServiceState(True)})
     found = line(service("x", ports=(port("mysql", 3306, 1),), checks=checks, from_compose=True), deployment=deployment)
     found.run()
     assert [text for name, phase, text in found.told if phase is Phase.READY and text] == ([said] if said else [])
+
+
+def test_what_is_no_server_is_not_looked_into_again_and_again(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper that is made from a server's image; a look starts a program in its container."""
+
+    def closed(target: Target) -> None:
+        raise NotReady(ENDED)
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: closed)
+    found = line(service("x", ports=(port("main", 6379, 1),), checks=(Check("redis", {"patience": 0.05}),), from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True)
+    found.deployment.listens["x"] = []
+    assert found.run(10).states == {"x": "seeded"}
+
+
+def test_one_that_listens_nowhere_is_looked_at_now_and_then(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, attempts = list[str](), list[Target]()
+
+    def answers_late(target: Target) -> None:
+        attempts.append(target)
+        if len(attempts) < 10:
+            raise NotReady(ENDED)
+
+    def listening(service: str) -> list[tuple[str, int]]:
+        looks.append(service)
+        return []
+
+    monkeypatch.setattr(wait, "probe_named", lambda name: answers_late)
+    monkeypatch.setattr(own_check, "LOOK_SECONDS", 1000.0)
+    checks = (Check("redis", {"patience": 0.0, "silent": 1000.0}),)
+    found = line(service("x", ports=(port("main", 6379, 1),), checks=checks, from_compose=True))
+    found.deployment.seen["x"] = ServiceState(True)
+    monkeypatch.setattr(found.deployment, "listening", listening)
+    assert found.run().states == {"x": "seeded"}
+    assert looks == ["x"]
 
 
 def test_a_server_that_closes_every_connection_is_said_to_do_that(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,6 +169,32 @@ def test_what_the_project_lacks_is_told_before_anything_starts(tmp_path: Path, s
         problems += [f"{problem.path}: {problem.message}" for problem in error.problems]
     assert len(problems) == len(told)
     assert all(problem.startswith(f"services.a.{start}") for problem, start in zip(problems, told, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("compose", "dockerfile", "waits"),
+    [
+        ({}, None, True),
+        ({"command": ["--appendonly", "yes"]}, None, True),
+        ({"command": "valkey-server --appendonly yes"}, None, True),
+        ({"command": ["sh", "-c", "exec valkey-server --requirepass $$PW"]}, None, True),
+        ({"entrypoint": ["/w.sh"]}, None, False),
+        ({"command": ["/w.sh"]}, None, False),
+        ({}, "FROM valkey/valkey:8.1\nCOPY conf /etc/", True),
+        ({}, 'FROM valkey/valkey:8.1\nENTRYPOINT ["/w.sh"]', False),
+        ({"ports": [{"target": 6379}]}, None, False),
+    ],
+)
+def test_only_what_runs_the_server_of_its_image_is_waited_for_in_silence(
+    tmp_path: Path, compose: dict[str, Any], dockerfile: str | None, waits: bool
+) -> None:
+    """A helper that is made from it, a script that waits for something, may never listen. (What is published has that time anyway.)"""
+    build = Build(context=str(tmp_path), dockerfile_inline=dockerfile) if dockerfile else None
+    environment = composed(
+        tmp_path, x=Service(kind="valkey", image="valkey/valkey:8.1", build=build, ports={"redis": 6379}, compose=compose)
+    )
+    (check,) = make_plan(environment, setting_of(environment)).services["x"].checks
+    assert ("silent" in check.options) is waits
 
 
 def test_a_known_server_is_as_slow_as_its_kind(tmp_path: Path) -> None:
