@@ -7,7 +7,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +38,29 @@ def open_unpacked(path: Path, root: Path) -> Iterator[BufferedIOBase]:
         FileRefused, OSError: as by `open_file`.
         NotUnpacked: what is packed is damaged, or ends early.
     """
+    with open_file(path, root) as packed, unpacked(path, packed) as stream:
+        yield stream
+
+
+@contextmanager
+def unpacked(path: Path, packed: BufferedReader) -> Iterator[BufferedIOBase]:
+    """The bytes of *path*, which is open as *packed* and stays so.
+
+    Raises:
+        NotUnpacked: what is packed is damaged, or ends early.
+    """
     # Imported when it is needed: it takes as long as half of the command line.
     zstd: Any = _zstd() if path.suffix == ".zst" else None
     damaged = (EOFError, zlib.error, gzip.BadGzipFile, *([zstd.ZstdError] if zstd else []))
     try:
-        with open_file(path, root) as packed:
-            if path.suffix == ".gz":
-                with gzip.open(packed) as stream:
-                    yield stream
-            elif zstd:
-                with zstd.open(packed) as stream:
-                    yield stream
-            else:
-                yield packed
+        if path.suffix == ".gz":
+            with gzip.open(packed) as stream:
+                yield stream
+        elif zstd:
+            with zstd.open(packed) as stream:
+                yield stream
+        else:
+            yield packed
     except damaged as error:
         raise NotUnpacked(str(error)) from None
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -25,6 +25,9 @@ MOST = 256
 """Files that are remembered, those that were hashed last."""
 
 
+Fits = Callable[[BufferedReader], bool]
+
+
 class KnownDigests:
     """The SHA-256 of files' contents. What cannot be remembered is hashed again: that is never an error.
 
@@ -35,18 +38,23 @@ class KnownDigests:
     def __init__(self, folder: Path | None) -> None:
         self._file = folder / "digests.json" if folder is not None else None
 
-    def of(self, stream: BufferedReader) -> str:
-        """Of what *stream* holds, in hexadecimal digits. Raises OSError: it cannot be read."""
+    def of(self, stream: BufferedReader, fits: Fits | None = None) -> str:
+        """Of what *stream* holds, in hexadecimal digits. Raises OSError: it cannot be read.
+
+        Args:
+            fits: whether it is what it should be; not asked again of what is known and fitted.
+        """
         before = os.fstat(stream.fileno())
         if self._file is None or before.st_size < LARGE:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-        name, state = f"{before.st_dev}-{before.st_ino}", _state(before)
+            return _hashed(stream, fits)[0]
+        # What fits nothing in particular need not fit: a dump may have been `restore:` before it is `sql:`.
+        name, state = f"{before.st_dev}-{before.st_ino}{'-fits' if fits else ''}", _state(before)
         known = self._read(self._file)
         if known.get(name, [])[:-1] == state:
             return known[name][-1]
         settled = 0 <= before.st_ctime_ns < time.time_ns() - SETTLED_SECONDS * 1e9
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if settled and _state(os.fstat(stream.fileno())) == state:
+        digest, right = _hashed(stream, fits)
+        if right and settled and _state(os.fstat(stream.fileno())) == state:
             self._remember(self._file, name, [*state, digest])
         return digest
 
@@ -73,6 +81,12 @@ def known_digests(environ: Mapping[str, str]) -> KnownDigests:
     """Those of this user, in the cache folder; none where *environ* does not lead to one."""
     leads = any(os.path.isabs(environ.get(name, "")) for name in ("XDG_CACHE_HOME", "HOME"))
     return KnownDigests(user_folder(environ, "XDG_CACHE_HOME", ".cache") / "envctl" if leads else None)
+
+
+def _hashed(stream: BufferedReader, fits: Fits | None) -> tuple[str, bool]:
+    right = fits is None or fits(stream)
+    stream.seek(0)
+    return hashlib.file_digest(stream, "sha256").hexdigest(), right
 
 
 def _state(found: os.stat_result) -> list[str]:

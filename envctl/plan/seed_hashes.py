@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from importlib import metadata
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,20 @@ def _written(value: Any) -> Any:
     return [_written(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def entries(root: Path, found: Iterable[tuple[Path, Path]], digests: KnownDigests) -> Iterator[tuple[str, str]]:
+def entries(
+    root: Path, found: Iterable[tuple[Path, Path]], digests: KnownDigests, fits: Callable[[Path, BufferedReader], bool] | None = None
+) -> Iterator[tuple[str, str]]:
     """Of each folder and a file below it: the path from there, and a hash of the content.
+
+    Args:
+        fits: whether a file is what it should be; not asked of what is known.
 
     Raises:
         FileRefused, OSError: as by `open_file`.
     """
     for folder, path in found:
         with open_file(path, root) as stream:
-            yield Path(os.path.relpath(path, folder)).as_posix(), digests.of(stream)
+            yield Path(os.path.relpath(path, folder)).as_posix(), digests.of(stream, partial(fits, path) if fits else None)
 
 
 @cache

@@ -16,7 +16,7 @@ from envctl.definition.kinds import Kind, SeedFeed
 from envctl.definition.matching import matching
 from envctl.definition.models import SeedStep, Service
 from envctl.files.folders import FileRefused
-from envctl.files.packed import open_unpacked
+from envctl.files.packed import open_unpacked, unpacked
 from envctl.files.reading import files_below
 from envctl.plan.known_digests import known_digests
 from envctl.plan.model import Feed, File, Step, Table
@@ -96,24 +96,26 @@ def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], l
     project, digests = reading.loaded.project, known_digests(reading.setting.environ)
     with reading.located(*at):
         files, folder = _files(reading, step, at)
-        for path in files if step.format == "sql" else ():
-            _check_text(reading, path, (*at, "sql"))
-        counted += entries(project, ((folder, path) for path in files), digests)
+        fits = partial(_is_text, reading, (*at, "sql")) if step.format == "sql" else None
+        counted += entries(project, ((folder, path) for path in files), digests, fits)
         counted.append(("inputs", ""))
         counted += entries(project, _inputs(reading, step, at), digests)
     return files, counted
 
 
-def _check_text(reading: Reading, path: Path, at: At) -> None:
-    """What no client of a server reads as SQL, told by its first bytes."""
+def _is_text(reading: Reading, at: At, path: Path, stream: io.BufferedReader) -> bool:
+    """Whether some client of a server may read it as SQL, told by its first bytes; what none does is complained about."""
     head = b""
-    with suppress(OSError, EOFError), open_unpacked(path, reading.loaded.project) as raw:  # who loads it says what is wrong with it
+    with suppress(OSError, EOFError), unpacked(path, stream) as raw:  # who loads it says what is wrong with it
         head = raw.read(5)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         hint = "save it as UTF-8; PowerShell's `>` writes UTF-16, and `pg_dump --file` or `mysqldump --result-file` does not"
         reading.wrong(at, f"'{path.name}' is UTF-16", hint)
     elif head == b"PGDMP":
         reading.wrong(at, f"'{path.name}' is an archive of pg_dump", "`restore: FILE` in the place of `sql: FILE`")
+    else:
+        return True
+    return False
 
 
 def _command(reading: Reading, step: SeedStep, name: str, at: At) -> tuple[str, ...]:

@@ -37,6 +37,23 @@ def digest(digests: KnownDigests, file: Path) -> str:
         return digests.of(stream)
 
 
+def test_what_does_not_fit_is_asked_until_it_does(tmp_path: Path, hashed: list[int]) -> None:
+    """One that did not must be complained about again; one that was known before anybody asked has not been looked at."""
+    file, asked, answers = tmp_path / "seed.sql", list[bytes](), [False, True]
+
+    def fits(stream: BufferedReader) -> bool:
+        asked.append(stream.read(2))
+        return answers[len(asked) - 1]
+
+    file.write_text("one")
+    assert digest(KnownDigests(tmp_path / "cache"), file) == hashlib.sha256(b"one").hexdigest()
+    for _ in range(4):
+        with file.open("rb") as stream:
+            assert KnownDigests(tmp_path / "cache").of(stream, fits) == hashlib.sha256(b"one").hexdigest()
+    assert asked == [b"on", b"on"]
+    assert len(hashed) == 3
+
+
 def rewritten(file: Path) -> None:
     file.write_text("two")
 

@@ -3,13 +3,17 @@ from __future__ import annotations
 import gzip
 import tempfile
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from envctl.errors import DefinitionError
+from envctl.files import packed as packed_files
+from envctl.files.reading import open_file
 from envctl.instance.allocation import Allocation
+from envctl.plan import seed_hashes
 from envctl.plan.make import make_plan
 from envctl.plan.model import Plan, Step
 from envctl.plan.seeds import header
@@ -379,3 +383,26 @@ def test_data_in_a_step_may_refer_to_services(tmp_path: Path) -> None:
 def test_what_is_no_sql_is_told_before_anything_starts(tmp_path: Path, content: bytes, words: str, named: str) -> None:
     with pytest.raises(DefinitionError, match=r"environment.yaml:[12]: services.db.seed.0.sql: " + words):
         plan_of(tmp_path, f"services: {{db: {{kind: postgres, seed: [{{sql: {named}}}]}}}}", {"seeds/1.sql": content})
+
+
+@pytest.mark.parametrize("packed", [".gz", ".zst"])
+def test_sql_is_opened_once_to_be_hashed_and_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: str) -> None:
+    opened = list[str]()
+
+    def counted(path: Path, root: Path) -> BufferedReader:
+        opened.append(path.name)
+        return open_file(path, root)
+
+    monkeypatch.setattr(seed_hashes, "open_file", counted)
+    monkeypatch.setattr(packed_files, "open_file", counted)
+    files = {"a.sql": b"select 1;", f"b.sql{packed}": b"not packed at all"}  # who loads it says so
+    seeds = ", ".join(f"{{sql: {name}}}" for name in files)
+    plan = plan_of(tmp_path, f"services: {{db: {{kind: postgres, seed: [{seeds}]}}}}", files)
+    assert len(steps(plan)) == 2
+    assert opened == list(files)
+
+
+def test_what_is_no_sql_is_told_of_what_is_packed(tmp_path: Path) -> None:
+    content = gzip.compress("create table t (n int);".encode("utf-16"))
+    with pytest.raises(DefinitionError, match=r"'1.sql.gz' is UTF-16"):
+        plan_of(tmp_path, "services: {db: {kind: postgres, seed: [{sql: 1.sql.gz}]}}", {"1.sql.gz": content})
