@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,11 +16,7 @@ if TYPE_CHECKING:
 
 MAX_DOTENV = 1_000_000
 """Bytes."""
-# What stands for an absent value may name others in turn; nothing is tried twice, so that no text takes long.
-_WORD = r"[^{}$]*+"
-for _ in range(4):
-    _WORD = rf"(?:[^{{}}$]|\$\$|\$\{{\w+(?::?[-?+]{_WORD})?\}}|\$[A-Za-z_]\w*+|\$(?![A-Za-z_${{])|\{{{_WORD}\}})*+"
-_VARIABLE = re.compile(rf"\$(?:(?P<dollar>\$)|\{{(?P<braced>\w+)(?:(?P<sign>:?[-?+])(?P<word>{_WORD}))?\}}|(?P<bare>[A-Za-z_]\w*))")
+MOST_NESTED = 4
 _QUOTE = re.compile(r"^\s*(?:export\s+)?[^=:]*[=:]\s*(['\"])")
 
 
@@ -58,12 +55,21 @@ def _text(binding: Binding, variables: Mapping[str, str]) -> tuple[str, bool]:
     if quote is not None and quote[1] == "'":
         return value, True  # everything stands for itself
     written = value.replace("\\$", "$$") if quote is not None else value
-    return substituted(written, variables), "${" not in _VARIABLE.sub(" ", written)
+    return substituted(written, variables), "${" not in _variable().sub(" ", written)
 
 
 def substituted(text: str, variables: Mapping[str, str]) -> str:
     """*text* with its variables' values; where it says more than a name and another text, its `$` stays."""
-    return _VARIABLE.sub(lambda found: _value(found, variables), text)
+    return _variable().sub(lambda found: _value(found, variables), text)
+
+
+@cache  # most commands read no such text
+def _variable() -> re.Pattern[str]:
+    """What stands for an absent value may name others in turn; nothing is tried twice, so that no text takes long."""
+    word = r"[^{}$]*+"
+    for _ in range(MOST_NESTED):
+        word = rf"(?:[^{{}}$]|\$\$|\$\{{\w+(?::?[-?+]{word})?\}}|\$[A-Za-z_]\w*+|\$(?![A-Za-z_${{])|\{{{word}\}})*+"
+    return re.compile(rf"\$(?:(?P<dollar>\$)|\{{(?P<braced>\w+)(?:(?P<sign>:?[-?+])(?P<word>{word}))?\}}|(?P<bare>[A-Za-z_]\w*))")
 
 
 def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:

@@ -37,6 +37,8 @@ class ComposeServices:
     losses: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Those whose values are its secrets and configs (`environment: NAME`), of the caller or of the `.env` beside it."""
+    unresolved: frozenset[str] = frozenset()
+    """Variables of that `.env` whose values are not understood."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
         problems.extend(_only_profiles(files, reference))
         return _nothing(files, _source(files, {}, reference.nodes), problems)
     beside = dotenv(files[0].parent, reference.project, reference.environ)
-    environ = {**{name: value for name, value in beside.variables.items() if name not in beside.unresolved}, **reference.environ}
+    unresolved = beside.unresolved - reference.environ.keys()
+    environ = {**{name: value for name, value in beside.variables.items() if name not in unresolved}, **reference.environ}
     reading = ComposeReading(config, reference.recognise, reference.project, environ)
     services = reading.services()
     if not services:
@@ -89,7 +92,8 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     extra = _extra(reading)
     losses = [*_warnings(done.stderr), *_overrides(files), *reading.losses.lines()]
     tree = {"name": _name(config.get("name", files[0].parent.name)), "services": services}
-    return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses), _of_secrets(extra, environ))
+    shared = _of_secrets(extra, environ)
+    return ComposeServices(tree, _source(files, services, reference.nodes), (), extra, tuple(losses), shared, unresolved)
 
 
 def _nothing(files: Sequence[Path], source: Source, problems: Sequence[Problem]) -> ComposeServices:

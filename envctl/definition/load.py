@@ -60,6 +60,8 @@ class Loaded:
     compose_extra: dict[str, Any] = field(default_factory=dict)
     compose_variables: dict[str, str] = field(default_factory=dict, repr=False)
     """The values of variables that are secrets and configs of a Compose file."""
+    compose_unresolved: frozenset[str] = frozenset()
+    """Variables of a `.env` beside a Compose file whose values are not understood."""
     losses: list[str] = field(default_factory=list)
     written: Mapping[Path, list[Text]] = field(default_factory=dict)
     """The texts of each file as it has them, before anything is put in its place."""
@@ -148,6 +150,7 @@ def load(
         problems=[*document.problems, *variables.problems, *evaluation.problems, *checked.problems],
         compose_extra=files.compose_extra,
         compose_variables=files.compose_variables,
+        compose_unresolved=frozenset(files.compose_unresolved),
         losses=files.losses,
         written=files.written,
         composed=files.nodes,
@@ -207,6 +210,7 @@ class _Includes:
     """Services that a Compose file describes."""
     compose_extra: dict[str, Any] = field(default_factory=dict)
     compose_variables: dict[str, str] = field(default_factory=dict, repr=False)
+    compose_unresolved: set[str] = field(default_factory=set)
     losses: list[str] = field(default_factory=list)
     written: dict[Path, list[Text]] = field(default_factory=dict)
     nodes: dict[Path, Node | None] = field(default_factory=dict)
@@ -250,6 +254,7 @@ class _Includes:
         self.composed |= set(composed.tree.get("services", {}))
         self.compose_extra |= composed.extra
         self.compose_variables |= composed.variables
+        self.compose_unresolved |= composed.unresolved
         self.losses += composed.losses
         return merge(base, Document(composed.tree, composed.source))
 

@@ -47,5 +47,8 @@ def _wrong(reading: Reading, given: Mapping[str, Any]) -> Iterator[tuple[str, st
         path = Path(reading.loaded.folder, str(file).replace("$$", "$"))
         if not path.exists():
             yield f"is the file '{displayed(path)}', which is not there", "make it first; it may be one that is not checked in"
-    elif (variable := given.get("environment")) and variable not in reading.loaded.compose_variables:
+    elif (variable := given.get("environment")) in reading.loaded.compose_unresolved:
+        hint = f"single quotes around it, where it has no variables; or `export {variable}=...`"
+        yield f"is the variable {variable}, whose value in the `.env` beside the Compose file is not understood", hint
+    elif variable and variable not in reading.loaded.compose_variables:
         yield f"is the variable {variable}, which is not set", f"`export {variable}=...`, or a line in the `.env` beside the Compose file"

@@ -111,14 +111,16 @@ class TestAGrownFile:
         assert extra["secrets"] == {"api_key": {"file": str(folder / "key.txt")}}
 
     def test_a_secret_of_a_variable_that_only_its_dotenv_file_has(self, tmp_path: Path) -> None:
-        (tmp_path / ".env").write_text("A=x\nPW=${NONE:-a${A}$b}\nRAW='${A}'\n")
-        secrets = "secrets: {pw: {environment: PW}}\nconfigs: {c: {environment: RAW}, d: {environment: SHELLS}}\n"
+        deep = "${NONE:-" * 9 + "x" + "}" * 9
+        (tmp_path / ".env").write_text("A=x\nPW=${NONE:-a${A}$b}\nRAW='${A}'\nDEEP={deep}\n".replace("{deep}", deep))
+        secrets = "secrets: {pw: {environment: PW}}\nconfigs: {c: {environment: RAW}, d: {environment: SHELLS}, e: {environment: DEEP}}\n"
         db = "{image: postgres, environment: {POSTGRES_PASSWORD_FILE: /run/secrets/pw}, secrets: [pw], configs: [c, d]}"
         (tmp_path / "compose.yaml").write_text(f"services: {{db: {db}}}\n{secrets}")
         found = opened(tmp_path, SHELLS="of the shell", b="b")
         assert found.definition.services["db"].with_["password"] == "axb"
         assert found.loaded.compose_variables == {"PW": "axb", "RAW": "${A}", "SHELLS": "of the shell"}
         assert "of the shell" not in repr(found.loaded)
+        assert found.loaded.compose_unresolved == {"DEEP"}
         assert found.loaded.losses == []
 
     def test_losses(self, folder: Path) -> None:

@@ -148,6 +148,10 @@ def test_an_external_network_is_internal_where_its_engine_says_so(tmp_path: Path
             Service(image="a:1", compose={"configs": [{"source": "unset"}]}),
             ["configs: the config 'unset' is the variable NOBODY, which is not set"],
         ),
+        (
+            Service(image="a:1", compose={"secrets": ["deep"]}),
+            ["secrets: the secret 'deep' is the variable DEEP, whose value in the `.env`"],
+        ),
         (Service(build=Build(context="none")), ["build: there is no folder '"]),
         (Service(build=Build(context=".", dockerfile="Other")), ["build: there is no file '"]),
         (Service(build=Build(context=".", dockerfile_inline="FROM a")), []),
@@ -158,9 +162,10 @@ def test_what_the_project_lacks_is_told_before_anything_starts(tmp_path: Path, s
         service = service.model_copy(update={"build": service.build.model_copy(update={"context": str(tmp_path / service.build.context)})})
     (tmp_path / "there.txt").write_text("x")
     shared = {"there": {"file": "there.txt"}, "gone": {"file": str(tmp_path / "gone.txt")}, "known": {"environment": "KNOWN"}}
+    shared |= {"deep": {"environment": "DEEP"}}
     extra = {"secrets": shared, "configs": {"text": {"content": "x"}, "unset": {"environment": "NOBODY"}}}
     environment = composed(tmp_path, a=service)
-    loaded = replace(environment.loaded, compose_extra=extra, compose_variables={"KNOWN": "x"})
+    loaded = replace(environment.loaded, compose_extra=extra, compose_variables={"KNOWN": "x"}, compose_unresolved=frozenset({"DEEP"}))
     environment = replace(environment, loaded=loaded)
     problems: list[str] = []
     try:
