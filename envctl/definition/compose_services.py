@@ -119,7 +119,7 @@ class ComposeReading:
             self._dockerfiles[name] = made_by(build, self.project)
         return self._dockerfiles.get(name)
 
-    def _given(self, name: str) -> Given:
+    def _given(self, name: str, data: Sequence[str] = ()) -> Given:
         """What the service is given, by its image's Dockerfile as well, where there is one."""
         service = self.config["services"][name]
         if built := self._built(name):
@@ -127,7 +127,7 @@ class ComposeReading:
             command = None if service.get("entrypoint") else own["command"]
             more = {"entrypoint": service.get("entrypoint") or own["entrypoint"], "command": service.get("command") or command}
             service = {**service, **more, "environment": {**own["environment"], **(service.get("environment") or {})}}
-        return Given(service, self.config, self.project, self.environ)
+        return Given(service, self.config, self.project, self.environ, data)
 
     def _is_client(self, name: str) -> bool:
         """Whether it is the image of a server that runs something else: a client, a job, nothing at all."""
@@ -230,7 +230,7 @@ class ComposeReading:
 
     def _told_port(self, name: str, known: Recognised, published: Sequence[int]) -> str:
         """By its arguments or variables; else by its configuration, which may have several, unless only others are published."""
-        given = self._given(name)
+        given = self._given(name, known.data)
         if told := given.first([place for place in known.port if not place.startswith("@")]):
             return told
         told = (given.first([place for place in known.port if place.startswith("@")]) or "").partition(" ")[0].rpartition(":")[2]
@@ -238,7 +238,7 @@ class ComposeReading:
 
     def _parameters(self, name: str, known: Recognised) -> dict[str, Any]:
         """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""
-        given = self._given(name)
+        given = self._given(name, known.data)
         found: dict[str, Any] = {}
         for parameter, places in known.parameters.items():
             value = given.first(places)
@@ -280,9 +280,7 @@ class ComposeReading:
             if "network_mode" not in kept:
                 kept["networks"] = _aliased(kept.get("networks") or {"default": None}, alias)
         if volumes := service.get("volumes"):
-            given = self._given(name)
-            folders = [place if place.startswith("/") else given.first([place]) or "" for place in (known.data if known else ())]
-            data = [folder for folder in folders if folder.startswith("/")]
+            data = self._given(name, known.data if known else ()).data_folders()
             kept["volumes"] = own_volumes(name, volumes, data, self.project, self.volumes, self.losses.add)
         return {key: value for key, value in kept.items() if value is not None}
 

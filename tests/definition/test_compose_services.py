@@ -184,6 +184,40 @@ class TestCredentials:
         assert (found.get("with", {}).get("username"), found.get("with", {}).get("password")) == given
         assert next(iter(found["ports"].values())) == port
 
+    @pytest.mark.parametrize(
+        ("image", "target", "port"),
+        [
+            ("postgres:17", "/var/lib/postgresql/data", 5432),
+            ("postgres:17", "/srv/pg/files", 5432),
+            ("redis:8", "/var/lib/redis", 6379),
+            ("postgres:17", "/etc/postgresql", 7000),
+        ],
+    )
+    def test_what_a_server_has_written_into_its_data_is_no_configuration(self, tmp_path: Path, image: str, target: str, port: int) -> None:
+        (tmp_path / "own").mkdir()
+        (tmp_path / "own" / "server.conf").write_text("port = 7000\n")
+        volume = {"type": "bind", "source": f"{tmp_path}/own", "target": target}
+        found = one(tmp_path, image=image, environment={"PGDATA": "/srv/pg"}, volumes=[volume])
+        assert next(iter(found["ports"].values())) == port
+
+    @pytest.mark.parametrize("closed", ["iterdir", "stat"])
+    @pytest.mark.parametrize("target", ["/etc/own", "/var/lib/postgresql/data", "/srv/data"])
+    def test_a_folder_that_nobody_may_look_into_says_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str, target: str
+    ) -> None:
+        real = getattr(Path, closed)
+
+        def refused(path: Path, **more: Any) -> Any:
+            if tmp_path in path.parents:
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, **more)
+
+        (tmp_path / "own").mkdir()
+        volume = {"type": "bind", "source": f"{tmp_path}/own", "target": target}
+        monkeypatch.setattr(Path, closed, refused)
+        found = one(tmp_path, image="postgres:17", volumes=[volume])
+        assert (found["kind"], found["ports"]) == ("postgres", {"postgres": 5432})
+
     def test_one_that_cannot_be_read_is_told(self) -> None:
         found = reading(db={"image": "postgres:17", "environment": {"POSTGRES_PASSWORD_FILE": "/nowhere"}})
         assert found.services()["db"]["with"]["password"] == ""
