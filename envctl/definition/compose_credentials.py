@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -40,6 +40,7 @@ class Given:
 
     Attributes:
         data: the places of the folders in which its image keeps data.
+        unknown: variables that its image gives values that nobody can tell here.
         unread: variables that name a file which cannot be read, and what a shell would have to run.
     """
 
@@ -48,15 +49,20 @@ class Given:
     project: Path
     environ: Mapping[str, str]
     data: Sequence[str] = ()
+    unknown: Collection[str] = ()
     unread: list[str] = field(default_factory=list)
 
     def first(self, places: Sequence[str]) -> str | None:
         """The value of the first of *places* that has one."""
         known = len(self.unread)
-        value = next((value for place in places if (value := self._at(place)) is not None), None)
-        if value is not None:
-            del self.unread[known:]
-        return value
+        for place in places:
+            if place.partition(" ")[0] in self.unknown:
+                self.unread.append(place)
+                return None  # what counts after it is no value that it has
+            if (value := self._at(place)) is not None:
+                del self.unread[known:]
+                return value
+        return None
 
     def data_folders(self) -> list[str]:
         """Those in which its image keeps data, as paths of the container."""
@@ -147,7 +153,8 @@ class Given:
         return words, any(word.rpartition("/")[2] in _SHELLS for word in words)
 
     def _variable(self, found: re.Match[str]) -> str:
-        return str(self._env.get(found[1] or found[3]) or found[2] or "")
+        name = found[1] or found[3]
+        return f"$({name})" if name in self.unknown else str(self._env.get(name) or found[2] or "")
 
     def _printed(self, found: re.Match[str]) -> str:
         """What `cat` prints, in the place of the command; itself where that cannot be told."""

@@ -46,16 +46,22 @@ def _text(binding: Binding, variables: Mapping[str, str]) -> str:
     return substituted(value.replace("\\$", "$$") if quote is not None else value, variables)
 
 
-def substituted(text: str, variables: Mapping[str, str]) -> str:
-    """*text* with its variables' values; where it says more than a name and another value, its `$` stays."""
-    return _VARIABLE.sub(lambda found: _value(found, variables), text)
+def substituted(text: str, variables: Mapping[str, str | None], *, keep: bool = False) -> str:
+    """*text* with its variables' values; where it says more than a name and another value, its `$` stays.
+
+    Args:
+        keep: a variable that has no value stays as it is written, too.
+    """
+    return _VARIABLE.sub(lambda found: _value(found, variables, keep), text)
 
 
-def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
+def _value(found: re.Match[str], variables: Mapping[str, str | None], keep: bool) -> str:
     if found["dollar"]:
         return "$"
     value, sign = variables.get(found["braced"] or found["bare"]), found["sign"] or ""
     missing = value is None or (not value and sign.startswith(":"))
     if sign.endswith("+"):
         return "" if missing else str(found["word"])
+    if missing and keep and not sign.endswith("-"):
+        return found[0]
     return (str(found["word"]) if sign.endswith("-") else "") if missing else str(value)

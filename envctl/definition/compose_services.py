@@ -127,7 +127,8 @@ class ComposeReading:
             command = None if service.get("entrypoint") else own["command"]
             more = {"entrypoint": service.get("entrypoint") or own["entrypoint"], "command": service.get("command") or command}
             service = {**service, **more, "environment": {**own["environment"], **(service.get("environment") or {})}}
-        return Given(service, self.config, self.project, self.environ, data)
+        unknown = (built.unknown if built else frozenset()) - set(service.get("environment") or {})
+        return Given(service, self.config, self.project, self.environ, data, unknown)
 
     def _is_client(self, name: str) -> bool:
         """Whether it is the image of a server that runs something else: a client, a job, nothing at all."""

@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envctl.definition.compose_services import Recogniser
+from envctl.definition.dockerfile_syntax import instructions
 from envctl.definition.find import COMPOSE_FILES, OVERRIDE_FILES, is_compose_file
 from envctl.definition.kinds import load_kinds, recogniser
-from envctl.init.image_contents import Contents, contents, instructions
+from envctl.init.image_contents import Contents, contents
 from envctl.init.model import ComposeService, SeenServer
 from envctl.init.project_files import ProjectFiles, as_list, as_map
 

@@ -87,7 +87,8 @@ def test_an_image_that_another_service_builds_is_built_once_for_both() -> None:
     ("text", "service", "kind", "given"),
     [
         ("FROM postgres:17", {"environment": {"POSTGRES_PASSWORD": "p$$w"}}, "postgres", {"username": "postgres", "password": "p$w"}),
-        ("FROM postgres:17\nENV POSTGRES_PASSWORD=a$b POSTGRES_USER=me", {"environment": {"POSTGRES_USER": "you"}}, "postgres",
+        ("FROM postgres:17\nARG PW=hunter2\nENV POSTGRES_PASSWORD=$PW", {}, "postgres", {"username": "postgres", "password": "hunter2"}),
+        ("FROM postgres:17\nENV POSTGRES_PASSWORD=a\\$b POSTGRES_USER=me", {"environment": {"POSTGRES_USER": "you"}}, "postgres",
          {"username": "you", "password": "a$b"}),
         ('FROM redis:8\nCMD redis-server --requirepass "x y"', {}, "redis", {"username": "", "password": "x y"}),
         ("FROM redis:8\nCMD redis-server --requirepass x", {"command": ["--requirepass", "y"]}, "redis", {"username": "", "password": "y"}),
@@ -105,6 +106,26 @@ def test_what_is_built_is_of_the_kind_that_it_is_built_from(
         kind,
         given,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "password", "place"),
+    [
+        ("FROM postgres:17\nENV POSTGRES_PASSWORD=$PW", {}, "", "POSTGRES_PASSWORD"),
+        ("FROM postgres:17\nENV POSTGRES_PASSWORD=$PW", {"environment": {"POSTGRES_PASSWORD": "own"}}, "own", ""),
+        ("FROM redis:8\nENV PW=$X\nCMD redis-server --requirepass $PW", {}, "", "$(PW)"),
+    ],
+)
+def test_a_value_of_a_dockerfile_that_nobody_can_tell_is_told(
+    tmp_path: Path, text: str, service: dict[str, Any], password: str, place: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(text)
+    read = reading(tmp_path, db={"build": {"context": str(tmp_path)}, **service})
+    assert read.services()["db"]["with"]["password"] == password
+    assert [line for line in read.losses.lines() if f"the password of `{place}` cannot be read here" in line] == (
+        read.losses.lines() if place else []
+    )
+    assert bool(read.losses.lines()) is bool(place)
 
 
 class TestCredentials:
