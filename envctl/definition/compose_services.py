@@ -11,6 +11,7 @@ from typing import Any
 
 from envctl.definition.compose_credentials import Given
 from envctl.definition.compose_networks import only_internal
+from envctl.definition.compose_programs import runs_server, with_dockerfile
 from envctl.definition.compose_storage import own_volumes
 from envctl.definition.dockerfile import Made, made_by
 from envctl.definition.expressions import escape
@@ -28,11 +29,6 @@ _MANAGED = (
 )
 _WELL_KNOWN = {80: "http", 443: "https", 22: "ssh", 25: "smtp"}
 _LOCAL = re.compile(r"\b(?:localhost|127\.0\.0\.1|host\.docker\.internal):(\d+)\b")
-_CLIENT = re.compile(
-    r"sleep|tail|psql|pg_\w+|createdb|mysql|mysql(?:dump|admin)|mariadb(?:-dump|-admin)?|\w+-cli|kafka-(?!server|storage)[\w-]+(?:\.sh)?|mosquitto_\w+"
-    r"|rabbitmq(?:ctl|admin)|curl|wget|nats"
-)
-_SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _FOREIGN_NETWORKS = ("none", "service:", "container:")
 _FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips")
@@ -110,7 +106,7 @@ class ComposeReading:
         if str(service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
             return None
         image = built.base if (built := self._built(name)) else service.get("image")
-        return self.recognise(image) if image and self._own_kind(name) == "service" and not self._is_client(name) else None
+        return self.recognise(image) if image and self._own_kind(name) == "service" and self._runs_server(name) else None
 
     def _built(self, name: str) -> Made | None:
         """What the Dockerfile of a service makes; None where none is built."""
@@ -123,17 +119,13 @@ class ComposeReading:
         """What the service is given, by its image's Dockerfile as well, where there is one."""
         service = self.config["services"][name]
         if built := self._built(name):
-            own = map_texts(lambda text: text.replace("$", "$$"), built.told())  # Compose has doubled those of the service
-            command = None if service.get("entrypoint") else own["command"]
-            more = {"entrypoint": service.get("entrypoint") or own["entrypoint"], "command": service.get("command") or command}
-            service = {**service, **more, "environment": {**own["environment"], **(service.get("environment") or {})}}
+            service = with_dockerfile(service, built)
         unknown = (built.unknown if built else frozenset()) - set(service.get("environment") or {})
         return Given(service, self.config, self.project, self.environ, data, unknown)
 
-    def _is_client(self, name: str) -> bool:
-        """Whether it is the image of a server that runs something else: a client, a job, nothing at all."""
-        programs = list(self._given(name).programs())
-        return any(map(_CLIENT.fullmatch, programs)) and not any(map(_SERVER.fullmatch, programs))
+    def _runs_server(self, name: str) -> bool:
+        """Whether it does not run something else with the image of a server: a client, a job, nothing at all."""
+        return runs_server(list(self._given(name).programs()), built=self._built(name) is not None)
 
     def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         known = self._known(name)
