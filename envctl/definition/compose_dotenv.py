@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from envctl.definition.env_files import bindings
 from envctl.files.reading import read_file
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def dotenv(folder: Path, project: Path, environ: Mapping[str, str]) -> dict[str,
         text = read_file(folder / ".env", project, largest=MAX_DOTENV).decode("utf-8-sig", "replace")
     except OSError:
         return {}
-    from dotenv.parser import parse_stream
-
     found: dict[str, str] = {}
-    for each in parse_stream(StringIO(text)):
+    for each in bindings(text):
         if each.key:
             found[each.key] = _text(each, {**found, **environ})
     return found

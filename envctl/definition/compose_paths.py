@@ -53,6 +53,7 @@ class ComposePaths:
     Attributes:
         nodes: gets what each file holds, which nobody has to read again then.
         problems: what lies outside of *project*, or elsewhere on the network.
+        beside: the variables of the `.env` beside the first file.
         variables: every file of variables that Compose reads, once; it need not be there.
     """
 
@@ -61,11 +62,13 @@ class ComposePaths:
     nodes: dict[Path, Node | None] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     variables: dict[Path, None] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
     _waiting: list[_Reading] = field(default_factory=list)
 
     def read(self, files: list[Path]) -> ComposePaths:
         """*files*, as one project: all paths in them begin in the folder of the first."""
-        variables = tuple({**dotenv(files[0].parent, self.project, self.environ), **self.environ}.items())
+        self.beside = dotenv(files[0].parent, self.project, self.environ)
+        variables = tuple({**self.beside, **self.environ}.items())
         self._waiting = [_Reading(file, files[0].parent, variables) for file in files]
         self.variables[files[0].parent / ".env"] = None
         seen: set[_Reading] = set()
