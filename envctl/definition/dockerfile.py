@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ LARGEST = 1_000_000
 """Bytes of a Dockerfile."""
 _MOST_STAGES = 100
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.")
+_ALONE = re.compile(r"\$(?![\w{@*#?$!-])")
 _DOLLAR = "\0"
 """A `$` that stands for itself, until all variables have their values."""
 
@@ -66,7 +66,7 @@ def made(text: str, target: str = "", arguments: Mapping[str, str] | None = None
     chosen = _Growing("", given)
     for part in parts if len(parts) <= _MOST_STAGES else ():
         below = known.get(part.base.lower())
-        begun = below.further() if below else _Growing(_expanded(part.base, before.arguments) or "", given, before.arguments)
+        begun = below.further() if below else _Growing(_expanded(part.base, before.values) or "", given, before.values)
         stage = _grown(begun, part.steps)
         if part.name:
             known[part.name] = stage
@@ -82,13 +82,14 @@ class _Growing:
     Attributes:
         given: the values of arguments that the build is told.
         shared: the arguments before the first stage.
+        values: what its variables stand for in the next instruction: arguments and environment, whichever was set last.
         commanded: whether it says a command itself.
     """
 
     base: str
     given: Mapping[str, str]
     shared: Mapping[str, str | None] = field(default_factory=dict)
-    arguments: dict[str, str | None] = field(default_factory=dict)
+    values: dict[str, str | None] = field(default_factory=dict)
     env: dict[str, str | None] = field(default_factory=dict)
     entrypoint: list[str] | None = None
     command: list[str] | None = None
@@ -96,7 +97,7 @@ class _Growing:
 
     def further(self) -> _Growing:
         """A stage that comes from this one."""
-        return _Growing(self.base, self.given, self.shared, dict(self.arguments), dict(self.env), self.entrypoint, self.command)
+        return _Growing(self.base, self.given, self.shared, dict(self.values), dict(self.env), self.entrypoint, self.command)
 
     def made(self) -> Made:
         env = {name: value.replace(_DOLLAR, "$") for name, value in self.env.items() if value is not None}
@@ -105,16 +106,16 @@ class _Growing:
 
     def argue(self, rest: str) -> None:
         """`ARG`: what the build is told counts before what stands there, and that before the argument of all stages."""
-        for name, text in _assignments(rest):
-            if name in self.given:
-                self.arguments[name] = self.given[name]
-            elif text is not None:
-                self.arguments[name] = self.value(text)
-            elif name in self.shared:
-                self.arguments[name] = self.shared[name]
+        told = dict(_assignments(rest))
+        said = {name: _expanded(text, self.values) for name, text in told.items() if text is not None}
+        sources: tuple[Mapping[str, str | None], ...] = (self.given, said, self.shared)
+        self.values |= {name: source[name] for name in told for source in sources[::-1] if name in source}
 
-    def value(self, text: str) -> str | None:
-        return _expanded(text, ChainMap(self.env, self.arguments))
+    def set(self, rest: str) -> None:
+        """`ENV`: its variables have the values that they had before it."""
+        found = {name: _expanded(text, self.values) for name, text in _pairs(rest)}
+        self.env |= found
+        self.values |= found
 
 
 def _grown(stage: _Growing, steps: list[Instruction]) -> _Growing:
@@ -122,7 +123,7 @@ def _grown(stage: _Growing, steps: list[Instruction]) -> _Growing:
         if name == "ARG":
             stage.argue(rest)
         elif name == "ENV":
-            stage.env |= {key: stage.value(text) for key, text in _pairs(rest)}
+            stage.set(rest)
         elif name == "ENTRYPOINT":
             # The command of its base goes with its base's entry point.
             stage.entrypoint, stage.command = _program(rest), (stage.command or []) if stage.commanded else []
@@ -133,7 +134,7 @@ def _grown(stage: _Growing, steps: list[Instruction]) -> _Growing:
 
 def _expanded(text: str, variables: Mapping[str, str | None]) -> str | None:
     """*text* with its variables' values; None where one of them is not known."""
-    found = substituted(text, variables, keep=True)
+    found = substituted(_ALONE.sub(_DOLLAR, text), variables, keep=True)
     return None if "$" in found else found
 
 
@@ -150,8 +151,7 @@ def _pairs(rest: str) -> Iterator[tuple[str, str]]:
     if "=" in name:
         yield from ((key, text or "") for key, text in _assignments(rest))
     elif name:
-        words = _words(value)
-        yield name, words[0] if len(words) == 1 else value.strip()
+        yield name, _QUOTED.sub(_bare, _QUOTED.sub(_without_variables, value.strip()))
 
 
 def _assignments(rest: str) -> Iterator[tuple[str, str | None]]:
@@ -172,3 +172,8 @@ def _words(rest: str) -> list[str]:
 def _without_variables(quoted: re.Match[str]) -> str:
     """A `$` stands for itself between single quotes, and behind a backslash."""
     return quoted[0].replace("$" if quoted[0].startswith("'") else "\\$", _DOLLAR)
+
+
+def _bare(quoted: re.Match[str]) -> str:
+    text = quoted[0]
+    return text[1:-1] if text.startswith("'") else re.sub(r"\\(.)", r"\1", text.removeprefix('"').removesuffix('"'))

@@ -60,14 +60,19 @@ def test_what_stands_behind_a_script_counts(script: str) -> None:
         ("ARG PW='hunter 2' B=x\nENV A=${PW}-$B", "hunter 2-x"),
         ("ARG PW\nENV A=$PW", "shared"),
         ("ARG GIVEN=no\nENV A=$GIVEN", "a$b"),
-        ("ARG PW=1\nENV PW=2\nARG PW=3\nENV A=$PW", "2"),
+        ("ARG PW=1\nENV PW=2\nARG PW=3\nENV A=$PW", "3"),
+        ("ARG PW=1\nENV PW=2\nENV A=$PW", "2"),
         ("ENV B=1 A=2\nENV A=$B$A B=3", "12"),
         ("ENV A ${NONE:-x} y", "x y"),
         ('ENV A "x y"', "x y"),
+        ("ARG PW\nENV A x  \"y \\\\ $PW\" '$B' \\$B", "x  y \\ shared $B $B"),
+        ('ENV A="a$" B=$', "a$"),
+        ("ENV A=$$", None),
         ("ENV\tA\tx", "x"),
         ("ENV A='$B'", "$B"),
         ("ENV A=\\$B", "$B"),
         ('ENV A="it\'s \\$B"', "it's $B"),
+        ("ARG X=1 Y=$X\nENV A=$Y", None),
         ("ENV A=$NONE", None),
         ("ENV A=${A%x}", None),
         ("ARG PW=1\nENV PW=$NONE\nENV A=$PW", None),
@@ -75,6 +80,7 @@ def test_what_stands_behind_a_script_counts(script: str) -> None:
     ],
 )
 def test_a_variable_has_the_values_of_those_in_it_or_is_unknown(text: str, value: str | None) -> None:
+    """The known values are those that `docker build` gives."""
     found = made(f"ARG PW=shared\nFROM redis\n{text}", arguments={"GIVEN": "a$b"})
     assert (found.env.get("A"), "A" in found.unknown) == (value, value is None)
 
