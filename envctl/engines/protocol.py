@@ -560,12 +560,15 @@ class MadeElsewhere(EnvctlError):
 class SharedByMachines(Protocol):
     """An engine on whose instances commands of several machines may work."""
 
-    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[PublishedRecord | None]:
+    def alone(
+        self, id: str, worker: str, pause: Callable[[], None], lost: Callable[[EnvctlError], None], new: bool
+    ) -> AbstractContextManager[PublishedRecord | None]:  # fmt: skip
         """A context in which no command of another machine works on the instance. It gives the published record, None if there is none.
 
         Args:
             worker: as in `DeploymentSettings`.
             pause: called between two checks while another machine works on the instance; it may raise.
+            lost: called in another thread when another machine has taken over, because it heard nothing of this one.
             new: whether this command makes the instance (`Deployment.create` raises MadeElsewhere if another machine does, too).
 
         Raises:

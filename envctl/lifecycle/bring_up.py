@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from envctl.engines import Deployment, DeploymentSettings, Engine, PublishesRecords
 from envctl.engines.mixed import deployment_of
-from envctl.errors import OutOfTime
+from envctl.errors import EnvctlError, OutOfTime
 from envctl.inspect.lookup import called
 from envctl.instance.codec import encode
 from envctl.instance.labels import labels_of
@@ -61,6 +61,7 @@ class Run:
     in_flight: InFlight = field(default_factory=InFlight)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+    _lost: EnvctlError | None = None
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -96,6 +97,8 @@ class Run:
     def update(self, change: Callable[[Record], Record]) -> None:
         """Raises RecordGone where the instance was removed meanwhile, or this command is over: nothing more is written about it."""
         with self._changing:
+            if self._lost is not None:
+                raise RecordGone(str(self._lost), hint=self._lost.hint)
             if self._closed:
                 raise RecordGone(f"the command that worked on {self.record.name} ({self.record.id}) has ended")
             self.record = self.session.store.update(self.record, change)
@@ -108,6 +111,11 @@ class Run:
     def _note_written(self, hashes: Sequence[str]) -> None:
         """Keeps the hashes of files that are about to be written, and those of before: a kill comes between any two steps."""
         self.update(lambda record: replace(record, written=tuple(dict.fromkeys((*record.written[-20:], *hashes)))))
+
+    def lose(self, why: EnvctlError) -> None:
+        """Another machine works on the instance: nothing is written about it any more, and whoever tries learns why."""
+        with self._changing:
+            self._lost = why
 
     def close(self) -> None:
         """The command is over: a thread that goes on (a seed, say) writes and tells nothing any more, as others may have the lock."""

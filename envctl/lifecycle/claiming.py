@@ -22,7 +22,7 @@ from envctl.instance.identity import instance_id
 from envctl.instance.machine import owner_alive, process_alive, process_mark
 from envctl.instance.record import Endpoint, InstanceState, LaneRecord, Record, ServiceRecord, now
 from envctl.instance.store import RecordGone, RecordStore
-from envctl.lifecycle.down import clear, note_removal, was_killed
+from envctl.lifecycle.down import clear, is_anothers, note_removal, was_killed
 from envctl.lifecycle.expiry import expiry
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.service_states import Row
@@ -30,8 +30,8 @@ from envctl.plan.model import Plan, ServicePlan
 from envctl.process.signals import shielded
 from envctl.session import Session
 
-JUST_MADE, SAID, POLL = 30.0, 10.0, 0.2
-"""Seconds: for how long an instance may lack its record, how long that is waited for, and between two looks."""
+SAID, POLL = 10.0, 0.2
+"""Seconds: for how long an instance may lack its record, which comes right after it was begun, and between two looks."""
 
 
 def instance_name(name: str) -> str:
@@ -91,7 +91,7 @@ def _goes_on(current: Record, options: UpOptions) -> bool:
     return not (options.fresh or current.expired or current.owner or current.half_done)
 
 
-def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions) -> Record:
+def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions, elsewhere: bool = False) -> Record:
     """Writes the record to disk, with the mark of this process; the caller must hold the instance's lock.
 
     Raises:
@@ -107,23 +107,40 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions)
     if going_on is not None:
         return session.store.update(going_on, lambda current: _taken(_with_wishes(current, drafted), InstanceState.CHANGING))
     with shielded():
-        _make_room(session, engine, drafted, current, options)
+        _make_room(session, engine, drafted, current, options, elsewhere)
         return session.store.create(_taken(drafted, InstanceState.STARTING))
 
 
-def _make_room(session: Session, engine: Engine, drafted: Record, current: Record | None, options: UpOptions) -> None:
-    """Removes what there is under the id of *drafted*; should we be killed meanwhile, the next command finishes that."""
+def _make_room(
+    session: Session, engine: Engine, drafted: Record, current: Record | None, options: UpOptions, elsewhere: bool
+) -> None:  # fmt: skip
+    """Removes what there is under the id of *drafted*; should we be killed meanwhile, the next command finishes that.
+
+    Raises:
+        MadeElsewhere: another machine has made it, or uses it.
+    """
     if current is None:
         for found in engine.list(drafted.id):
             _refuse_held(found)
-            if drafted.key and not options.fresh and _is_anothers(engine, found):
+            if (drafted.key or elsewhere) and not options.fresh and _is_anothers(engine, found):
                 raise MadeElsewhere(f"another machine is bringing {found.id} up, or has brought it up")
         clear(session, engine, drafted.id, {})
         return
     if current.location != drafted.location:
         engine = open_engine(current.location, session.host)
+    if not options.fresh and _went_on_elsewhere(engine, current):
+        raise MadeElsewhere(f"another machine has brought {current.id} up, or has given it more time")
     note_removal(session, current, process_mark())
     clear(session, engine, drafted.id, current.stop, killed=was_killed(current))
+
+
+def _went_on_elsewhere(engine: Engine, current: Record) -> bool:
+    """Whether what is there is not what *current* is the record of, or has not expired as that says."""
+    if not isinstance(engine, FindsPublishedRecords):
+        return False
+    if is_anothers(engine, current):
+        return True
+    return current.expired and any(found.expires and found.expires > now() and not found.ending for found in engine.list(current.id))
 
 
 def _refuse_held(found: FoundInstance) -> None:
@@ -141,8 +158,8 @@ def _is_anothers(engine: Engine, found: FoundInstance) -> bool:
     if over or not isinstance(engine, FindsPublishedRecords):
         return False
     until = time.monotonic() + SAID
-    while engine.published(found.id, found.project) is None:
-        if found.created < now(-JUST_MADE) or time.monotonic() > until:
+    while engine.published(found.id, "") is None:
+        if time.monotonic() > until:
             return False
         time.sleep(POLL)
     return True

@@ -78,7 +78,7 @@ def tear_down(session: Session, engine: Engine, record: Record, wait: bool = Tru
     killed, stop = was_killed(record), {} if session.by_keeper else record.stop
     note_removal(session, record, process_mark())  # by which the next command sees that we were killed
     keeper = session.keepers.find(record.id)
-    left = [] if _is_anothers(engine, record) else _removed(session, engine, record.id, stop, killed, wait)
+    left = [] if is_anothers(engine, record) else _removed(session, engine, record.id, stop, killed, wait)
     if left:
         note_removal(session, record, "")
         return left
@@ -89,12 +89,12 @@ def tear_down(session: Session, engine: Engine, record: Record, wait: bool = Tru
     return []
 
 
-def _is_anothers(engine: Engine, record: Record) -> bool:
+def is_anothers(engine: Engine, record: Record) -> bool:
     """Whether what is there under its id is another machine's: that has made it at the same time, or anew."""
     if not isinstance(engine, FindsPublishedRecords):
         return False
     try:
-        found = engine.published(record.id, record.project)
+        found = engine.published(record.id, "")
     except EnvctlError:
         return False
     return found is not None and found.document.get("secret") not in (None, record.secret)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from envctl.engines import Engine
+from envctl.engines import Engine, SharedByMachines
 from envctl.errors import DefinitionError, EnvctlError, Interrupted, OutOfTime, ServiceFailed, UsageError
 from envctl.files.folders import FileRefused
 from envctl.inspect.last_run import keep_last_run
@@ -13,6 +13,7 @@ from envctl.inspect.lookup import called
 from envctl.inspect.report import write_report
 from envctl.instance.record import InstanceState
 from envctl.instance.store import RecordGone, UnreadableRecord
+from envctl.lifecycle.adoption import forget
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.down import tear_down
 from envctl.lifecycle.machines import StillWorkedOn
@@ -61,6 +62,9 @@ def _point_to_logs(run: Run, error: EnvctlError, service: str) -> None:
 
 def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:
     run.in_flight.settle(LAST_CREATE)
+    if not run.in_flight.created and isinstance(engine, SharedByMachines):
+        forget(run.session, run.record.id)  # what is there under its id is another machine's
+        return error
     # Nobody waits for the coverage of what has failed.
     left = tear_down(run.session, engine, replace(run.record, stop={}))
     if left and isinstance(error, EnvctlError):

@@ -38,7 +38,7 @@ def alone_among_machines(run: Run, engine: Engine) -> Iterator[None]:
     if not isinstance(engine, SharedByMachines):
         yield
         return
-    with engine.alone(run.record.id, run.worker, _Waiting(run), new=not run.record.was_up) as published:
+    with engine.alone(run.record.id, run.worker, _Waiting(run), run.lose, new=not run.record.was_up) as published:
         if published is not None:
             _take_over(run, engine, published)
         yield

@@ -96,7 +96,7 @@ def begin_data(work: BringUp, service: ServicePlan) -> None:
     if not (work.was_up and service.gated and isinstance(work.deployment, AdmitsReaders)) or work.data.is_whole(service):
         return
     by = work.deployment.made_by(service)
-    if by is None and not work.data.is_recorded(service):
+    if by is None and not service.ephemeral and not work.data.is_recorded(service):
         work.data.note_whole(service)
     elif by and not known_here(by, work.worker):
         hint = f"`envctl reset {work.called} {service.name}` makes it anew, `envctl up` does so, too"

@@ -34,7 +34,7 @@ from envctl.lifecycle.machines import alone_among_machines, discard_half_made
 from envctl.lifecycle.options import UpOptions
 from envctl.lifecycle.planning import open_selected, plan_of_environment, reached
 from envctl.lifecycle.snapshots import begin_as_kept, build_later
-from envctl.outputs import refuse_foreign_files, with_all_written
+from envctl.outputs import empty_outputs, refuse_foreign_files, with_all_written
 from envctl.plan.health import waited_for
 from envctl.plan.model import Plan
 from envctl.process import signals
@@ -123,7 +123,10 @@ def _up(
             session.keepers.hear(drafted.id)  # before anything is written: what nobody can look at stays as it is
         try:
             with in_time(f": what was left of {drafted.name} is not removed yet"):
-                record = claim(session, engine, drafted, options)
+                record = claim(session, engine, drafted, options, elsewhere)
+        except MadeElsewhere:
+            _forget(session, drafted.id)
+            raise
         except RecordGone:  # another command was quicker; nobody else works on it now
             drafted = draft(session, options, environment, owner)
             plan = _planned(session, options, environment, drafted)
@@ -138,7 +141,7 @@ def _up(
                     _allocate_and_bring_up(run, engine, options, timer)
             _complete(run, timer)
         except MadeElsewhere:
-            forget(session, record.id)
+            _forget(session, record.id)
             raise
         except BaseException as error:
             raise ended(run, engine, options, drafted.state, record.was_up, error) from None
@@ -146,6 +149,14 @@ def _up(
             run.close()
     build_later(session, options, run)
     return Up(run.record, run.plan, existed=record.was_up)
+
+
+def _forget(session: Session, id: str) -> None:
+    """Of what another machine has made nothing of ours stays here, nor in the files of `write:`."""
+    record = session.store.load(id)
+    if record is not None:
+        empty_outputs(record)
+    forget(session, id)
 
 
 def _begin_keeper(run: Run, watched: Callable[[], None]) -> None:

@@ -26,6 +26,8 @@ class InFlight:
         self._under_way = 0
         self._closed = False
         self._first: Future[object] | None = None
+        self.created = False
+        """Whether anything was asked of an engine."""
 
     def begin_with(self, function: Callable[[], object], name: str) -> None:
         """Calls *function* in a thread of its own: until it has returned, nothing else is created, and it is under way itself."""
@@ -54,6 +56,7 @@ class InFlight:
         """
         self.await_first()
         self._enter()
+        self.created = True
         try:
             yield
         finally:

@@ -165,35 +165,85 @@ class PublishedElsewhere(ListedEngine):
     """A cluster on which what is seen gets its record after some looks."""
 
     looks = 0
+    secret = "theirs"
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         self.looks -= 1
-        return PublishedRecord({"id": name}) if self.looks < 0 else None
+        return PublishedRecord({"id": name, "secret": self.secret}) if self.looks < 0 else None
 
     def connect(self, id: str, access: Any) -> dict[int, int]:
         return {}
 
 
-@pytest.mark.parametrize(("created", "looks"), [(PAST, 0), ("", 0), ("", 2)])
-def test_what_another_machine_has_made_under_our_key_is_not_removed(
-    session: Session, environment: Environment, monkeypatch: pytest.MonkeyPatch, created: str, looks: int
-) -> None:
+@pytest.fixture
+def shared(session: Session, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> PublishedElsewhere:
+    """On which another machine has what has our key."""
     monkeypatch.setattr(claiming, "POLL", 0.0)
-    # Now is when the test runs: a moment later, what has no record yet counts as left behind.
-    engine = PublishedElsewhere([seen_as(draft(session, options(key="k"), environment, "").id, created=created or now())])
-    engine.looks = looks
+    monkeypatch.setattr(claiming, "SAID", 0.05)
+    return PublishedElsewhere([seen_as(draft(session, options(key="k"), environment, "").id)])
+
+
+@pytest.mark.parametrize("looks", [0, 2])
+def test_what_another_machine_has_made_under_our_key_is_not_removed(
+    session: Session, environment: Environment, shared: PublishedElsewhere, looks: int
+) -> None:
+    shared.looks = looks
     with pytest.raises(MadeElsewhere):
-        up(session, engine, environment, key="k")
-    assert engine.removed == []
-    up(session, engine, environment, key="k", fresh=True)
-    assert len(engine.removed) == 1
+        up(session, shared, environment, key="k")
+    assert shared.removed == []
+    up(session, shared, environment, key="k", fresh=True)
+    assert len(shared.removed) == 1
 
 
-def test_what_never_got_a_record_is_removed(session: Session, environment: Environment) -> None:
-    engine = PublishedElsewhere([seen_as(draft(session, options(key="k"), environment, "").id)])
-    engine.looks = 99
-    up(session, engine, environment, key="k")
-    assert len(engine.removed) == 1
+@pytest.mark.parametrize("changes", [{"owner": "machine.boot.1:7:100", "expires": PAST}, {"owner": ended_mark()}, {"expires": PAST}])
+def test_what_nobody_uses_any_more_is_removed_under_a_key_too(
+    session: Session, environment: Environment, shared: PublishedElsewhere, changes: dict[str, Any]
+) -> None:
+    shared.seen = [shared.seen[0]._replace(**changes)]
+    up(session, shared, environment, owner="me", key="k")
+    assert len(shared.removed) == 1
+
+
+def test_what_never_got_a_record_is_removed(session: Session, environment: Environment, shared: PublishedElsewhere) -> None:
+    shared.looks = 10**9
+    up(session, shared, environment, key="k")
+    assert len(shared.removed) == 1
+
+
+def test_who_was_second_looks_again_without_a_key(session: Session, environment: Environment, shared: PublishedElsewhere) -> None:
+    drafted = draft(session, options(), environment, "")
+    shared.seen = [seen_as(drafted.id)]
+    with pytest.raises(MadeElsewhere):
+        claim(session, shared, drafted, options(), elsewhere=True)
+    assert shared.removed == []
+
+
+@pytest.mark.parametrize(
+    ("secret", "changes", "expires", "removed"),
+    [
+        ("theirs", {"state": InstanceState.STARTING}, None, 0),
+        ("", {"state": InstanceState.STARTING}, None, 1),
+        ("", {"expires": PAST}, FUTURE, 0),
+        ("", {"expires": PAST}, PAST, 1),
+    ],
+)
+def test_what_went_on_elsewhere_is_not_removed(
+    session: Session,
+    environment: Environment,
+    shared: PublishedElsewhere,
+    secret: str,
+    changes: dict[str, Any],
+    expires: str | None,
+    removed: int,
+) -> None:
+    record = was(session, ListedEngine(), environment, **changes)
+    shared.seen, shared.secret = [seen_as(record.id, expires=expires)], secret or record.secret
+    if removed:
+        up(session, shared, environment)
+    else:
+        with pytest.raises(MadeElsewhere):
+            up(session, shared, environment)
+    assert len(shared.removed) == removed
 
 
 def test_a_key_makes_another_instance(session: Session, engine: ListedEngine, environment: Environment) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 
-from envctl.engines import MadeElsewhere
-from envctl.errors import OutOfTime, UsageError
+from envctl.engines import Engine, MadeElsewhere
+from envctl.errors import Interrupted, OutOfTime, UsageError
+from envctl.instance.record import InstanceState
 from envctl.lifecycle import up
+from envctl.lifecycle.bring_up import Run
+from envctl.lifecycle.events import Events
+from envctl.lifecycle.failed import ended
 from envctl.lifecycle.options import UpOptions
 from envctl.session import Session
+from tests.builders import plan_with
+from tests.lifecycle.listed import ListedEngine, saved
 
 DONE = object()
 
@@ -49,3 +57,24 @@ def test_it_ends_with_its_time(session: Session, monkeypatch: pytest.MonkeyPatch
     tries(monkeypatch, MadeElsewhere("one"))
     with pytest.raises(OutOfTime, match="out of time after -1 s: one"):
         up.up(session, UpOptions("t", timeout=-1))
+
+
+class Shared(ListedEngine):
+    """A cluster on which nothing was made yet; `published` is another machine's."""
+
+    @contextmanager
+    def alone(self, *words: Any, new: bool) -> Iterator[None]:
+        yield None
+
+
+@pytest.mark.parametrize(("created", "removed"), [(False, 0), (True, 1)])
+def test_who_has_made_nothing_removes_nothing(session: Session, created: bool, removed: int) -> None:
+    engine, record = Shared(), saved(session, state=InstanceState.STARTING, engine="kubernetes")
+    run = Run(session, record, plan_with(), Events([]), 0.0)
+    if created:
+        with run.in_flight.creating():
+            pass
+    told = ended(run, cast(Engine, engine), UpOptions("t"), InstanceState.STARTING, False, KeyboardInterrupt())
+    assert isinstance(told, Interrupted)
+    assert len(engine.removed) == removed
+    assert session.store.all() == []

@@ -17,7 +17,7 @@ from envctl.errors import EnvctlError
 from envctl.instance.codec import encode
 from envctl.instance.machine import process_mark
 from envctl.instance.record import Choices, DataRecord, InstanceState, Record, SnapshotRecord
-from envctl.instance.store import UnreadableRecord
+from envctl.instance.store import RecordGone, UnreadableRecord
 from envctl.lifecycle.bring_up import Run
 from envctl.lifecycle.events import Events
 from envctl.lifecycle.machines import StillWorkedOn, alone_among_machines, discard_half_made
@@ -53,14 +53,19 @@ class Shared:
 
     published: PublishedRecord | None = None
     waits: int = 0
+    loses: bool = False
     live: dict[str, str] = field(default_factory=dict)
     workers: tuple[tuple[str, bool], ...] = ()
     inside: bool = False
 
     @contextmanager
-    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> Iterator[PublishedRecord | None]:
+    def alone(
+        self, id: str, worker: str, pause: Callable[[], None], lost: Callable[[EnvctlError], None], new: bool
+    ) -> Iterator[PublishedRecord | None]:  # fmt: skip
         for _ in range(self.waits):
             pause()
+        if self.loses:
+            lost(EnvctlError("another machine works on it"))
         self.workers, self.inside = (*self.workers, (worker, new)), True
         yield self.published
         self.inside = False
@@ -145,6 +150,16 @@ def test_waiting_is_said_once_and_ends_with_the_command(tmp_path: Path, monkeypa
         taken(run, Shared(waits=1), monkeypatch)
 
 
+def test_who_has_lost_it_writes_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = run_of(tmp_path)
+    taken(run, Shared(loses=True), monkeypatch)
+    with pytest.raises(RecordGone, match="another machine works on it"):
+        run.update(lambda record: replace(record, error="x"))
+    found = run.session.store.load(run.record.id)
+    assert found is not None
+    assert found.error == ""
+
+
 def test_a_record_of_a_later_version_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     later = PublishedRecord({**published({}).document, "version": 999})
     with pytest.raises(UnreadableRecord):
@@ -202,6 +217,13 @@ def test_what_another_machine_has_made_is_not_made_again(tmp_path: Path) -> None
     line.run()
     assert (deployment.begun, deployment.executed) == ([], [])
     assert line.record.data["db"].set_up
+
+
+def test_a_server_that_keeps_nothing_is_seeded_again_though_its_pod_was_seeded(tmp_path: Path) -> None:
+    deployment = Gated(data_ids={"db": "new"}, makers={"db": None})
+    db = service("db", **SET_UP, ephemeral=True)
+    Line(tmp_path, db, deployment=deployment, record=record_of(state=InstanceState.UP)).run()
+    assert (deployment.begun, deployment.executed) == ([], [("db", ("make",))])
 
 
 def test_what_is_known_of_it_is_gone_on_with(tmp_path: Path) -> None:

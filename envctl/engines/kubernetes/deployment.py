@@ -25,7 +25,7 @@ from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
 from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
-from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, note_added, owners, publish, refuse_others
+from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, maker_of, note_added, owners, publish, refuse_others
 from envctl.engines.kubernetes.removal import gone
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.seeded_gate import note_begun, open_gate
@@ -44,7 +44,7 @@ from envctl.engines.protocol import (
     TerminalCommand,
 )
 from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
-from envctl.instance.labels import ALIVE, INSTANCE, RECORD, SERVICE
+from envctl.instance.labels import ALIVE, INSTANCE, MADE, RECORD, SERVICE
 from envctl.instance.record import Location, SnapshotRecord, now
 from envctl.keeper.cluster.pod_status import (
     NO_DATA,
@@ -212,10 +212,14 @@ class KubernetesDeployment(KubernetesInstance):
         Raises:
             MadeElsewhere: another one has.
         """
-        if self.settings.new and not there:
+        if not self.settings.new:
+            return self._apply(namespace)
+        made, meta = {MADE: maker_of(self.settings.document)}, namespace["metadata"]
+        if not there:
             with Ignoring(409), self.settings.in_flight.creating():
-                return self.api.create(namespace)
-        if self.settings.new:
+                return self.api.create({**namespace, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **made}}})
+        found = own_namespace(self.api, self.namespace, self.id)  # a request whose answer was lost is made twice
+        if found is None or not made.items() <= (found["metadata"].get("annotations") or {}).items():
             refuse_others(self.api, self.namespace, self.settings.document, must_be=True)
         return self._apply(namespace)
 

@@ -104,11 +104,13 @@ class KubernetesEngine:
             with Ignoring(404):
                 self.api.request("PATCH", path_of("v1", "Namespace", None, id), change, "application/merge-patch+json")
 
-    def alone(self, id: str, worker: str, pause: Callable[[], None], new: bool) -> AbstractContextManager[PublishedRecord | None]:
+    def alone(
+        self, id: str, worker: str, pause: Callable[[], None], lost: Callable[[EnvctlError], None], new: bool
+    ) -> AbstractContextManager[PublishedRecord | None]:  # fmt: skip
         from envctl.engines.kubernetes.work_lock import alone, alone_from_the_start
 
         place = self.namespace or id
-        return alone_from_the_start(self.api, place, id, worker) if new else alone(self.api, place, id, worker, pause)
+        return alone_from_the_start(self.api, place, id, worker, lost) if new else alone(self.api, place, id, worker, pause, lost)
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
         from envctl.engines.kubernetes.records import find_published

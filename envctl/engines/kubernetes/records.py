@@ -62,6 +62,11 @@ def _made(api: Api, secret: Object, document: Mapping[str, Any]) -> Object:
     return api.apply(secret)
 
 
+def maker_of(document: Mapping[str, Any]) -> str:
+    """What tells the instance from another one of its id, and gives nothing away."""
+    return hashlib.sha256(str(document["secret"]).encode()).hexdigest()[:16]
+
+
 def refuse_others(api: Api, namespace: str, document: Mapping[str, Any], must_be: bool = False) -> None:
     """
     Args:
@@ -145,12 +150,15 @@ def _patch(api: Api, namespace: str, id: str, body: Object) -> None:
 def find_published(api: Api, namespace: str | None, name: str, project: str) -> PublishedRecord | None:
     """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too.
 
+    Args:
+        project: empty where *name* is an id.
+
     Raises:
         UsageError: several have that name.
     """
     if ID.fullmatch(name):
         found = next(_matching(api, namespace or name, f"{labels.INSTANCE}={name}"), None)
-        if found is not None:
+        if found is not None or not project:
             return found
     named = [each for each in _matching(api, namespace, f"{labels.NAME}={name}") if each.document["project"] == project]
     if len(named) > 1:
@@ -162,9 +170,20 @@ def find_published(api: Api, namespace: str | None, name: str, project: str) -> 
 def _matching(api: Api, namespace: str | None, selector: str) -> Iterator[PublishedRecord]:
     """Those of every instance that matches; without a namespace all that may be seen."""
     for place in [namespace] if namespace else _own_namespaces(api, selector):
-        with Ignoring(404):
+        try:
             found = map(read, api.list("v1", "Secret", place, f"{labels.RECORD}=true,{selector}"))
-            yield from [record for record in found if record is not None]
+        except ApiError as error:
+            if error.status == 404 or (error.status == 403 and not namespace_is_there(api, place)):
+                continue
+            raise
+        yield from [record for record in found if record is not None]
+
+
+def namespace_is_there(api: Api, name: str) -> bool:
+    """Whether it is, as far as one may look: in one that is not there nobody has rights, and is told that instead."""
+    with Ignoring(403):
+        return api.get("v1", "Namespace", None, name) is not None
+    return True
 
 
 def read(secret: Object) -> PublishedRecord | None:

@@ -9,9 +9,16 @@ from envctl.keeper.cluster.pod_status import SEEDED, SEEDING
 from envctl.keeper.cluster.protocol import Object, path_of
 
 
-def note_begun(api: Api, pod: Object, worker: str) -> None:
-    """*worker* makes its data. Raises ApiError: that cannot be said."""
-    _note(api, pod, {"type": SEEDED, "status": "False", "reason": SEEDING, "message": worker})
+def note_begun(api: Api, pod: Object, worker: str, as_read: bool = False) -> None:
+    """*worker* makes its data.
+
+    Args:
+        as_read: only if nothing of the pod has changed since it was read.
+
+    Raises:
+        ApiError: that cannot be said.
+    """
+    _note(api, pod, {"type": SEEDED, "status": "False", "reason": SEEDING, "message": worker}, as_read)
 
 
 def open_gate(api: Api, pod: Object) -> None:
@@ -19,9 +26,10 @@ def open_gate(api: Api, pod: Object) -> None:
     _note(api, pod, {"type": SEEDED, "status": "True", "reason": "Seeded", "message": ""})
 
 
-def _note(api: Api, pod: Object, condition: dict[str, Any]) -> None:
+def _note(api: Api, pod: Object, condition: dict[str, Any], as_read: bool = False) -> None:
     meta = pod["metadata"]
     path = f"{path_of('v1', 'Pod', meta['namespace'], meta['name'])}/status"
     # With its uid: another pod may have the name by now.
-    change = {"metadata": {"uid": meta["uid"]}, "status": {"conditions": [condition]}}
+    known = ("uid", "resourceVersion") if as_read else ("uid",)
+    change = {"metadata": {key: meta[key] for key in known}, "status": {"conditions": [condition]}}
     api.request("PATCH", path, change, "application/strategic-merge-patch+json")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from envctl.engines.kubernetes.api import Api, ApiError, Ignoring
@@ -24,7 +24,7 @@ from envctl.keeper.cluster.pod_status import has_data, maker
 from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 
-LASTS, EVERY, LONG_PAST = 60.0, 15.0, 600.0
+LASTS, EVERY, LONG_PAST = 60.0, 15.0, 86400.0
 """Seconds: without a renewal until a holder is taken for dead, between two renewals, and since one that nobody needs to wait for."""
 LAST_RENEWAL = 5.0
 """Seconds in which a renewal that is under way has to end."""
@@ -52,65 +52,68 @@ class _Lock:
     namespace: str
     id: str
     worker: str
+    lost: Callable[[EnvctlError], None]
     every: float = EVERY
     renewed: bool = False
-    lost: bool = False
+    gone: EnvctlError | None = None
+    """Why it is not ours any more."""
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def say(self, state: str) -> None:
-        """Where it is still ours. Raises ApiError: it is not."""
+        """Where it is still ours; where it is not, that is told at once."""
         annotations = "/metadata/annotations/"
         change = [
             {"op": "test", "path": f"{annotations}{WORKER}", "value": self.worker},
             {"op": "add", "path": f"{annotations}{WORKING}", "value": state},
         ]
-        self.api.request("PATCH", path_of("v1", "Secret", self.namespace, record_name(self.id)), change, "application/json-patch+json")
+        try:
+            self.api.request("PATCH", path_of("v1", "Secret", self.namespace, record_name(self.id)), change, "application/json-patch+json")
+        except ApiError as error:
+            if error.status in REFUSED:
+                hint = "nothing was heard of this one for a minute; `envctl up` again brings everything to what its definition says"
+                self.gone = EnvctlError(f"another machine has begun to work on {self.id} meanwhile", hint=hint)
+                self.lost(self.gone)
+        except EnvctlError:
+            pass  # the next one may get through, and others find out by the time
 
     def renew(self) -> None:
-        while not self._ended.wait(self.every):
-            try:
-                self.say(now(LASTS))
-                self.renewed = True
-            except ApiError as error:
-                self.lost = error.status in REFUSED
-                if self.lost:
-                    return
-            except EnvctlError:
-                pass  # the next one may get through
+        while self.gone is None and not self._ended.wait(self.every):
+            self.say(now(LASTS))
+            self.renewed = True
 
     @contextmanager
-    def held(self, says_done: bool = True) -> Iterator[None]:
+    def held(self, new: bool = False) -> Iterator[None]:
         """Renewed until the work has ended, which is said then.
 
         Args:
-            says_done: it is said here also where nothing was renewed.
+            new: the record itself says that everything is there. Where we fail nothing is said: it is about to be removed, and
+                others wait for that.
         """
         thread = threading.Thread(target=self.renew, name="work lock", daemon=True)
         thread.start()
-        state = FAILED
+        state = "" if new else FAILED
         try:
             yield
-            state = DONE
+            state = "" if new and not self.renewed else DONE
         finally:
             self._ended.set()
             thread.join(LAST_RENEWAL)
-            if state == FAILED or says_done or self.renewed:
-                with suppress(EnvctlError):  # others find out by the time
-                    self.say(state)
-        if self.lost:
-            hint = "nothing was heard of this one for a minute; `envctl up` again brings everything to what its definition says"
-            raise EnvctlError(f"another machine has begun to work on {self.id} meanwhile", hint=hint)
+            if state and self.gone is None:
+                self.say(state)
+        if self.gone is not None:
+            raise self.gone
 
 
 @contextmanager
 def alone(
-    api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None], every: float = EVERY
+    api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None], lost: Callable[[EnvctlError], None], every: float = EVERY
 ) -> Iterator[PublishedRecord | None]:  # fmt: skip
     """While no other machine works on the instance; what is published of it then, None where there is nothing.
 
     Args:
         worker: as in `DeploymentSettings`.
         pause: called between two looks while another one works; it may raise.
+        lost: called in another thread when another machine has taken over.
 
     Raises:
         MadeElsewhere: it was removed while we waited.
@@ -120,19 +123,21 @@ def alone(
     if found is None:
         yield None
         return
-    with _Lock(api, namespace, id, worker, every).held():
+    with _Lock(api, namespace, id, worker, lost, every).held():
         yield read(found)
 
 
 @contextmanager
-def alone_from_the_start(api: Api, namespace: str, id: str, worker: str, every: float = EVERY) -> Iterator[PublishedRecord | None]:
+def alone_from_the_start(
+    api: Api, namespace: str, id: str, worker: str, lost: Callable[[EnvctlError], None], every: float = EVERY
+) -> Iterator[PublishedRecord | None]:  # fmt: skip
     """While we make the instance: its record says `begun` when it comes, and `done` in the end, without further requests."""
-    with _Lock(api, namespace, id, worker, every).held(says_done=False):
+    with _Lock(api, namespace, id, worker, lost, every).held(new=True):
         yield None
 
 
 def _taken(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None]) -> Object | None:
-    """The record's Secret, as the one before has left it; None where the instance is not there: nobody else can work on it either."""
+    """The record's Secret, as the one before has left it; None where there is none."""
     others, waited = _Others(), False
     while True:
         found = _read(api, namespace, id)
@@ -141,7 +146,7 @@ def _taken(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], N
         if found is None:
             return None
         annotations = found["metadata"].get("annotations") or {}
-        if others.work(annotations):
+        if annotations.get(WORKER) != worker and others.work(annotations):
             pause()
             waited = True
             continue
@@ -189,4 +194,4 @@ def _mark_half_made(api: Api, namespace: str, id: str, worker: str) -> None:
     for pod in api.list("v1", "Pod", namespace, f"{INSTANCE}={id}"):
         if not has_data(pod) and not maker(pod):
             with Ignoring(404, 409):
-                note_begun(api, pod, worker)
+                note_begun(api, pod, worker, as_read=True)

@@ -182,6 +182,18 @@ def test_of_two_machines_that_make_it_the_first_one_does(played: Played, api: Ap
     assert store.secret["metadata"]["annotations"][WORKING] == "done"
 
 
+def test_in_a_namespace_that_is_not_there_nobody_has_published_anything(played: Played, api: Api) -> None:
+    """An account without rights there is told so, and not that it is not there."""
+    played.answers[f"GET /api/v1/namespaces/{ID}/secrets"] = (403, {"message": "secrets is forbidden", "reason": "Forbidden"})
+    assert find_published(api, None, ID, "") is None
+    played.answers[f"GET /api/v1/namespaces/{ID}"] = {"metadata": {"name": ID}}
+    with pytest.raises(ApiError):
+        find_published(api, None, ID, "")
+    played.answers[f"GET /api/v1/namespaces/{ID}"] = (403, {"message": "namespaces is forbidden", "reason": "Forbidden"})
+    with pytest.raises(ApiError):
+        find_published(api, None, ID, "")
+
+
 def test_kinds_that_a_definition_adds_go_with_the_instance(played: Played, api: Api) -> None:
     store = Store(played)
     shared = f"/apis/example.com/v1/namespaces/{ID}/policies"

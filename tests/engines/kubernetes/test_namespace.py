@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from envctl.engines import MadeElsewhere
 from envctl.engines.kubernetes import deployment as deployment_module
 from envctl.engines.kubernetes import removal
 from envctl.engines.kubernetes.api import connect
@@ -169,3 +172,69 @@ def test_a_namespace_that_is_being_removed_is_waited_for(played: Played, tmp_pat
     monkeypatch.setattr(removal, "PATIENCE", 0)
     with pytest.raises(EnvctlError, match="is still being removed"):
         made._is_there()
+
+
+class Namespaces:
+    """The instance's namespace and its record, as the API server keeps them; `hiccups` answers come too late."""
+
+    def __init__(self, played: Played) -> None:
+        self.namespace: dict[str, Any] | None = None
+        self.record: dict[str, Any] | None = None
+        self.hiccups = 0
+        self.applied = 0
+        played.answers["POST /api/v1/namespaces"] = self.post
+        played.answers[f"GET /api/v1/namespaces/{ID}"] = lambda _: self.namespace or (404, {"message": "not found"})
+        played.answers[f"PATCH /api/v1/namespaces/{ID}"] = self.apply
+        played.answers[f"GET /api/v1/namespaces/{ID}/secrets/{record_name(ID)}"] = lambda _: self.record or (404, {"message": "not found"})
+
+    def post(self, body: Any) -> Any:
+        if self.namespace is not None:
+            return 409, {"message": "already exists", "reason": "AlreadyExists"}
+        self.namespace = {**body, "metadata": {**body["metadata"], "uid": "u"}}
+        self.hiccups -= 1
+        return (504, {"message": "too late"}) if self.hiccups >= 0 else self.namespace
+
+    def apply(self, body: Any) -> Any:
+        self.applied += 1
+        return self.namespace
+
+
+def first(played: Played, folder: Path, secret: str) -> KubernetesDeployment:
+    made = deployment(played, folder)
+    made.settings = replace(made.settings, new=True, worker="store@mark", document={"id": ID, "secret": secret, "project": "/p"})
+    return made
+
+
+def begin(made: KubernetesDeployment, there: bool = False) -> Any:
+    return made._namespace_made({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ID, "labels": {INSTANCE: ID}}}, there)
+
+
+def test_of_two_machines_one_makes_the_namespace(played: Played, tmp_path: Path) -> None:
+    found = Namespaces(played)
+    begin(first(played, tmp_path, "ours"))
+    assert found.namespace is not None
+    assert "ours" not in str(found.namespace)
+    for there in (False, True):
+        with pytest.raises(MadeElsewhere):
+            begin(first(played, tmp_path, "theirs"), there)
+    assert found.applied == 0, "nothing of the other one's is changed"
+    begin(first(played, tmp_path, "ours"), there=True)
+    assert found.applied == 1, "another try of the same `up`"
+
+
+def test_an_answer_that_was_lost_is_no_other_machine(played: Played, tmp_path: Path) -> None:
+    found = Namespaces(played)
+    found.hiccups = 1
+    begin(first(played, tmp_path, "ours"))
+    assert [what for what, _ in played.asked].count("POST /api/v1/namespaces?fieldManager=envctl") == 2
+    assert found.applied == 1
+
+
+def test_what_an_earlier_version_has_made_is_known_by_its_record(played: Played, tmp_path: Path) -> None:
+    found = Namespaces(played)
+    found.namespace = {"metadata": {"name": ID, "uid": "u", "labels": {INSTANCE: ID}}}
+    content = base64.b64encode(json.dumps({"id": ID, "secret": "ours", "project": "/p", "forwards": []}).encode()).decode()
+    found.record = {"metadata": {"name": record_name(ID), "labels": {INSTANCE: ID}}, "data": {"record.json": content}}
+    begin(first(played, tmp_path, "ours"), there=True)
+    with pytest.raises(MadeElsewhere):
+        begin(first(played, tmp_path, "theirs"), there=True)

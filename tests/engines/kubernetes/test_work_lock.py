@@ -82,20 +82,21 @@ class Secrets:
         self.item["metadata"]["resourceVersion"] = str(int(self.item["metadata"]["resourceVersion"]) + 1)
 
 
-def begin(secrets: Secrets, pause: Callable[[], None] | None = None, every: float = 60.0) -> Any:
-    def never() -> None:
-        raise AssertionError("it waits")
+def never(*words: object) -> None:
+    raise AssertionError(f"it waits, or loses: {words}")
 
-    return alone(cast(Api, secrets), "ns", ID, HERE, pause or never, every)
+
+def begin(secrets: Secrets, pause: Callable[[], None] = never, every: float = 60.0, lost: Callable[[EnvctlError], None] = never) -> Any:
+    return alone(cast(Api, secrets), "ns", ID, HERE, pause, lost, every)
 
 
 def make(secrets: Secrets, every: float = 60.0) -> Any:
-    return alone_from_the_start(cast(Api, secrets), "ns", ID, HERE, every)
+    return alone_from_the_start(cast(Api, secrets), "ns", ID, HERE, never, every)
 
 
 def pod(name: str, **condition: str) -> dict[str, Any]:
     conditions = [{"type": "envctl/seeded", **condition}] if condition else []
-    meta = {"name": name, "namespace": "ns", "uid": name}
+    meta = {"name": name, "namespace": "ns", "uid": name, "resourceVersion": "1"}
     return {"metadata": meta, "spec": {"readinessGates": GATE}, "status": {"conditions": conditions}}
 
 
@@ -126,6 +127,7 @@ def test_another_machine_is_waited_for() -> None:
         {WORKER: DIED, WORKING: now(3600)},
         {WORKER: ELSEWHERE, WORKING: "failed"},
         {WORKER: ELSEWHERE, WORKING: "2020-01-01T00:00:00Z"},
+        {WORKER: HERE, WORKING: now(30)},
         {WORKER: ELSEWHERE},
         {WORKING: now(3600)},
     ],
@@ -135,7 +137,7 @@ def test_who_has_ended_is_not_waited_for(told: dict[str, str]) -> None:
         pass
 
 
-@pytest.mark.parametrize("ahead", [-30.0, 30.0, 7200.0])
+@pytest.mark.parametrize("ahead", [-7200.0, -30.0, 30.0, 7200.0])
 def test_who_is_silent_is_dead_by_our_own_clock(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
     """The clock of the other machine may be wrong."""
     secrets, clock, waits = Secrets(**{WORKER: ELSEWHERE, WORKING: now(ahead)}), [1000.0], []
@@ -213,15 +215,21 @@ def test_it_is_heard_of_while_it_works() -> None:
     assert secrets.annotations[WORKING] == "done", "which is the last word"
 
 
-def test_who_has_lost_it_says_nothing_more_and_is_told() -> None:
-    secrets = Secrets()
-    lost = begin(secrets, every=0.01)
+def test_who_has_lost_it_says_nothing_more_and_is_told_at_once() -> None:
+    secrets, told = Secrets(), list[EnvctlError]()
+    lost = begin(secrets, every=0.01, lost=told.append)
     lost.__enter__()
     secrets.change(**{WORKER: ELSEWHERE, WORKING: "theirs"})
-    written = secrets.written
-    until(lambda: secrets.written > written, what="a renewal that is refused")
+    until(lambda: told, what="a renewal that is refused")
     with pytest.raises(EnvctlError, match=f"another machine has begun to work on {ID} meanwhile"):
         lost.__exit__(None, None, None)
+    assert secrets.annotations[WORKING] == "theirs"
+
+
+def test_who_has_lost_it_since_the_last_renewal_is_told_in_the_end() -> None:
+    secrets, told = Secrets(), list[EnvctlError]()
+    with pytest.raises(EnvctlError, match="another machine has begun"), begin(secrets, lost=told.append):
+        secrets.change(**{WORKER: ELSEWHERE, WORKING: "theirs"})
     assert secrets.annotations[WORKING] == "theirs"
 
 
@@ -231,9 +239,15 @@ def test_from_the_start_the_record_says_it_itself() -> None:
         assert found is None
         secrets.change(**done(HERE))
     assert secrets.written == 0, "no request more than the record's own"
+
+
+def test_a_failed_start_says_nothing_before_it_is_removed() -> None:
+    """Who waits would take over what is about to go."""
+    secrets = Secrets(**begun(HERE))
     with pytest.raises(KeyError), make(secrets):
         raise KeyError
-    assert secrets.annotations[WORKING] == "failed"
+    assert secrets.annotations[WORKING] > now()
+    assert secrets.written == 0
 
 
 def test_a_long_start_is_heard_of_and_ended() -> None:
