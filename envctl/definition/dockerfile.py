@@ -108,8 +108,8 @@ class _Growing:
         """`ARG`: what the build is told counts before what stands there, and that before the argument of all stages."""
         told = dict(_assignments(rest))
         said = {name: _expanded(text, self.values) for name, text in told.items() if text is not None}
-        sources: tuple[Mapping[str, str | None], ...] = (self.given, said, self.shared)
-        self.values |= {name: source[name] for name in told for source in sources[::-1] if name in source}
+        sources: tuple[Mapping[str, str | None], ...] = (self.shared, said, self.given)
+        self.values |= {name: source[name] for name in told for source in sources if name in source}
 
     def set(self, rest: str) -> None:
         """`ENV`: its variables have the values that they had before it."""
