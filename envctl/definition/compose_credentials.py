@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from envctl.definition.compose_settings import SUFFIXES, setting
+from envctl.definition.compose_storage import looks_like_data
 from envctl.definition.source import map_texts
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
@@ -37,6 +39,8 @@ class Given:
     several), `?NAME` a variable that has the image keep the value to itself, `=x` the image's own default.
 
     Attributes:
+        data: the places of the folders in which its image keeps data.
+        unknown: variables that its image gives values that nobody can tell here.
         unread: variables that name a file which cannot be read, and what a shell would have to run.
     """
 
@@ -44,15 +48,30 @@ class Given:
     config: Mapping[str, Any]
     project: Path
     environ: Mapping[str, str]
+    data: Sequence[str] = ()
+    unknown: Collection[str] = ()
     unread: list[str] = field(default_factory=list)
 
     def first(self, places: Sequence[str]) -> str | None:
         """The value of the first of *places* that has one."""
         known = len(self.unread)
-        value = next((value for place in places if (value := self._at(place)) is not None), None)
-        if value is not None:
-            del self.unread[known:]
-        return value
+        for place in places:
+            if place.partition(" ")[0] in self.unknown:
+                self.unread.append(place)
+                return None  # what counts after it is no value that it has
+            if (value := self._at(place)) is not None:
+                del self.unread[known:]
+                return value
+        return None
+
+    def data_folders(self) -> list[str]:
+        """Those in which its image keeps data, as paths of the container."""
+        return self._folders(self.data)
+
+    def _folders(self, places: Iterable[str]) -> list[str]:
+        alone = replace(self, unread=[])
+        folders = [place if place.startswith("/") else alone.first([place]) or "" for place in places]
+        return [folder for folder in folders if folder.startswith("/")]
 
     @property
     def _env(self) -> Mapping[str, Any]:
@@ -96,15 +115,23 @@ class Given:
         """The configuration files that its Compose file puts into it, as paths of the container."""
         for volume in _plain(self.service.get("volumes") or []):
             if volume.get("type") == "bind":
-                yield from self._below(Path(str(volume["source"])), PurePosixPath(str(volume.get("target", ""))))
+                target = PurePosixPath(str(volume.get("target", "")))
+                if target.suffix in SUFFIXES:
+                    yield str(target)
+                elif volume.get("read_only") or not self._is_data(target):
+                    yield from self._below(Path(str(volume["source"])), target)
         for given in _plain(self.service.get("configs") or []):
             yield str(PurePosixPath("/", str(given.get("target") or given["source"])))
 
+    def _is_data(self, target: PurePosixPath) -> bool:
+        """Whether an instance has a volume of its own there: what the folder holds, a server has written, and nobody reads."""
+        told = self._folders(place for place in self.data if not place.startswith("@"))  # a setting would ask for the mounts again
+        return looks_like_data(str(target)) or any(target.is_relative_to(folder) for folder in told)
+
     def _below(self, source: Path, target: PurePosixPath) -> Iterator[str]:
-        if target.suffix in SUFFIXES:
-            yield str(target)
-        elif source.is_relative_to(self.project) and source.is_dir():
-            yield from (str(target / path.name) for path in sorted(source.iterdir()) if path.suffix in SUFFIXES)
+        with suppress(OSError):  # what a container has made may belong to its user alone
+            if source.is_relative_to(self.project) and source.is_dir():
+                yield from (str(target / path.name) for path in sorted(source.iterdir()) if path.suffix in SUFFIXES)
 
     def words(self) -> Iterator[str]:
         """Those of a command line, also where a shell, or a list of one text, holds it."""
@@ -126,7 +153,8 @@ class Given:
         return words, any(word.rpartition("/")[2] in _SHELLS for word in words)
 
     def _variable(self, found: re.Match[str]) -> str:
-        return str(self._env.get(found[1] or found[3]) or found[2] or "")
+        name = found[1] or found[3]
+        return f"$({name})" if name in self.unknown else str(self._env.get(name) or found[2] or "")
 
     def _printed(self, found: re.Match[str]) -> str:
         """What `cat` prints, in the place of the command; itself where that cannot be told."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from envctl.definition.env_files import bindings
 from envctl.files.reading import read_file
 
 if TYPE_CHECKING:
@@ -28,22 +28,23 @@ class Dotenv(NamedTuple):
     """Those whose values name others in a way that is not understood: it stays in them as it is written."""
 
 
+NO_DOTENV = Dotenv({}, frozenset())
+
+
 def dotenv(folder: Path, project: Path, environ: Mapping[str, str]) -> Dotenv:
     """The variables of its `.env`; a folder of that name (a virtual environment, say) is none for Compose either.
 
     A value may name those above it, and those of *environ*.
     """
     if (folder / ".env").is_dir():
-        return Dotenv({}, frozenset())
+        return NO_DOTENV
     try:
         text = read_file(folder / ".env", project, largest=MAX_DOTENV).decode("utf-8-sig", "replace")
     except OSError:
-        return Dotenv({}, frozenset())
-    from dotenv.parser import parse_stream
-
+        return NO_DOTENV
     found: dict[str, str] = {}
     resolved: dict[str, bool] = {}
-    for each in parse_stream(StringIO(text)):
+    for each in bindings(text):
         if each.key:
             found[each.key], resolved[each.key] = _text(each, {**found, **environ})
     return Dotenv(found, frozenset(name for name in resolved if not resolved[name]))
@@ -58,9 +59,13 @@ def _text(binding: Binding, variables: Mapping[str, str]) -> tuple[str, bool]:
     return substituted(written, variables), "${" not in _variable().sub(" ", written)
 
 
-def substituted(text: str, variables: Mapping[str, str]) -> str:
-    """*text* with its variables' values; where it says more than a name and another text, its `$` stays."""
-    return _variable().sub(lambda found: _value(found, variables), text)
+def substituted(text: str, variables: Mapping[str, str | None], *, keep: bool = False) -> str:
+    """*text* with its variables' values; where it says more than a name and another text, its `$` stays.
+
+    Args:
+        keep: a variable that has no value stays as it is written, too.
+    """
+    return _variable().sub(lambda found: _value(found, variables, keep), text)
 
 
 @cache  # most commands read no such text
@@ -72,11 +77,13 @@ def _variable() -> re.Pattern[str]:
     return re.compile(rf"\$(?:(?P<dollar>\$)|\{{(?P<braced>\w+)(?:(?P<sign>:?[-?+])(?P<word>{word}))?\}}|(?P<bare>[A-Za-z_]\w*))")
 
 
-def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
+def _value(found: re.Match[str], variables: Mapping[str, str | None], keep: bool) -> str:
     if found["dollar"]:
         return "$"
     value, sign = variables.get(found["braced"] or found["bare"]), found["sign"] or ""
     missing = value is None or (not value and sign.startswith(":"))
     if missing if sign.endswith("-") else sign.endswith("+") and not missing:
-        return substituted(found["word"], variables)
+        return substituted(found["word"], variables, keep=keep)
+    if missing and keep and not sign.endswith("+"):
+        return found[0]
     return "" if missing or sign.endswith("+") else str(value)

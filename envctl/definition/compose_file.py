@@ -11,7 +11,6 @@ from typing import Any
 
 from envctl.definition.compose_complaints import place_of
 from envctl.definition.compose_config import WARNING, ask_compose, last_words
-from envctl.definition.compose_dotenv import dotenv
 from envctl.definition.compose_paths import UNREAD, ComposePaths
 from envctl.definition.compose_services import ComposeReading, Recogniser
 from envctl.definition.compose_storage import without_addresses, without_folders
@@ -81,9 +80,8 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     if not config.get("services"):
         problems.extend(_only_profiles(files, reference))
         return _nothing(files, _source(files, {}, reference.nodes), problems)
-    beside = dotenv(files[0].parent, reference.project, reference.environ)
-    unresolved = beside.unresolved - reference.environ.keys()
-    environ = {**{name: value for name, value in beside.variables.items() if name not in unresolved}, **reference.environ}
+    unresolved = paths.beside.unresolved - reference.environ.keys()
+    environ = {**{name: value for name, value in paths.beside.variables.items() if name not in unresolved}, **reference.environ}
     reading = ComposeReading(config, reference.recognise, reference.project, environ)
     services = reading.services()
     if not services:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from envctl.definition.compose_dotenv import dotenv, substituted
+from envctl.definition.compose_dotenv import NO_DOTENV, Dotenv, dotenv, substituted
 from envctl.definition.source import MAX_BYTES, TreePath, decoded, displayed, inside
 from envctl.definition.yaml_parser import Branch, Leaf, Node, YamlError, pairs, parse_nodes
 from envctl.errors import Problem
@@ -53,6 +53,7 @@ class ComposePaths:
     Attributes:
         nodes: gets what each file holds, which nobody has to read again then.
         problems: what lies outside of *project*, or elsewhere on the network.
+        beside: the `.env` beside the first file.
         variables: every file of variables that Compose reads, once; it need not be there.
     """
 
@@ -61,11 +62,13 @@ class ComposePaths:
     nodes: dict[Path, Node | None] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     variables: dict[Path, None] = field(default_factory=dict)
+    beside: Dotenv = field(default=NO_DOTENV, repr=False)
     _waiting: list[_Reading] = field(default_factory=list)
 
     def read(self, files: list[Path]) -> ComposePaths:
         """*files*, as one project: all paths in them begin in the folder of the first."""
-        variables = tuple({**dotenv(files[0].parent, self.project, self.environ).variables, **self.environ}.items())
+        self.beside = dotenv(files[0].parent, self.project, self.environ)
+        variables = tuple({**self.beside.variables, **self.environ}.items())
         self._waiting = [_Reading(file, files[0].parent, variables) for file in files]
         self.variables[files[0].parent / ".env"] = None
         seen: set[_Reading] = set()

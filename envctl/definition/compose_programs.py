@@ -1,9 +1,9 @@
-"""What a container of a known image runs: the image's server, a client of it, or anything else that is in the image."""
+"""What the container of a Compose service runs: the server of its image, or something else, such as a client or a job."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,41 @@ _CLIENT = re.compile(
     r"sleep|tail|psql|pg_\w+|createdb|mysql|mysql(?:dump|admin)|mariadb(?:-dump|-admin)?|\w+-cli|kafka-(?!server|storage)[\w-]+(?:\.sh)?|mosquitto_\w+"
     r"|rabbitmq(?:ctl|admin)|curl|wget|nats"
 )
-_SERVER = re.compile(r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|\S*entrypoint\S*")
+_ENTRYPOINT = re.compile(r"\S*entrypoint\S*")
+"""A script that prepares a server, and then starts it, or what stands behind it."""
+_SERVER = re.compile(
+    r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|mysqld_safe|mariadbd-safe|weed|mailpit|MailHog|maildev"
+)
 
 
 def with_dockerfile(service: Mapping[str, Any], built: Made) -> dict[str, Any]:
-    """*service* as Compose resolves it, with what the Dockerfile of its image says below that."""
+    """*service* with what the Dockerfile of its image says of the same: variables, entry point and command."""
     own = map_texts(lambda text: text.replace("$", "$$"), built.told())  # Compose has doubled those of the service
     command = None if service.get("entrypoint") else own["command"]
     more = {"entrypoint": service.get("entrypoint") or own["entrypoint"], "command": service.get("command") or command}
     return {**service, **more, "environment": {**own["environment"], **(service.get("environment") or {})}}
 
 
-def is_client(given: Given) -> bool:
-    """Whether it is the image of a server that runs something else: a client, a job, nothing at all."""
-    programs = list(given.programs())
-    return any(map(_CLIENT.fullmatch, programs)) and not any(map(_SERVER.fullmatch, programs))
+def runs_server(programs: Sequence[str], *, built: bool) -> bool:
+    """Whether *programs* start the server of an image.
+
+    Args:
+        built: the image is made from that of a server, and may hold anything: a program that nobody knows is another one. In the
+            image of a server, it is more likely to start it.
+    """
+    if not built:
+        return any(map(_starts, programs)) or not any(map(_CLIENT.fullmatch, programs))
+    behind = [number for number, program in enumerate(programs, 1) if _ENTRYPOINT.fullmatch(program)]
+    started = programs[behind[-1] :] if behind else programs
+    return not started or any(map(_SERVER.fullmatch, started))
+
+
+def _starts(program: str) -> bool:
+    return _SERVER.fullmatch(program) is not None or _ENTRYPOINT.fullmatch(program) is not None
 
 
 def runs_its_server(service: Mapping[str, Any], build: Mapping[str, Any] | None, project: Path) -> bool:
     """Whether no other program is named, by the service or its Dockerfile, than the server of its image: a script may be anything."""
     named = {key: value.split() if isinstance(value := service.get(key), str) else value for key in ("entrypoint", "command")}
     whole = with_dockerfile(named, made_by(build, project)) if build else named
-    programs = list(Given(whole, {}, project, {}).programs())
-    return not programs or any(map(_SERVER.fullmatch, programs))
+    return runs_server(list(Given(whole, {}, project, {}).programs()), built=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from envctl.definition.compose_credentials import Given
 from envctl.definition.compose_networks import only_internal
-from envctl.definition.compose_programs import is_client, with_dockerfile
+from envctl.definition.compose_programs import runs_server, with_dockerfile
 from envctl.definition.compose_storage import own_volumes
 from envctl.definition.dockerfile import Made, made_by
 from envctl.definition.expressions import escape
@@ -106,7 +106,7 @@ class ComposeReading:
         if str(service.get("network_mode", "")).startswith(_FOREIGN_NETWORKS):
             return None
         image = built.base if (built := self._built(name)) else service.get("image")
-        return self.recognise(image) if image and self._own_kind(name) == "service" and not is_client(self._given(name)) else None
+        return self.recognise(image) if image and self._own_kind(name) == "service" and self._runs_server(name) else None
 
     def _built(self, name: str) -> Made | None:
         """What the Dockerfile of a service makes; None where none is built."""
@@ -115,12 +115,17 @@ class ComposeReading:
             self._dockerfiles[name] = made_by(build, self.project)
         return self._dockerfiles.get(name)
 
-    def _given(self, name: str) -> Given:
+    def _given(self, name: str, data: Sequence[str] = ()) -> Given:
         """What the service is given, by its image's Dockerfile as well, where there is one."""
         service = self.config["services"][name]
         if built := self._built(name):
             service = with_dockerfile(service, built)
-        return Given(service, self.config, self.project, self.environ)
+        unknown = (built.unknown if built else frozenset()) - set(service.get("environment") or {})
+        return Given(service, self.config, self.project, self.environ, data, unknown)
+
+    def _runs_server(self, name: str) -> bool:
+        """Whether it does not run something else with the image of a server: a client, a job, nothing at all."""
+        return runs_server(list(self._given(name).programs()), built=self._built(name) is not None)
 
     def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
         known = self._known(name)
@@ -218,7 +223,7 @@ class ComposeReading:
 
     def _told_port(self, name: str, known: Recognised, published: Sequence[int]) -> str:
         """By its arguments or variables; else by its configuration, which may have several, unless only others are published."""
-        given = self._given(name)
+        given = self._given(name, known.data)
         if told := given.first([place for place in known.port if not place.startswith("@")]):
             return told
         told = (given.first([place for place in known.port if place.startswith("@")]) or "").partition(" ")[0].rpartition(":")[2]
@@ -226,7 +231,7 @@ class ComposeReading:
 
     def _parameters(self, name: str, known: Recognised) -> dict[str, Any]:
         """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""
-        given = self._given(name)
+        given = self._given(name, known.data)
         found: dict[str, Any] = {}
         for parameter, places in known.parameters.items():
             value = given.first(places)
@@ -268,9 +273,7 @@ class ComposeReading:
             if "network_mode" not in kept:
                 kept["networks"] = _aliased(kept.get("networks") or {"default": None}, alias)
         if volumes := service.get("volumes"):
-            given = self._given(name)
-            folders = [place if place.startswith("/") else given.first([place]) or "" for place in (known.data if known else ())]
-            data = [folder for folder in folders if folder.startswith("/")]
+            data = self._given(name, known.data if known else ()).data_folders()
             kept["volumes"] = own_volumes(name, volumes, data, self.project, self.volumes, self.losses.add)
         return {key: value for key, value in kept.items() if value is not None}
 

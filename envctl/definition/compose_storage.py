@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -45,7 +46,7 @@ def _holds(folder: str, inner: str) -> bool:
 
 def _is_folder(volume: Mapping[str, Any]) -> bool:
     """Whether it binds what a container may write into, and no single file."""
-    return volume.get("type") == "bind" and not volume.get("read_only") and not Path(str(volume["source"])).is_file()
+    return volume.get("type") == "bind" and not volume.get("read_only") and not os.path.isfile(str(volume["source"]))
 
 
 def _own(name: str, volume: Mapping[str, Any], data: Sequence[str], project: Path, made: dict[str, Any], lose: Lose) -> Mapping[str, Any]:
@@ -79,7 +80,7 @@ def _shown(source: Path, project: Path) -> str:
 def _is_empty(source: Path) -> bool:
     with suppress(OSError):
         return not any(source.iterdir())
-    return not source.exists()
+    return not os.path.exists(source)  # a method of a path fails below a folder that only a container's user may search
 
 
 def without_folders(volumes: Mapping[str, Any], lose: Lose) -> dict[str, Any]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from envctl.definition.compose_dotenv import substituted
+from envctl.definition.dockerfile_syntax import Instruction, instructions, stages, words_of
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
 LARGEST = 1_000_000
 """Bytes of a Dockerfile."""
-_HEREDOC = re.compile(r"<<-?[\"']?(\w+)[\"']?")
 _MOST_STAGES = 100
+_QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.")
+_ALONE = re.compile(r"\$(?![\w{@*#?$!-])")
+_DOLLAR = "\0"
+"""A `$` that stands for itself, until all variables have their values."""
 
 
 @dataclass
@@ -28,12 +31,14 @@ class Made:
         base: the image that its last stage comes from in the end; "" where that is none, or cannot be told.
         entrypoint: the program, if the Dockerfile says one.
         command: likewise; the text of a shell stands behind `sh -c`.
+        unknown: variables whose values it takes from elsewhere, such as the variables of its base.
     """
 
     base: str
     env: dict[str, str] = field(default_factory=dict)
     entrypoint: list[str] | None = None
     command: list[str] | None = None
+    unknown: frozenset[str] = frozenset()
 
     def told(self) -> dict[str, Any]:
         """As Compose says the same of a service."""
@@ -52,68 +57,85 @@ def made_by(build: Mapping[str, Any], project: Path) -> Made:
     return Made("") if found.base in (build.get("additional_contexts") or {}) else found
 
 
-def instructions(text: str) -> Iterator[tuple[str, str]]:
-    """Each instruction, in capitals, and what stands behind it, continued lines joined; without comments and here-documents."""
-    lines = iter(text.splitlines())
-    for line in lines:
-        whole = _continued(line, lines) if not line.lstrip().startswith("#") else ""
-        name, _, rest = whole.strip().partition(" ")
-        if name.upper() in ("RUN", "COPY", "ADD"):
-            for end in _HEREDOC.findall(rest):
-                next((inner for inner in lines if inner.strip() == end), "")
-        if name:
-            yield name.upper(), rest.strip()
-
-
-def _continued(line: str, lines: Iterator[str]) -> str:
-    while line.rstrip().endswith("\\"):
-        following = next((each for each in lines if not each.lstrip().startswith("#")), "")
-        line = line.rstrip()[:-1] + " " + following
-    return line
-
-
-def words_of(rest: str) -> list[str]:
-    """Those of the form of a list, or of a shell's line.
-
-    Raises:
-        ValueError: its quotes do not end.
-    """
-    return [str(word) for word in json.loads(rest)] if rest.startswith("[") else shlex.split(rest)
-
-
 def made(text: str, target: str = "", arguments: Mapping[str, str] | None = None) -> Made:
     """The image of the last stage, or of *target*, built with *arguments*."""
-    stages = list(_stages(text, arguments or {}))
-    chosen = next((stage for name, stage in reversed(stages) if not target or name == target.lower()), None)
-    return _rooted(chosen, stages) if chosen is not None else Made("")
+    first, *parts = stages(instructions(text))
+    given = {key: value.replace("$", _DOLLAR) for key, value in (arguments or {}).items()}
+    before = _grown(_Growing("", given), first.steps)
+    known: dict[str, _Growing] = {}
+    chosen = _Growing("", given)
+    for part in parts if len(parts) <= _MOST_STAGES else ():
+        below = known.get(part.base.lower())
+        begun = below.further() if below else _Growing(_expanded(part.base, before.values) or "", given, before.values)
+        stage = _grown(begun, part.steps)
+        if part.name:
+            known[part.name] = stage
+        if not target or part.name == target.lower():
+            chosen = stage
+    return chosen.made()
 
 
-def _stages(text: str, arguments: Mapping[str, str]) -> Iterator[tuple[str, Made]]:
-    """Their names and what they add; the bases are as written, with the variables' values."""
-    known: dict[str, str] = {}
-    stage: tuple[str, Made] | None = None
-    for name, rest in instructions(text):
-        if name == "FROM":
-            if stage is not None:
-                yield stage
-            words = [word for word in rest.split() if not word.startswith("--")]
-            named = words[2].lower() if len(words) == 3 and words[1].lower() == "as" else ""
-            stage = named, Made(substituted(words[0], known) if words else "")
-        elif stage is None:
-            known |= {key: arguments.get(key, value) for key, value in _pairs(rest)} if name == "ARG" else {}
-        else:
-            _add(stage[1], name, rest)
-    if stage is not None:
-        yield stage
+@dataclass
+class _Growing:
+    """A stage while its instructions are read; a value that cannot be told is None.
+
+    Attributes:
+        given: the values of arguments that the build is told.
+        shared: the arguments before the first stage.
+        values: what its variables stand for in the next instruction: arguments and environment, whichever was set last.
+        commanded: whether it says a command itself.
+    """
+
+    base: str
+    given: Mapping[str, str]
+    shared: Mapping[str, str | None] = field(default_factory=dict)
+    values: dict[str, str | None] = field(default_factory=dict)
+    env: dict[str, str | None] = field(default_factory=dict)
+    entrypoint: list[str] | None = None
+    command: list[str] | None = None
+    commanded: bool = False
+
+    def further(self) -> _Growing:
+        """A stage that comes from this one."""
+        return _Growing(self.base, self.given, self.shared, dict(self.values), dict(self.env), self.entrypoint, self.command)
+
+    def made(self) -> Made:
+        env = {name: value.replace(_DOLLAR, "$") for name, value in self.env.items() if value is not None}
+        unknown = frozenset(name for name, value in self.env.items() if value is None)
+        return Made(self.base.replace(_DOLLAR, "$"), env, self.entrypoint, self.command, unknown)
+
+    def argue(self, rest: str) -> None:
+        """`ARG`: what the build is told counts before what stands there, and that before the argument of all stages."""
+        told = dict(_assignments(rest))
+        said = {name: _expanded(text, self.values) for name, text in told.items() if text is not None}
+        sources: tuple[Mapping[str, str | None], ...] = (self.shared, said, self.given)
+        self.values |= {name: source[name] for name in told for source in sources if name in source}
+
+    def set(self, rest: str) -> None:
+        """`ENV`: its variables have the values that they had before it."""
+        found = {name: _expanded(text, self.values) for name, text in _pairs(rest)}
+        self.env |= found
+        self.values |= found
 
 
-def _add(stage: Made, name: str, rest: str) -> None:
-    if name == "ENV":
-        stage.env |= dict(_pairs(rest))
-    elif name == "ENTRYPOINT":
-        stage.entrypoint, stage.command = _program(rest), stage.command or []  # the base's command goes with its entry point
-    elif name == "CMD":
-        stage.command = _program(rest)
+def _grown(stage: _Growing, steps: list[Instruction]) -> _Growing:
+    for name, rest in steps:
+        if name == "ARG":
+            stage.argue(rest)
+        elif name == "ENV":
+            stage.set(rest)
+        elif name == "ENTRYPOINT":
+            # The command of its base goes with its base's entry point.
+            stage.entrypoint, stage.command = _program(rest), (stage.command or []) if stage.commanded else []
+        elif name == "CMD":
+            stage.command, stage.commanded = _program(rest), True
+    return stage
+
+
+def _expanded(text: str, variables: Mapping[str, str | None]) -> str | None:
+    """*text* with its variables' values; None where one of them is not known."""
+    found = substituted(_ALONE.sub(_DOLLAR, text), variables, keep=True)
+    return None if "$" in found else found
 
 
 def _program(rest: str) -> list[str]:
@@ -124,27 +146,34 @@ def _program(rest: str) -> list[str]:
 
 
 def _pairs(rest: str) -> Iterator[tuple[str, str]]:
-    """`A=b C="d e"`, `A value` and a bare `A`."""
-    if "=" not in rest.partition(" ")[0]:
-        yield rest.partition(" ")[0], rest.partition(" ")[2].strip()
-        return
+    """`A=b C="d e"`, and `A value`, whose value is the rest of the line."""
+    name, value = (*rest.split(None, 1), "", "")[:2]
+    if "=" in name:
+        yield from ((key, text or "") for key, text in _assignments(rest))
+    elif name:
+        yield name, _QUOTED.sub(_bare, _QUOTED.sub(_without_variables, value.strip()))
+
+
+def _assignments(rest: str) -> Iterator[tuple[str, str | None]]:
+    """`A=b C="d e" F`: names and texts, in which each `$` that is left begins a variable."""
+    for word in _words(rest):
+        name, sign, text = word.partition("=")
+        yield name, text if sign else None
+
+
+def _words(rest: str) -> list[str]:
+    text = _QUOTED.sub(_without_variables, rest)
     try:
-        words = shlex.split(rest)
+        return shlex.split(text)
     except ValueError:
-        words = rest.split()
-    for word in words:
-        key, _, value = word.partition("=")
-        yield key, value
+        return text.split()
 
 
-def _rooted(stage: Made, stages: Sequence[tuple[str, Made]]) -> Made:
-    """*stage* with what it has of the stages that it comes from."""
-    named = {name: each for name, each in stages if name}
-    for _ in range(_MOST_STAGES):
-        below = named.get(stage.base.lower())
-        if below is None or below is stage:
-            break
-        entrypoint = below.entrypoint if stage.entrypoint is None else stage.entrypoint
-        command = below.command if stage.command is None else stage.command
-        stage = Made(below.base, {**below.env, **stage.env}, entrypoint, command)
-    return stage if "$" not in stage.base else Made("")
+def _without_variables(quoted: re.Match[str]) -> str:
+    """A `$` stands for itself between single quotes, and behind a backslash."""
+    return quoted[0].replace("$" if quoted[0].startswith("'") else "\\$", _DOLLAR)
+
+
+def _bare(quoted: re.Match[str]) -> str:
+    text = quoted[0]
+    return text[1:-1] if text.startswith("'") else re.sub(r"\\(.)", r"\1", text.removeprefix('"').removesuffix('"'))

@@ -29,7 +29,7 @@ def variables_of(path: Path, root: Path, environ: Mapping[str, str]) -> Mapping[
         OSError, FileRefused: it cannot be read.
     """
     text = readable(path, root)
-    found = {} if isinstance(text, Problem) else {each.key: each.value for each in _bindings(text) if each.key}
+    found = {} if isinstance(text, Problem) else {each.key: each.value for each in bindings(text) if each.key}
     known = {key: environ.get(key) if value is None else value for key, value in found.items()}
     return {key: value for key, value in known.items() if value is not None}
 
@@ -41,7 +41,7 @@ def bare_names(path: Path, root: Path) -> list[str]:
         OSError, FileRefused: it cannot be read.
     """
     text = readable(path, root)
-    return [] if isinstance(text, Problem) else [each.key for each in _bindings(text) if each.key and each.value is None]
+    return [] if isinstance(text, Problem) else [each.key for each in bindings(text) if each.key and each.value is None]
 
 
 def wrong_lines(path: Path, root: Path) -> Iterator[Problem]:
@@ -54,7 +54,7 @@ def wrong_lines(path: Path, root: Path) -> Iterator[Problem]:
     if isinstance(text, Problem):
         yield text
         return
-    for each in _bindings(text):
+    for each in bindings(text):
         if each.error or (each.key and not _NAME.fullmatch(each.key)):
             said = each.original.string
             line = each.original.line + len(said) - len(said.lstrip("\r\n"))
@@ -83,7 +83,8 @@ def unquoted(text: str) -> str:
     return _QUOTED.sub(lambda found: "=" + "\n" * found[0].count("\n"), text)
 
 
-def _bindings(text: str) -> Iterator[Binding]:
+def bindings(text: str) -> Iterator[Binding]:
+    """What each line of a file of variables sets, as python-dotenv reads it."""
     from dotenv.parser import parse_stream
 
     return parse_stream(StringIO(text))

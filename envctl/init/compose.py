@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -11,7 +10,8 @@ from typing import Any
 from envctl.definition.compose_services import Recogniser
 from envctl.definition.find import COMPOSE_FILES, OVERRIDE_FILES, is_compose_file
 from envctl.definition.kinds import load_kinds, recogniser
-from envctl.init.image_contents import Contents, contents, instructions
+from envctl.init.compose_builds import build_folder, contents_of, made_for, serves
+from envctl.init.compose_texts import pairs_of, with_defaults
 from envctl.init.model import ComposeService, SeenServer
 from envctl.init.project_files import ProjectFiles, as_list, as_map
 
@@ -23,7 +23,6 @@ USED_LIKE = {
     "docker.elastic.co/elasticsearch/elasticsearch": "elasticsearch", "opensearchproject/opensearch": "elasticsearch",
 }  # fmt: skip
 """Images that no kind recognises, and the kind that would be proposed for what they do."""
-_VARIABLE = re.compile(r"\$\{(\w+)(?::?([-?+])([^}]*))?\}")
 
 
 FOLDERS = (
@@ -101,7 +100,7 @@ def _services(project: ProjectFiles, file: PurePosixPath) -> dict[str, Any]:
 
 def _overridden(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """As Compose merges: lists follow each other, variables and maps go together, and anything else is replaced."""
-    environment = {**dict(_environment(below.get("environment"))), **dict(_environment(above.get("environment")))}
+    environment = {**dict(pairs_of(below.get("environment"))), **dict(pairs_of(above.get("environment")))}
     lists: dict[str, Any] = {
         key: [*as_list(below.get(key)), *as_list(above[key])] for key in ("ports", "expose", "volumes", "profiles") if key in above
     }
@@ -109,25 +108,22 @@ def _overridden(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def _service(project: ProjectFiles, name: str, service: dict[str, Any], file: PurePosixPath, recognise: Recogniser) -> ComposeService:
-    build, image = service.get("build"), _with_defaults(str(service.get("image") or ""))
-    recognised = recognise(image) if image and not build else None
+    build, image = service.get("build"), with_defaults(str(service.get("image") or ""))
+    built = made_for(project, build, file) if build else None
+    based_on = built.base if built else image
+    recognised = recognise(based_on) if based_on and serves(project, service, built) else None
     used_like = "" if build else USED_LIKE.get(image_name(image), "")
     return ComposeService(
         name=name,
         kind=recognised.kind if recognised else used_like,
         recognised=recognised is not None,
-        build_folder=_build_folder(build, file),
+        build_folder=None if recognised else build_folder(build, file),
         ports=tuple(_ports(service)),
         command=f"{service.get('command') or ''} {service.get('entrypoint') or ''}",
-        environment=dict(_environment(service.get("environment"))),
-        image=image,
-        contents=_contents(project, service, build, file),
+        environment={**(built.env if built and recognised else {}), **dict(pairs_of(service.get("environment")))},
+        image=based_on if recognised else image,
+        contents=contents_of(project, service, file),
     )
-
-
-def _environment(value: object) -> Iterable[tuple[str, str]]:
-    pairs = value.items() if isinstance(value, dict) else (str(item).partition("=")[::2] for item in as_list(value))
-    return ((str(key), _with_defaults("" if item is None else str(item))) for key, item in pairs)
 
 
 def image_name(image: str) -> str:
@@ -136,39 +132,16 @@ def image_name(image: str) -> str:
     return name.removeprefix("docker.io/").removeprefix("library/")
 
 
-def _with_defaults(text: str) -> str:
-    """*text* with the defaults of its variables; one without a default is nothing."""
-    return _VARIABLE.sub(lambda match: match[3] if match[2] == "-" else "", text)
-
-
-def _contents(project: ProjectFiles, service: dict[str, Any], build: object, file: PurePosixPath) -> Contents:
-    """What its image has in it; all, where the project's folder is mounted over it."""
-    folder = _build_folder(build, file)
-    sources = [str(as_map(volume).get("source") or volume).partition(":")[0] for volume in as_list(service.get("volumes"))]
-    if folder is None or any(source.startswith(".") for source in sources):
-        return Contents()
-    return contents(
-        instructions(project.text(PurePosixPath(os.path.normpath(folder / str(as_map(build).get("dockerfile") or "Dockerfile")))))
-    )
-
-
-def _build_folder(build: object, file: PurePosixPath) -> PurePosixPath | None:
-    context = build.get("context") or "." if isinstance(build, dict) else build
-    if not isinstance(context, str) or "://" in context or context.startswith(("/", "git@")):
-        return None
-    return PurePosixPath(os.path.normpath(file.parent / _with_defaults(context)))
-
-
 def _ports(service: dict[str, Any]) -> Iterable[tuple[int, int]]:
     for port in as_list(service.get("ports")):
         if isinstance(port, dict):
             yield _number(port.get("published")), _number(port.get("target"))
-        elif match := re.fullmatch(r"(?:(?:.*:)?(\d+):)?(\d+)(?:/tcp)?", _with_defaults(str(port))):
+        elif match := re.fullmatch(r"(?:(?:.*:)?(\d+):)?(\d+)(?:/tcp)?", with_defaults(str(port))):
             yield int(match[1] or 0), int(match[2])
     for port in as_list(service.get("expose")):
         yield 0, _number(port)
 
 
 def _number(value: object) -> int:
-    text = _with_defaults(str(value))
+    text = with_defaults(str(value))
     return int(text) if re.fullmatch(r"\d{1,5}", text) else 0

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from envctl.init.image_contents import Instruction, contents, copied_sources, instructions
+from envctl.definition.dockerfile_syntax import Instruction, instructions
+from envctl.init.image_contents import contents, copied_sources
 from envctl.init.model import ROOT, BuiltService, service_name
 from envctl.init.project_files import ProjectFiles
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from envctl.definition.dockerfile_syntax import Instruction, Stage
+from envctl.definition.dockerfile_syntax import stages as stages_of
+
 MAX_STAGES = 30
 _WITHOUT_DEV = re.compile(r"--omit[= ]dev|--production|--only[= ]prod|--prod\b|NODE_ENV[= ]production")
-
-
-class Instruction(NamedTuple):
-    """A line of a Dockerfile: `COPY`, and what stands behind it."""
-
-    name: str
-    rest: str
 
 
 class Contents(NamedTuple):
@@ -31,24 +28,9 @@ class Contents(NamedTuple):
         return any(path.is_relative_to(source) or PurePosixPath(source).is_relative_to(path) for source in self.copied)
 
 
-class _Stage(NamedTuple):
-    base: str
-    alias: str
-    steps: list[Instruction]
-
-
-def instructions(text: str) -> Iterator[Instruction]:
-    """The instructions of a Dockerfile with their continued lines joined, comments left out."""
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    for line in re.sub(r"[\\`][ \t]*\n", " ", lines).splitlines():
-        name, _, rest = line.strip().partition(" ")
-        if name.isalpha():
-            yield Instruction(name.upper(), rest.strip())
-
-
 def contents(steps: Iterable[Instruction]) -> Contents:
     """What the image that *steps* build has in it."""
-    stages = list(_stages(steps))[:MAX_STAGES]
+    _, *stages = islice(stages_of(steps), MAX_STAGES + 1)
     if not stages:
         return Contents()
     copied = dict.fromkeys(
@@ -58,26 +40,11 @@ def contents(steps: Iterable[Instruction]) -> Contents:
     return Contents(tuple(copied), _WITHOUT_DEV.search(run) is not None)
 
 
-def _stages(steps: Iterable[Instruction]) -> Iterator[_Stage]:
-    stage: _Stage | None = None
-    for step in steps:
-        if step.name == "FROM":
-            if stage:
-                yield stage
-            words = [word for word in step.rest.split() if not word.startswith("--")]
-            alias = words[2].lower() if len(words) > 2 and words[1].lower() == "as" else ""
-            stage = _Stage(words[0].lower() if words else "", alias, [])
-        elif stage:
-            stage.steps.append(step)
-    if stage:
-        yield stage
-
-
-def _of_stage(number: int, stages: list[_Stage]) -> Iterator[str]:
+def _of_stage(number: int, stages: list[Stage]) -> Iterator[str]:
     """The sources that a stage copies, and those of the earlier stages that it begins from or takes the whole folder of."""
     stage = stages[number]
     yield from (source for step in stage.steps for source in copied_sources(step))
-    if (base := _find(stage.base, number, stages)) is not None:
+    if (base := _find(stage.base.lower(), number, stages)) is not None:
         yield from _of_stage(base, stages)
     for step in stage.steps:
         match = re.search(r"--from=(\S+)", step.rest) if step.name == "COPY" else None
@@ -86,12 +53,12 @@ def _of_stage(number: int, stages: list[_Stage]) -> Iterator[str]:
             yield from _of_stage(other, stages)
 
 
-def _find(name: str, before: int, stages: list[_Stage]) -> int | None:
-    numbers = (index for index in range(before) if name and (stages[index].alias == name or str(index) == name))
+def _find(name: str, before: int, stages: list[Stage]) -> int | None:
+    numbers = (index for index in range(before) if name and (stages[index].name == name or str(index) == name))
     return next(numbers, None)
 
 
-def _whole_folder(step: Instruction, stage: _Stage) -> bool:
+def _whole_folder(step: Instruction, stage: Stage) -> bool:
     folder = next((each.rest.strip("\"'/") for each in reversed(stage.steps) if each.name == "WORKDIR"), "")
     words = [word for word in step.rest.split() if not word.startswith("--")]
     return any(word.strip("\"'/") in (folder, ".") for word in words[:-1])

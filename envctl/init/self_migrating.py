@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
+from envctl.definition.dockerfile_syntax import instructions
 from envctl.init.code_variables import CODE, MAX_OF_FILE
-from envctl.init.image_contents import instructions
 from envctl.init.project_files import ProjectFiles
 
 MAX_FILES = 2000

@@ -7,7 +7,8 @@ import shlex
 from contextlib import suppress
 from pathlib import Path
 
-from envctl.definition.dockerfile import LARGEST, instructions, words_of
+from envctl.definition.dockerfile import LARGEST
+from envctl.definition.dockerfile_syntax import instructions, words_of
 from envctl.definition.models import Build
 from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file

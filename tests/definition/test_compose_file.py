@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from envctl.definition.expressions import evaluate
 from envctl.definition.source import Source
 from envctl.environment import Environment, open_environment
 from envctl.errors import DefinitionError, EngineMissing
+from envctl.files.reading import read_file
 from tests.processes import running, until
 
 HERE = Path(__file__).parent / "compose"
@@ -43,6 +45,19 @@ def test_a_folder_called_env_holds_no_variables(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     (tmp_path / "compose.yaml").write_text("services: {web: {image: 'nginx:1.26'}}\n")
     assert list(opened(tmp_path).definition.services) == ["web"]
+
+
+@needs_compose
+def test_the_variables_beside_it_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path, *given: Any, **more: Any) -> bytes:
+        read.append(path)
+        return read_file(path, *given, **more)
+
+    monkeypatch.setattr("envctl.definition.compose_dotenv.read_file", counted)
+    assert opened(folder).definition.name == "legacy-shop"
+    assert read.count(folder / ".env") == 1
 
 
 @needs_compose

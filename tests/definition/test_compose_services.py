@@ -87,11 +87,21 @@ def test_an_image_that_another_service_builds_is_built_once_for_both() -> None:
     ("text", "service", "kind", "given"),
     [
         ("FROM postgres:17", {"environment": {"POSTGRES_PASSWORD": "p$$w"}}, "postgres", {"username": "postgres", "password": "p$w"}),
-        ("FROM postgres:17\nENV POSTGRES_PASSWORD=a$b POSTGRES_USER=me", {"environment": {"POSTGRES_USER": "you"}}, "postgres",
+        ("FROM postgres:17\nARG PW=hunter2\nENV POSTGRES_PASSWORD=$PW", {}, "postgres", {"username": "postgres", "password": "hunter2"}),
+        ("FROM postgres:17\nENV POSTGRES_PASSWORD=a\\$b POSTGRES_USER=me", {"environment": {"POSTGRES_USER": "you"}}, "postgres",
          {"username": "you", "password": "a$b"}),
         ('FROM redis:8\nCMD redis-server --requirepass "x y"', {}, "redis", {"username": "", "password": "x y"}),
         ("FROM redis:8\nCMD redis-server --requirepass x", {"command": ["--requirepass", "y"]}, "redis", {"username": "", "password": "y"}),
         ("FROM redis:8\nCMD redis-cli monitor", {}, "service", None),
+        ('FROM redis:8\nCMD ["/run-tests.sh"]', {}, "service", None),
+        ('FROM redis:8\nENTRYPOINT ["/run-tests.sh"]', {}, "service", None),
+        ("FROM redis:8\nCMD ./run-tests.sh", {}, "service", None),
+        ('FROM redis:8\nENTRYPOINT ["docker-entrypoint.sh"]\nCMD ["/run-tests.sh"]', {}, "service", None),
+        ("FROM redis:8", {"command": ["/run-tests.sh"]}, "service", None),
+        ("FROM redis:8", {"entrypoint": ["/run-tests.sh"]}, "service", None),
+        ('FROM redis:8\nCMD ["/run-tests.sh"]', {"command": ["--port", "1"]}, "redis", {"username": "", "password": ""}),
+        ('FROM redis:8\nENTRYPOINT ["tini", "--", "/own-entrypoint.sh"]', {}, "redis", {"username": "", "password": ""}),
+        ('FROM redis:8\nENTRYPOINT ["/own-entrypoint.sh"]\nCMD ["redis-server"]', {}, "redis", {"username": "", "password": ""}),
         ("FROM redis:8\nCMD redis-cli monitor", {"entrypoint": ["redis-server"]}, "redis", {"username": "", "password": ""}),
         ("FROM python:3.13\nCMD serve", {"image": "postgres:17"}, "service", None),
     ],
@@ -105,6 +115,26 @@ def test_what_is_built_is_of_the_kind_that_it_is_built_from(
         kind,
         given,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "password", "place"),
+    [
+        ("FROM postgres:17\nENV POSTGRES_PASSWORD=$PW", {}, "", "POSTGRES_PASSWORD"),
+        ("FROM postgres:17\nENV POSTGRES_PASSWORD=$PW", {"environment": {"POSTGRES_PASSWORD": "own"}}, "own", ""),
+        ("FROM redis:8\nENV PW=$X\nCMD redis-server --requirepass $PW", {}, "", "$(PW)"),
+    ],
+)
+def test_a_value_of_a_dockerfile_that_nobody_can_tell_is_told(
+    tmp_path: Path, text: str, service: dict[str, Any], password: str, place: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(text)
+    read = reading(tmp_path, db={"build": {"context": str(tmp_path)}, **service})
+    assert read.services()["db"]["with"]["password"] == password
+    assert [line for line in read.losses.lines() if f"the password of `{place}` cannot be read here" in line] == (
+        read.losses.lines() if place else []
+    )
+    assert bool(read.losses.lines()) is bool(place)
 
 
 class TestCredentials:
@@ -183,6 +213,40 @@ class TestCredentials:
         found = one(tmp_path, volumes=[volume], **service)
         assert (found.get("with", {}).get("username"), found.get("with", {}).get("password")) == given
         assert next(iter(found["ports"].values())) == port
+
+    @pytest.mark.parametrize(
+        ("image", "target", "port"),
+        [
+            ("postgres:17", "/var/lib/postgresql/data", 5432),
+            ("postgres:17", "/srv/pg/files", 5432),
+            ("redis:8", "/var/lib/redis", 6379),
+            ("postgres:17", "/etc/postgresql", 7000),
+        ],
+    )
+    def test_what_a_server_has_written_into_its_data_is_no_configuration(self, tmp_path: Path, image: str, target: str, port: int) -> None:
+        (tmp_path / "own").mkdir()
+        (tmp_path / "own" / "server.conf").write_text("port = 7000\n")
+        volume = {"type": "bind", "source": f"{tmp_path}/own", "target": target}
+        found = one(tmp_path, image=image, environment={"PGDATA": "/srv/pg"}, volumes=[volume])
+        assert next(iter(found["ports"].values())) == port
+
+    @pytest.mark.parametrize("closed", ["iterdir", "stat"])
+    @pytest.mark.parametrize("target", ["/etc/own", "/var/lib/postgresql/data", "/srv/data"])
+    def test_a_folder_that_nobody_may_look_into_says_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str, target: str
+    ) -> None:
+        real = getattr(Path, closed)
+
+        def refused(path: Path, **more: Any) -> Any:
+            if tmp_path in path.parents:
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, **more)
+
+        (tmp_path / "own").mkdir()
+        volume = {"type": "bind", "source": f"{tmp_path}/own", "target": target}
+        monkeypatch.setattr(Path, closed, refused)
+        found = one(tmp_path, image="postgres:17", volumes=[volume])
+        assert (found["kind"], found["ports"]) == ("postgres", {"postgres": 5432})
 
     def test_one_that_cannot_be_read_is_told(self) -> None:
         found = reading(db={"image": "postgres:17", "environment": {"POSTGRES_PASSWORD_FILE": "/nowhere"}})

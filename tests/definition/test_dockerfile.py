@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from envctl.definition.dockerfile import instructions, made, made_by
+from envctl.definition.dockerfile import made, made_by
+from envctl.definition.dockerfile_syntax import instructions
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,11 @@ from envctl.definition.dockerfile import instructions, made, made_by
         ("FROM postgres AS a\nRUN <<EOF\nselect 1\nFROM redis\nEOF\nRUN x", "postgres"),
         ("FROM \\\n  # which one\n  postgres:17\n", "postgres:17"),
         ("FROM redis AS redis", "redis"),
+        ("FROM\tpostgres:16", "postgres:16"),
+        ('ARG V=1\nARG TAG="$V-alpine"\nFROM redis:$TAG', "redis:1-alpine"),
+        ("ARG TAG\nFROM redis:$TAG", ""),
+        ("# escape=`\nFROM `\n  redis:8\nRUN C:\\", "redis:8"),
+        ("FROM \\\n\n  redis:8", "redis:8"),
         ("FROM ${TAG:+x}", ""),
         ("RUN nothing", ""),
         ("FROM", ""),
@@ -29,6 +35,59 @@ from envctl.definition.dockerfile import instructions, made, made_by
 )
 def test_the_image_that_the_last_stage_comes_from(text: str, base: str) -> None:
     assert made(text).base == base
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'cat <<<"x"',
+        "cat <<<x",
+        "echo $((1<<3))",
+        "echo $((1 << n))",
+        "echo $((a<<b))",
+        "cat <<never",
+        "cat <<EOF 3<<-'MORE'\nFROM a\nEOF\n\tFROM b\n\tMORE",
+    ],
+)
+def test_what_stands_behind_a_script_counts(script: str) -> None:
+    assert [rest for name, rest in instructions(f"FROM redis\nRUN {script}\nFROM nginx\nRUN x") if name == "FROM"] == ["redis", "nginx"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("ARG PW=hunter2\nENV A=$PW", "hunter2"),
+        ("ARG PW='hunter 2' B=x\nENV A=${PW}-$B", "hunter 2-x"),
+        ("ARG PW\nENV A=$PW", "shared"),
+        ("ARG GIVEN=no\nENV A=$GIVEN", "a$b"),
+        ("ARG PW=1\nENV PW=2\nARG PW=3\nENV A=$PW", "3"),
+        ("ARG PW=1\nENV PW=2\nENV A=$PW", "2"),
+        ("ENV B=1 A=2\nENV A=$B$A B=3", "12"),
+        ("ENV A ${NONE:-x} y", "x y"),
+        ('ENV A "x y"', "x y"),
+        ("ARG PW\nENV A x  \"y \\\\ $PW\" '$B' \\$B", "x  y \\ shared $B $B"),
+        ('ENV A="a$" B=$', "a$"),
+        ("ENV A=$$", None),
+        ("ENV\tA\tx", "x"),
+        ("ENV A='$B'", "$B"),
+        ("ENV A=\\$B", "$B"),
+        ('ENV A="it\'s \\$B"', "it's $B"),
+        ("ARG X=1 Y=$X\nENV A=$Y", None),
+        ("ENV A=$NONE", None),
+        ("ENV A=${A%x}", None),
+        ("ARG PW=1\nENV PW=$NONE\nENV A=$PW", None),
+        ("ENV A=$NONE\nENV A=1", "1"),
+    ],
+)
+def test_a_variable_has_the_values_of_those_in_it_or_is_unknown(text: str, value: str | None) -> None:
+    """The known values are those that `docker build` gives."""
+    found = made(f"ARG PW=shared\nFROM redis\n{text}", arguments={"GIVEN": "a$b"})
+    assert (found.env.get("A"), "A" in found.unknown) == (value, value is None)
+
+
+def test_a_stage_has_the_variables_and_arguments_of_the_one_that_it_comes_from() -> None:
+    found = made('FROM redis AS a\nARG X=1\nENV Y=2\nCMD ["a"]\nFROM a\nENV Z=$X$Y\nCMD ["b"]\nENTRYPOINT ["c"]')
+    assert (found.base, found.env, found.entrypoint, found.command) == ("redis", {"Y": "2", "Z": "12"}, ["c"], ["b"])
 
 
 def test_a_target_and_arguments() -> None:

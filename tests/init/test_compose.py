@@ -187,3 +187,42 @@ DATABASE_URL=postgresql://postgres:pw@localhost:5432/postgres
     assert outputs["NEO4J_URI"] == "bolt://${graph.host}:${graph.ports.p7687}"
     assert outputs["DATABASE_URL"] == "${db.url}"
     assert "SOMEWHERE" not in outputs
+
+
+@needs_compose
+@pytest.mark.parametrize("build", ["./db", "{context: db, dockerfile: ./Dockerfile}"])
+def test_a_server_that_is_built_is_one_as_for_up(sample: Propose, build: str) -> None:
+    files = {**PROJECT, "docker-compose.yml": COMPOSE.replace("image: postgres:17", f"build: {build}"), "db/Dockerfile": "FROM postgres:17"}
+    found = sample(files)
+    assert found.tree["outputs"]["DATABASE_URL"] == "${database.url}"
+    assert found.services["database"] == {"seed": [{"command": "alembic upgrade head", "in": "api", "inputs": ["../alembic.ini"]}]}
+    assert "eft out" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("service", "kind", "image"),
+    [
+        ("{build: ./db}", "postgres", "postgres:17"),
+        ("{build: {context: ., dockerfile: db/Dockerfile, args: [V=16]}, image: shop/db}", "postgres", "postgres:16"),
+        ("{build: {context: ., dockerfile_inline: 'FROM redis:8'}}", "redis", "redis:8"),
+        ("{build: {context: ./db, additional_contexts: ['postgres:17=../x']}}", "", ""),
+        ("{build: ./db, command: /run-tests.sh --all}", "", ""),
+        ("{build: ./db, command: [postgres, -c, fsync=off]}", "postgres", "postgres:17"),
+        ("{build: ./none}", "", ""),
+        ("{image: 'postgres:17', command: psql -c 1}", "", "postgres:17"),
+    ],
+)
+def test_what_is_built_is_of_the_kind_that_it_is_built_from(tmp_path: Path, service: str, kind: str, image: str) -> None:
+    (tmp_path / "compose.yml").write_text(f"services: {{x: {service}}}")
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "Dockerfile").write_text("ARG V=17\nFROM postgres:$V\nENV POSTGRES_USER=me")
+    found = compose_services(ProjectFiles.read(tmp_path), PurePosixPath("compose.yml"))[0]
+    assert (found.kind, found.image, found.recognised) == (kind, image, bool(kind))
+    assert dict(found.environment) == ({"POSTGRES_USER": "me"} if kind == "postgres" else {})
+    assert (found.build_folder is None) is (found.recognised or not service.startswith("{build"))
+
+
+def test_here_documents_say_nothing_of_an_image(sample: Propose) -> None:
+    text = "FROM python:3.13\nCOPY . .\nRUN <<END\nEXPOSE 9999\nEND\nEXPOSE 8000\n"
+    services = sample({"Dockerfile": text, "requirements.txt": "flask"}).services
+    assert [service["port"] for service in services.values() if "port" in service] == [8000]

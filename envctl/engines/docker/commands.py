@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from envctl.engines.docker.api import ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.docker.containers_and_volumes import remove_container
 from envctl.engines.docker.instance import ONE_OFF
 from envctl.engines.logs import text
 from envctl.engines.protocol import CommandResult, Execution
@@ -141,8 +142,8 @@ class OneOffs:
         return container
 
     def _discard(self, container: str) -> None:
-        with suppress(sdk_errors.APIError):
-            self.connection.api.remove_container(container, force=True, v=True)
+        with suppress(ApiError):
+            remove_container(self.connection.daemon, container)
 
 
 def kill(connection: Connection, container: str, number: int) -> None:

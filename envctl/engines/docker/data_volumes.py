@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from envctl.definition.compose_storage import looks_like_data
 from envctl.definition.source import map_texts
 from envctl.engines.docker.api import ApiError, Daemon
-from envctl.engines.docker.objects import make_data_volume
+from envctl.engines.docker.containers_and_volumes import make_data_volume
 from envctl.instance.labels import DATA
 from envctl.plan.model import Plan, ServicePlan
 

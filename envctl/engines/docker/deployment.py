@@ -29,11 +29,11 @@ from envctl.engines.docker.compose import (
     unchanged,
 )
 from envctl.engines.docker.connection import import_sdk, sdk_errors
+from envctl.engines.docker.containers_and_volumes import remove_container, remove_volume
 from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.inside_container import own_container
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.nested_paths import as_on_its_machine, mounts_of
-from envctl.engines.docker.objects import remove_container, remove_volume
 from envctl.engines.docker.refusals import advice
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
@@ -367,8 +367,8 @@ class DockerDeployment(DockerInstance):
                 else CommandResult(status, "")
             )
         finally:
-            with suppress(sdk_errors.APIError):
-                api.remove_container(name, force=True, v=True)
+            with suppress(ApiError):
+                remove_container(self.connection.daemon, name)
 
     def data_id(self, service: ServicePlan) -> str:
         """What tells this data from another's: that of a volume, or the container where there is none."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.engines.docker import snapshots
 from envctl.engines.docker.api import ApiError, Asked, Daemon
 from envctl.engines.docker.connection import Connection, connect
+from envctl.engines.docker.containers_and_volumes import remove_container, remove_volume
 from envctl.engines.docker.inside_container import gateway, own_container
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance
 from envctl.engines.protocol import DeploymentSettings, FoundInstance, Wanted
@@ -188,7 +189,7 @@ def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[
         left = labelled(daemon, f"{labels.INSTANCE}={id}")
         if not any(left.values()):
             return []
-        _quietly(lambda container: _remove_container(daemon, container, stop), left["container"])
+        _quietly(lambda container: _end_and_remove(daemon, container, stop), left["container"])
         _quietly(lambda entry: _remove_other(daemon, entry), [*left["network"], *left["volume"]])
     found = labelled(daemon, f"{labels.INSTANCE}={id}")
     return [f"{what} {entry.get('Name') or entry['Names'][0].strip('/')}" for what, entries in found.items() for entry in entries]
@@ -216,13 +217,12 @@ def _remove_other(daemon: Daemon, entry: Entry) -> None:
     if "Id" in entry:
         daemon.request("DELETE", f"/networks/{entry['Id']}")
     else:
-        daemon.request("DELETE", f"/volumes/{entry['Name']}", {"force": "1"})
+        remove_volume(daemon, entry["Name"])
 
 
-def _remove_container(daemon: Daemon, container: Entry, stop: Mapping[str, float]) -> None:
-    path = f"/containers/{container['Id']}"
+def _end_and_remove(daemon: Daemon, container: Entry, stop: Mapping[str, float]) -> None:
     seconds = stop.get(container["Labels"].get(labels.SERVICE, ""), 0)
     if seconds and container["State"] == "running":
         with suppress(ApiError):
-            daemon.request("POST", f"{path}/stop", {"t": str(max(1, round(seconds)))}, patience=seconds)
-    daemon.request("DELETE", path, {"force": "1", "v": "1"})
+            daemon.request("POST", f"/containers/{container['Id']}/stop", {"t": str(max(1, round(seconds)))}, patience=seconds)
+    remove_container(daemon, container["Id"])

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from envctl.engines.docker.api import NOT_FOUND, ApiError, Asked, suppressed
+from envctl.engines.docker.api import NOT_FOUND, ApiError, Asked
 from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.containers_and_volumes import remove_volume
 from envctl.engines.protocol import ServiceState, TerminalCommand
 from envctl.errors import EnvctlError
 from envctl.instance.labels import EXPIRES, INSTANCE
@@ -155,8 +156,7 @@ class DockerInstance:
                 daemon.request("POST", "/volumes/create", body={"Name": name, "Labels": {**labels, EXPIRES: expires}})
         for volume in old:
             if volume != name:
-                with suppressed(NOT_FOUND):
-                    daemon.request("DELETE", f"/volumes/{volume}")
+                remove_volume(daemon, volume)
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
         """The Docker program, which takes the values of *env* from its own environment."""

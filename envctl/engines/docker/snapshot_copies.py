@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from envctl.engines.docker.api import CHANGING, NOT_FOUND, ApiError, Daemon, suppressed
+from envctl.engines.docker.containers_and_volumes import make_data_volume, remove_container, remove_volume
 from envctl.engines.docker.data_volumes import target_of
-from envctl.engines.docker.objects import make_data_volume, remove_container, remove_volume
 from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE, SERVICE
 from envctl.instance.record import SnapshotRecord

@@ -8,7 +8,7 @@ from typing import Any
 
 from envctl.engines.docker.api import Daemon
 from envctl.engines.docker.connection import Connection
-from envctl.engines.docker.objects import make_data_volume, remove_volume
+from envctl.engines.docker.containers_and_volumes import make_data_volume, remove_container, remove_volume
 from envctl.instance.labels import INSTANCE, SERVICE
 from envctl.plan.model import ServicePlan
 
@@ -72,4 +72,4 @@ def move(connection: Connection, id: str, service: ServicePlan, container: str, 
         data, _ = api.get_archive(container, str(folder))
         api.put_archive(helper, str(folder.parent), data)
     finally:
-        api.remove_container(helper, force=True, v=False)
+        remove_container(connection.daemon, helper)

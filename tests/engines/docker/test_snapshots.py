@@ -7,17 +7,20 @@ import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from envctl.engines.docker.api import ApiError, Daemon
-from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew
+from envctl.engines.docker.api import ApiError, Daemon, Endpoint
+from envctl.engines.docker.connection import Connection
+from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, move
 from envctl.engines.docker.snapshots import names_in, read, restored
 from envctl.errors import EnvctlError
 from envctl.instance.labels import IMAGE
 from envctl.plan.model import ServicePlan
 from tests.builders import plan_of
+from tests.fakedaemon import running
 
 BASE = {"Id": "sha256:base", "Config": {"Entrypoint": ["entry.sh"], "Cmd": ["server"]}}
 
@@ -55,6 +58,23 @@ def test_data_that_has_moved_is_in_a_volume_below_the_server_s_own_image(tmp_pat
     found = restored(of_kind(tmp_path, "postgres"), "envctl/snapshot:k", BASE, moved=True)
 
     assert (found.image, found.data) == ("postgres:17", "/var/lib/envctl/data")
+
+
+def test_moving_data_leaves_no_volume_of_the_container_that_packs_it_out(tmp_path: Path) -> None:
+    """Its image has volumes without names, which Docker makes with it."""
+    api = SimpleNamespace(
+        stop=lambda container, timeout: None,
+        inspect_container=lambda container: {"Config": {"Labels": {"envctl.instance": "i"}}},
+        create_host_config=dict,
+        create_container=lambda image, **more: {"Id": "helper"},
+        get_archive=lambda container, path: (b"data", {}),
+        put_archive=lambda container, path, data: True,
+    )
+    with running(lambda method, path, query: (204, None)) as server:
+        connection = cast(Connection, SimpleNamespace(api=api, daemon=Daemon(Endpoint(server.host))))
+        move(connection, "i", of_kind(tmp_path, "postgres"), "c1", "d1")
+    assert server.asked == ["DELETE /volumes/i_db-data", "POST /volumes/create", "DELETE /containers/helper"]
+    assert server.queries[-1] == {"force": "1", "v": "1"}
 
 
 class Volumes:

@@ -1,0 +1,33 @@
+"""Values of a Compose file that nobody has resolved: defaults of variables, and lists that may also be maps or one text."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+from envctl.init.project_files import as_list
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?([-?+])([^}]*))?\}")
+
+
+def with_defaults(text: str) -> str:
+    """*text* with the defaults of its variables; one without a default is nothing."""
+    return _VARIABLE.sub(lambda match: match[3] if match[2] == "-" else "", text)
+
+
+def pairs_of(value: object) -> Iterable[tuple[str, str]]:
+    """The names and texts of `{A: b}` and `[A=b]`."""
+    pairs = value.items() if isinstance(value, dict) else (str(item).partition("=")[::2] for item in as_list(value))
+    return ((str(key), with_defaults("" if item is None else str(item))) for key, item in pairs)
+
+
+def words_of(value: object) -> list[str]:
+    """Those of a command, which is a list or a line."""
+    if not isinstance(value, str):
+        return [with_defaults(str(word)) for word in as_list(value)]
+    text = with_defaults(value)
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
