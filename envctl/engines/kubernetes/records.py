@@ -157,7 +157,7 @@ def find_published(api: Api, namespace: str | None, name: str, project: str) -> 
         UsageError: several have that name.
     """
     if ID.fullmatch(name):
-        found = next(_matching(api, namespace or name, f"{labels.INSTANCE}={name}"), None)
+        found = next(_matching(api, namespace or name, f"{labels.INSTANCE}={name}", own=namespace is None), None)
         if found is not None or not project:
             return found
     named = [each for each in _matching(api, namespace, f"{labels.NAME}={name}") if each.document["project"] == project]
@@ -167,20 +167,24 @@ def find_published(api: Api, namespace: str | None, name: str, project: str) -> 
     return named[0] if named else None
 
 
-def _matching(api: Api, namespace: str | None, selector: str) -> Iterator[PublishedRecord]:
-    """Those of every instance that matches; without a namespace all that may be seen."""
+def _matching(api: Api, namespace: str | None, selector: str, own: bool = False) -> Iterator[PublishedRecord]:
+    """Those of every instance that matches; without a namespace all that may be seen.
+
+    Args:
+        own: the namespace would be the instance's own, and may not be there.
+    """
     for place in [namespace] if namespace else _own_namespaces(api, selector):
         try:
             found = map(read, api.list("v1", "Secret", place, f"{labels.RECORD}=true,{selector}"))
         except ApiError as error:
-            if error.status == 404 or (error.status == 403 and not namespace_is_there(api, place)):
+            if error.status == 404 or (own and error.status == 403 and not _is_there(api, place)):
                 continue
             raise
         yield from [record for record in found if record is not None]
 
 
-def namespace_is_there(api: Api, name: str) -> bool:
-    """Whether it is, as far as one may look: in one that is not there nobody has rights, and is told that instead."""
+def _is_there(api: Api, name: str) -> bool:
+    """Whether the namespace is, as far as one may look: in one that is not there nobody has rights, and is told that instead."""
     with Ignoring(403):
         return api.get("v1", "Namespace", None, name) is not None
     return True
