@@ -581,7 +581,11 @@ class FindsPublishedRecords(Protocol):
     """An engine that finds what deployments on other machines have published."""
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
-        """The record of the instance with the id *name*, or with that name if its checkout is *project*."""
+        """The record of the instance with the id *name*, or with that name if its checkout is *project*.
+
+        Args:
+            project: empty if *name* is an id and only that is looked for.
+        """
 
     def connect(self, id: str, access: Any) -> Mapping[int, int]:
         """Makes the instance reachable from here, through its running keeper; returns ports of the other machine to those of this one."""

@@ -122,7 +122,7 @@ def _make_room(
     if current is None:
         for found in engine.list(drafted.id):
             _refuse_held(found)
-            if (drafted.key or elsewhere) and not options.fresh and _is_anothers(engine, found):
+            if (drafted.key or elsewhere) and not options.fresh and _is_published(engine, found):
                 raise MadeElsewhere(f"another machine is bringing {found.id} up, or has brought it up")
         clear(session, engine, drafted.id, {})
         return
@@ -152,7 +152,7 @@ def _refuse_held(found: FoundInstance) -> None:
         )
 
 
-def _is_anothers(engine: Engine, found: FoundInstance) -> bool:
+def _is_published(engine: Engine, found: FoundInstance) -> bool:
     """Whether another machine has made what it says of it, too; of what has just been made that comes in a moment."""
     over = found.ending or found.owner or (found.expires and found.expires <= now())
     if over or not isinstance(engine, FindsPublishedRecords):

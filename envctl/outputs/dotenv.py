@@ -46,12 +46,9 @@ def _unquoted(values: Mapping[str, str]) -> Iterator[str]:
     """The same again for readers that know no quotes, where there is a variable that can carry it."""
     carrier = next((key for key, value in values.items() if RAW.fullmatch(value)), None)
     marks = {key: _mark(value) for key, value in values.items() if LINE.fullmatch(value) and not RAW.fullmatch(value)}
-    if carrier is None or not any(marks.values()):
-        return
-    for key, mark in marks.items():
-        if mark:
-            yield f"{carrier}={mark}\n{key}={values[key]}\n{carrier}={mark}\n"
-    yield f"{carrier}={values[carrier]}\n"
+    told = [f"{carrier}={mark}\n{key}={values[key]}\n{carrier}={mark}\n" for key, mark in marks.items() if mark]
+    if carrier is not None and told:
+        yield from (*told, f"{carrier}={values[carrier]}\n")
 
 
 def _mark(value: str) -> str:

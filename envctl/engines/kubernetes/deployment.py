@@ -510,20 +510,13 @@ class KubernetesDeployment(KubernetesInstance):
     def admit(self, service: ServicePlan) -> None:
         """Says so of its pods, and waits until the cluster has seen it."""
         for pod in replicas(self._known_pods(service.name)):
-            if is_admitted(pod):
-                continue
-            self._noted(service, lambda pod=pod: open_gate(self.api, pod))  # type: ignore[misc]
+            if not is_admitted(pod):
+                with _noted(service):
+                    open_gate(self.api, pod)
         watched = self._watched
         if watched is not None:
             until = time.monotonic() + ADMITTED
             watched.wait(lambda: time.monotonic() > until or all(map(is_admitted, replicas(self._known_pods(service.name)))))
-
-    def _noted(self, service: ServicePlan, note: Callable[[], None]) -> None:
-        try:
-            note()
-        except ApiError as error:
-            hint = "an administrator gives the right to `patch` pods/status with `envctl cluster install`"
-            raise EnvctlError(f"{service.name}: it cannot be marked as seeded: {error.message}", hint=hint) from None
 
     def made_by(self, service: ServicePlan) -> str | None:
         pod = newest(self._known_pods(service.name))
@@ -531,7 +524,8 @@ class KubernetesDeployment(KubernetesInstance):
 
     def note_begun(self, service: ServicePlan) -> None:
         for pod in replicas(self._known_pods(service.name)):
-            self._noted(service, lambda pod=pod: note_begun(self.api, pod, self.settings.worker))  # type: ignore[misc]
+            with _noted(service):
+                note_begun(self.api, pod, self.settings.worker)
 
     def finish(self, whole: Collection[str]) -> None:
         """Endpoints with data of ours refuse from now on when a pod has been replaced."""
@@ -575,6 +569,16 @@ class KubernetesDeployment(KubernetesInstance):
     def data_id(self, service: ServicePlan) -> str:
         """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
         return _data_id(service, self._known_pods(service.name))
+
+
+@contextmanager
+def _noted(service: ServicePlan) -> Iterator[None]:
+    """Around what is said of its pods. Raises EnvctlError: the cluster refuses it."""
+    try:
+        yield
+    except ApiError as error:
+        hint = "an administrator gives the right to `patch` pods/status with `envctl cluster install`"
+        raise EnvctlError(f"{service.name}: it cannot be marked as seeded: {error.message}", hint=hint) from None
 
 
 def _data_id(service: ServicePlan, pods: Iterable[Object]) -> str:
