@@ -35,7 +35,7 @@ from envctl.engines.docker.inside_container import own_container
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.nested_paths import as_on_its_machine, mounts_of
 from envctl.engines.docker.refusals import advice
-from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
+from envctl.engines.docker.snapshot_to_volume import Place, config_hashes, has_moved, made_anew, make_volumes, move, place_of, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.folder import write_private
@@ -88,22 +88,32 @@ class DockerDeployment(DockerInstance):
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:
         if not service.from_compose:
             return kept
-        return snapshot_copies.fill(self.connection.daemon, service, kept, self.id, labels(self.plan), self.in_flight)
+        return snapshot_copies.begin(self.connection.daemon, service, kept, self.id, labels(self.plan), self.in_flight)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
         """Their containers are those of the images that hold the data, or have a volume with a copy."""
-        self._snapshots = snapshots
         containers = containers_of(self.connection.daemon, self.id) if snapshots else []
-        services = {name: self._restored(service, snapshots.get(name), containers) for name, service in self._planned.services.items()}
-        copies = {name: kept.folder for name, kept in snapshots.items() if kept.folder}
+        self._snapshots = {name: self._as_it_is(name, kept, containers) for name, kept in snapshots.items()}
+        services = {name: self._restored(service, containers) for name, service in self._planned.services.items()}
+        copies = {name: kept.folder for name, kept in self._snapshots.items() if kept.folder}
         self.plan = snapshot_copies.mounted(replace(self._planned, services=services), copies)
 
-    def _restored(self, service: ServicePlan, kept: SnapshotRecord | None, containers: Sequence[Any]) -> ServicePlan:
+    def _as_it_is(self, name: str, kept: SnapshotRecord, containers: Sequence[Any]) -> SnapshotRecord:
+        """With the folder of its copy, where a server of a Compose file ran from the image, and its data has moved."""
+        service, daemon, volume = self._planned.services.get(name), self.connection.daemon, snapshot_copies.volume_of(self.id, name)
+        if service is None or not service.from_compose or kept.folder or not has_moved(daemon, volume, name, kept.content, containers):
+            return kept
+        return replace(kept, folder=snapshot_copies.only_volume(daemon, service.image))
+
+    def _restored(self, service: ServicePlan, containers: Sequence[Any]) -> ServicePlan:
+        kept, daemon = self._snapshots.get(service.name), self.connection.daemon
         if kept is None or service.snapshot is None or kept.folder:
             return service
-        daemon = self.connection.daemon
-        moved = has_moved(daemon, self.id, service.name, kept.content, containers)
-        return snapshots.restored(service, kept.ref, daemon.get(f"/images/{service.image}/json"), moved=moved)
+        base = daemon.get(f"/images/{service.image}/json")
+        if service.from_compose:
+            return snapshots.as_planned(service, kept.ref, base, snapshot_copies.only_volume(daemon, service.image))
+        moved = has_moved(daemon, volume_of(self.id, service.name), service.name, kept.content, containers)
+        return snapshots.restored(service, kept.ref, base, moved=moved)
 
     def _move(self, file: Path) -> bool:
         """Whether data had to move, as its container is made anew."""
@@ -117,15 +127,19 @@ class DockerDeployment(DockerInstance):
         for container in moving:
             service = self._planned.services.get(_service_of(container))
             if service is not None and not service.ephemeral:
-                move(self.connection, self.id, service, container["Id"], self.data_id(service))
+                move(self.connection, service.image, container["Id"], self._place(service), self.data_id(service))
                 remove_container(daemon, container["Id"])
         return bool(moving)
 
-    def save(self, service: ServicePlan, key: str) -> Saved:
+    def _place(self, service: ServicePlan) -> Place:
+        """Where its data moves to before its container is made anew."""
         if service.from_compose:
-            folder = snapshot_copies.folder_of(self.connection.daemon, service.image)
-            kept = replace(service.snapshot, folder=snapshot_copies.kept_folder(service, folder)) if service.snapshot else None
-            service = replace(service, data=folder, snapshot=kept)
+            return Place(
+                snapshot_copies.volume_of(self.id, service.name), snapshot_copies.only_volume(self.connection.daemon, service.image), {}
+            )
+        return place_of(self.id, service)
+
+    def save(self, service: ServicePlan, key: str) -> Saved:
         return snapshots.save(self.connection, self.one_of(service.name), service, key, self.id, self.in_flight)
 
     def _run_compose(self, file: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> str:

@@ -1,7 +1,8 @@
-"""Servers of Compose files that begin with a copy of what was kept: in a volume of the instance's own, where their image has one.
+"""Servers of Compose files begin as what was kept, and all else stays as the file has it, the place of their data as well.
 
-So everything else stays as the file has it, the place of the data as well. Docker itself fills an empty volume from the image that is
-mounted below it, in a container that never runs. The volume counts when the instance's record says so, which comes last.
+They run from the image of the snapshot where that has their data at its place (`images_without_volumes`). Elsewhere they get a copy,
+in a volume of the instance's own, where their image has one: Docker itself fills an empty volume from the image that is mounted
+below it, in a container that never runs. The volume counts when the instance's record says so, which comes last.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def holds(daemon: Daemon, service: ServicePlan) -> bool:
         config = daemon.get(f"/images/{service.image}/json")["Config"]
     except ApiError:
         return False
-    folder, places = _only_volume(config), [place for place in service.places if place.startswith("/")]
+    folder, places = _of_volumes(config), [place for place in service.places if place.startswith("/")]
     mounted = [str(mount["target"]).rstrip("/") for mount in service.compose.get("volumes") or [] if mount["type"] == "volume"]
     if folder not in places or any(target != folder for target in mounted):
         return False
@@ -48,15 +49,14 @@ def holds(daemon: Daemon, service: ServicePlan) -> bool:
     return all(path.is_relative_to(folder) for path in named)
 
 
-def _only_volume(config: Mapping[str, Any]) -> str:
-    """Empty where an image has none, or several."""
+def _of_volumes(config: Mapping[str, Any]) -> str:
     folders = list(config.get("Volumes") or ())
     return str(folders[0]).rstrip("/") if len(folders) == 1 else ""
 
 
-def folder_of(daemon: Daemon, image: str) -> str:
-    """Where a container of *image* has its data."""
-    return _only_volume(daemon.get(f"/images/{image}/json")["Config"])
+def only_volume(daemon: Daemon, image: str) -> str:
+    """Where a container of *image* has its volume; empty where it has none, or several."""
+    return _of_volumes(daemon.get(f"/images/{image}/json")["Config"])
 
 
 def kept_folder(service: ServicePlan, folder: str) -> str:
@@ -65,28 +65,33 @@ def kept_folder(service: ServicePlan, folder: str) -> str:
     return str(PurePosixPath(service.snapshot.folder).with_name(PurePosixPath(folder).name))
 
 
-def fill(
+def begin(
     daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, id: str, marks: Mapping[str, str], in_flight: InFlight
 ) -> SnapshotRecord:
-    """*kept* with the folder at which `mounted` puts the copy.
+    """*kept* as *service* begins with it: with the folder at which `mounted` puts a copy, or with none, if it runs from the image.
 
     Raises:
-        EnvctlError: there is no copy.
+        EnvctlError: there is neither.
     """
-    name = volume_of(id, service.name)
     try:
-        folder = folder_of(daemon, service.image)
+        folder = only_volume(daemon, service.image)
         discard(daemon, id, service.name)  # what was left half-way
-        with in_flight.creating():
-            make_data_volume(daemon, name, {**marks, SERVICE: service.name})
-            binds = [f"{name}:{kept_folder(service, folder)}"]
-            asked = {"Image": kept.ref, "Labels": {INSTANCE: id}, "HostConfig": {"Binds": binds}}
-            daemon.request("POST", "/containers/create", {"name": name}, COPYING, asked)
+        if only_volume(daemon, kept.ref) == folder:
+            _fill(daemon, service, kept, f"{volume_of(id, service.name)}:{kept_folder(service, folder)}", marks, in_flight)
+            return replace(kept, folder=folder)
     except ApiError as error:
         raise EnvctlError(f"Docker cannot copy {kept.ref}: {error}") from None
+    return kept
+
+
+def _fill(daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, bind: str, marks: Mapping[str, str], in_flight: InFlight) -> None:
+    name = bind.partition(":")[0]
+    with in_flight.creating():
+        make_data_volume(daemon, name, {**marks, SERVICE: service.name})
+        asked = {"Image": kept.ref, "Labels": {INSTANCE: marks[INSTANCE]}, "HostConfig": {"Binds": [bind]}}
+        daemon.request("POST", "/containers/create", {"name": name}, COPYING, asked)
     # It takes the daemon as long as to make it, and is in nobody's way: should it stay, it goes with the instance.
     guarded_thread(lambda: _remove_helper(daemon, name), lambda error: None, "helper")
-    return replace(kept, folder=folder)
 
 
 def _remove_helper(daemon: Daemon, name: str) -> None:

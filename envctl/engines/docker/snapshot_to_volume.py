@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from envctl.engines.docker.api import Daemon
 from envctl.engines.docker.connection import Connection
@@ -34,10 +34,10 @@ def _of_compose(id: str, service: str) -> dict[str, str]:
     return {"com.docker.compose.project": id, "com.docker.compose.volume": f"{service}-data"}
 
 
-def has_moved(daemon: Daemon, id: str, service: str, image: str, containers: Sequence[Container]) -> bool:
-    """Whether the data is in a volume: as long as a container has it, what is in the volume may be half of it."""
+def has_moved(daemon: Daemon, volume: str, service: str, image: str, containers: Sequence[Container]) -> bool:
+    """Whether the data is in *volume*: as long as a container has it, what is in the volume may be half of it."""
     held = any(each["ImageID"] == image and each["Labels"].get("com.docker.compose.service") == service for each in containers)
-    return not held and daemon.find(f"/volumes/{volume_of(id, service)}") is not None
+    return not held and daemon.find(f"/volumes/{volume}") is not None
 
 
 def made_anew(container: Container, hashes: Mapping[str, str]) -> bool:
@@ -51,25 +51,37 @@ def config_hashes(output: str) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
-def move(connection: Connection, id: str, service: ServicePlan, container: str, data_id: str) -> None:
-    """The server is stopped, and its data is in the volume; the container still has it, too.
+class Place(NamedTuple):
+    """Where data moves to: the name of the volume, the folder at which a container has it, and the labels by which Compose knows it."""
+
+    volume: str
+    folder: str
+    labels: Mapping[str, str]
+
+
+def place_of(id: str, service: ServicePlan) -> Place:
+    """That of a service of ours, as it was planned, before anything was restored."""
+    assert service.snapshot is not None
+    return Place(volume_of(id, service.name), service.snapshot.folder, _of_compose(id, service.name))
+
+
+def move(connection: Connection, image: str, container: str, place: Place, data_id: str) -> None:
+    """The server is stopped, and its data is at *place*; the container still has it, too.
 
     Args:
-        service: as it was planned, before anything was restored.
+        image: any, from which a helper is made that never runs.
         data_id: goes with the data, so that it is known for what it is.
     """
-    api, name = connection.api, volume_of(id, service.name)
-    assert service.snapshot is not None
-    folder = PurePosixPath(service.snapshot.folder)
+    api = connection.api
     api.stop(container, timeout=STOPPING)
-    remove_volume(connection.daemon, name)
-    told = api.inspect_container(container)["Config"]["Labels"]
-    ours = {key: value for key, value in told.items() if key.startswith("envctl.")}
-    make_data_volume(connection.daemon, name, {**ours, **_of_compose(id, service.name)}, data_id)
-    config = api.create_host_config(binds=[f"{name}:{folder}"])
-    helper = api.create_container(service.image, labels={INSTANCE: id}, host_config=config)["Id"]
+    remove_volume(connection.daemon, place.volume)
+    labels = api.inspect_container(container)["Config"]["Labels"]
+    ours = {key: value for key, value in labels.items() if key.startswith("envctl.")}
+    make_data_volume(connection.daemon, place.volume, {**ours, **place.labels}, data_id)
+    config = api.create_host_config(binds=[f"{place.volume}:{place.folder}"])
+    helper = api.create_container(image, labels={INSTANCE: ours[INSTANCE]}, host_config=config)["Id"]
     try:
-        data, _ = api.get_archive(container, str(folder))
-        api.put_archive(helper, str(folder.parent), data)
+        data, _ = api.get_archive(container, place.folder)
+        api.put_archive(helper, str(PurePosixPath(place.folder).parent), data)
     finally:
         remove_container(connection.daemon, helper)

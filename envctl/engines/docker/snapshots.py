@@ -18,6 +18,9 @@ from typing import Any, cast
 
 from envctl.engines.docker.api import NOT_FOUND, ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.docker.data_volumes import target_of
+from envctl.engines.docker.images_without_volumes import without_volumes
+from envctl.engines.docker.snapshot_copies import kept_folder, only_volume
 from envctl.engines.kept_images import begun
 from envctl.engines.protocol import Saved
 from envctl.errors import EnvctlError
@@ -48,30 +51,48 @@ def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: 
     return replace(found, data=found.data if moved else None, labels=labels)
 
 
+def as_planned(service: ServicePlan, ref: str, base: Mapping[str, Any], folder: str) -> ServicePlan:
+    """*service* of a Compose file, which runs from the image *ref*: its data is at *folder* there, as ever."""
+    others = [mount for mount in service.compose.get("volumes") or [] if target_of(mount).rstrip("/") != folder]
+    labels = {**service.labels, IMAGE: f"{service.image} {base['Id']}"}
+    return replace(service, image=ref, compose={**service.compose, "volumes": others}, labels=labels)
+
+
 def save(connection: Connection, container: str, service: ServicePlan, key: str, id: str, in_flight: InFlight) -> Saved:
     """An image with the data of *container*, which has been stopped. Its name comes last: without it nobody takes it.
 
     Raises:
         EnvctlError: the server did not end cleanly.
     """
-    api, kept = cast(Any, connection.api), service.snapshot
-    assert kept is not None
-    assert service.data is not None
+    api = cast(Any, connection.api)
     state = api.inspect_container(container)["State"]
     if state["Running"] or state["ExitCode"]:
         raise EnvctlError(f"{service.name} did not end cleanly ({state['ExitCode']}): its data is not kept")
-    parent = PurePosixPath(kept.folder).parent
-    with in_flight.creating():  # it carries the instance's label, so that it goes with it, whatever happens
-        made = api.create_container(service.image, labels={INSTANCE: id})["Id"]
-    api.put_archive(made, "/", _folder(str(parent), service.user or 0))
-    data, _ = api.get_archive(container, service.data)
-    api.put_archive(made, str(parent), data)
     labels = {SNAPSHOT: key, SNAPSHOT_USER: user_key(snapshots_folder(connection.environ)), INSTANCE: ""}
+    base, source, target = _places(connection, service, labels)
+    with in_flight.creating():  # it carries the instance's label, so that it goes with it, whatever happens
+        made = api.create_container(base, labels={INSTANCE: id})["Id"]
+    if base == service.image:
+        api.put_archive(made, "/", _folder(str(target.parent), service.user or 0))
+    data, _ = api.get_archive(container, source)
+    api.put_archive(made, str(target.parent), data)
     query = {"container": made, "pause": "0"}
     image = connection.daemon.request("POST", "/commit", query, patience=COPYING, body={"Labels": labels})["Id"]
     api.tag(image, REPOSITORY, key)
     size = api.inspect_image(image)["Size"] - api.inspect_image(service.image)["Size"]
     return Saved(f"{REPOSITORY}:{key}", image, size)
+
+
+def _places(connection: Connection, service: ServicePlan, labels: Mapping[str, str]) -> tuple[str, str, PurePosixPath]:
+    """The image below the data, where the data is, and where it is kept."""
+    assert service.snapshot is not None
+    if not service.from_compose:
+        assert service.data is not None
+        return service.image, service.data, PurePosixPath(service.snapshot.folder)
+    folder = only_volume(connection.daemon, service.image)
+    if base := without_volumes(connection, service.image, labels):
+        return base, folder, PurePosixPath(folder)
+    return service.image, folder, PurePosixPath(kept_folder(service, folder))
 
 
 def _folder(path: str, user: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from envctl.engines.docker.api import ApiError
-from envctl.engines.docker.snapshot_copies import discard, fill, holds, mounted
+from envctl.engines.docker.snapshot_copies import begin, discard, holds, mounted
 from envctl.errors import EnvctlError
 from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import Plan, ServicePlan, SnapshotPlan
@@ -27,6 +27,8 @@ class Played:
     """A daemon with one image."""
 
     volumes: tuple[str, ...] = (FOLDER,)
+    kept: tuple[str, ...] = (FOLDER,)
+    """Those of the snapshot's image."""
     env: tuple[str, ...] = (f"PGDATA={FOLDER}",)
     full: bool = False
     refused: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -34,9 +36,10 @@ class Played:
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def get(self, path: str, **query: Any) -> Any:
-        if path != "/images/db:1/json":
+        images = {"/images/db:1/json": self.volumes, "/images/envctl/snapshot:k/json": self.kept}
+        if path not in images:
             raise ApiError(404, "no such image")
-        return {"Config": {"Volumes": {key: {} for key in self.volumes}, "Env": list(self.env)}}
+        return {"Config": {"Volumes": dict.fromkeys(images[path], {}), "Env": list(self.env)}}
 
     def request(self, method: str, path: str, query: Any = None, patience: float = 0.0, body: Any = None) -> Any:
         self.asked.append((method, path, body))
@@ -84,7 +87,7 @@ def test_data_that_may_lie_elsewhere_is_not_taken(daemon: Any, changes: dict[str
 def test_a_copy_is_made_anew_from_the_snapshot() -> None:
     daemon: Any = Played()
 
-    found = fill(daemon, composed(), KEPT, "t-1", {"envctl.instance": "t-1"}, InFlight())
+    found = begin(daemon, composed(), KEPT, "t-1", {"envctl.instance": "t-1"}, InFlight())
 
     assert found == replace(KEPT, folder=FOLDER)
     made = {path: body for method, path, body in daemon.asked if method == "POST"}
@@ -98,7 +101,14 @@ def test_a_copy_that_finds_no_room_is_an_error() -> None:
     daemon: Any = Played(full=True)
 
     with pytest.raises(EnvctlError, match="no space left"):
-        fill(daemon, composed(), KEPT, "t-1", {}, InFlight())
+        begin(daemon, composed(), KEPT, "t-1", {"envctl.instance": "t-1"}, InFlight())
+
+
+def test_an_image_with_the_data_at_its_place_needs_no_copy() -> None:
+    daemon: Any = Played(kept=())
+
+    assert begin(daemon, composed(), KEPT, "t-1", {"envctl.instance": "t-1"}, InFlight()) == KEPT
+    assert {method for method, _, _ in daemon.asked} == {"DELETE"}
 
 
 @pytest.mark.parametrize(("status", "more"), [(0, []), (404, []), (409, [("POST", "/containers/t-1.db/wait")])])

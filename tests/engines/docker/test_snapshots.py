@@ -14,7 +14,7 @@ import pytest
 
 from envctl.engines.docker.api import ApiError, Daemon, Endpoint
 from envctl.engines.docker.connection import Connection
-from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, move
+from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, move, place_of
 from envctl.engines.docker.snapshots import names_in, read, restored
 from envctl.errors import EnvctlError
 from envctl.instance.labels import IMAGE
@@ -72,7 +72,7 @@ def test_moving_data_leaves_no_volume_of_the_container_that_packs_it_out(tmp_pat
     )
     with running(lambda method, path, query: (204, None)) as server:
         connection = cast(Connection, SimpleNamespace(api=api, daemon=Daemon(Endpoint(server.host))))
-        move(connection, "i", of_kind(tmp_path, "postgres"), "c1", "d1")
+        move(connection, "postgres:17", "c1", place_of("i", of_kind(tmp_path, "postgres")), "d1")
     assert server.asked == ["DELETE /volumes/i_db-data", "POST /volumes/create", "DELETE /containers/helper"]
     assert server.queries[-1] == {"force": "1", "v": "1"}
 
@@ -98,10 +98,10 @@ def container(image: str) -> dict[str, Any]:
 def test_as_long_as_the_container_has_it_the_volume_may_be_half_full() -> None:
     daemon: Any = Volumes("i_db-data")
 
-    assert has_moved(daemon, "i", "db", "kept", [])
-    assert has_moved(daemon, "i", "db", "kept", [container("other")])
-    assert not has_moved(daemon, "i", "db", "kept", [container("kept")])
-    assert not has_moved(daemon, "i", "cache", "kept", [])
+    assert has_moved(daemon, "i_db-data", "db", "kept", [])
+    assert has_moved(daemon, "i_db-data", "db", "kept", [container("other")])
+    assert not has_moved(daemon, "i_db-data", "db", "kept", [container("kept")])
+    assert not has_moved(daemon, "i_cache-data", "cache", "kept", [])
 
 
 def test_compose_says_what_it_makes_anew() -> None:
