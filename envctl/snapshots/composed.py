@@ -56,12 +56,12 @@ def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
 
 
 def told(plan: Plan, service: ServicePlan) -> str:
-    """A hash of all of it, passwords included: a slow one, as it is the name of what is kept, which others may see."""
+    """A hash of all of it, passwords included. Its name, which others may see, says less of them than the data: it is slower than SCRAM."""
     given = {key: value for key, value in service.compose.items() if key not in (*IDLE, "volumes")}
     mounts = [mount["target"] for mount in _mounts(service)[0]]  # whatever a volume is called
     inputs = [given, mounts, service.entrypoint, service.command, {**service.env, **dict.fromkeys(service.unset)}, _digests(plan, service)]
     text = json.dumps(inputs, sort_keys=True, default=str).encode()
-    return hashlib.scrypt(text, salt=b"envctl snapshot", n=1 << 14, r=8, p=1).hex()
+    return hashlib.scrypt(text, salt=b"envctl snapshot", n=1 << 12, r=8, p=1).hex()
 
 
 def _is_long(service: ServicePlan) -> bool:

@@ -106,9 +106,10 @@ class DockerDeployment(DockerInstance):
         return replace(kept, folder=snapshot_copies.only_volume(daemon, service.image))
 
     def _restored(self, service: ServicePlan, containers: Sequence[Any]) -> ServicePlan:
-        kept, daemon = self._snapshots.get(service.name), self.connection.daemon
+        kept = self._snapshots.get(service.name)
         if kept is None or service.snapshot is None or kept.folder:
             return service
+        daemon = self.connection.daemon
         base = daemon.get(f"/images/{service.image}/json")
         if service.from_compose:
             return snapshots.as_planned(service, kept.ref, base, snapshot_copies.only_volume(daemon, service.image))

@@ -39,7 +39,7 @@ class Played:
         images = {"/images/db:1/json": self.volumes, "/images/envctl/snapshot:k/json": self.kept}
         if path not in images:
             raise ApiError(404, "no such image")
-        return {"Config": {"Volumes": dict.fromkeys(images[path], {}), "Env": list(self.env)}}
+        return {"Config": {"Volumes": {key: {} for key in images[path]}, "Env": list(self.env)}}
 
     def request(self, method: str, path: str, query: Any = None, patience: float = 0.0, body: Any = None) -> Any:
         self.asked.append((method, path, body))

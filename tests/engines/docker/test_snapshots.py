@@ -15,7 +15,7 @@ import pytest
 from envctl.engines.docker.api import ApiError, Daemon, Endpoint
 from envctl.engines.docker.connection import Connection
 from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, move, place_of
-from envctl.engines.docker.snapshots import names_in, read, restored
+from envctl.engines.docker.snapshots import as_planned, names_in, read, restored
 from envctl.errors import EnvctlError
 from envctl.instance.labels import IMAGE
 from envctl.plan.model import ServicePlan
@@ -52,6 +52,18 @@ def test_without_passwords_in_the_data_the_image_starts_as_ever(tmp_path: Path) 
 
     assert found.entrypoint == ("entry.sh",)
     assert restored(replace(of_kind(tmp_path, "valkey"), command=()), "k", BASE).command[0] == "server"
+
+
+def test_a_compose_file_s_server_has_it_where_it_always_is(tmp_path: Path) -> None:
+    folder, script = "/var/lib/postgresql/data", {"type": "bind", "source": "/p/1.sql", "target": "/docker-entrypoint-initdb.d/1.sql"}
+    given = {"restart": "always", "volumes": [script, {"type": "volume", "source": "a", "target": f"{folder}/"}, f"b:{folder}", "/c"]}
+    planned = replace(of_kind(tmp_path, "postgres"), compose=given, from_compose=True)
+
+    found = as_planned(planned, "envctl/snapshot:k", BASE, folder)
+
+    assert (found.image, found.labels) == ("envctl/snapshot:k", {IMAGE: "postgres:17 sha256:base"})
+    assert found.compose == {"restart": "always", "volumes": [script, "/c"]}
+    assert (found.env, found.command, found.entrypoint) == (planned.env, planned.command, planned.entrypoint)
 
 
 def test_data_that_has_moved_is_in_a_volume_below_the_server_s_own_image(tmp_path: Path) -> None:
