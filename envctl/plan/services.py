@@ -1,4 +1,4 @@
-"""One service of the definition -> ServicePlan, every text evaluated for its place inside the environment."""
+"""The plan of one service, with every text evaluated for its place in the environment."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from envctl.plan.units import properties_of, unit_of
 from envctl.plan.views import View
 
 OWN_STOP = 10.0
-"""Seconds that a service of the team's own gets on SIGTERM, so that coverage and traces are written."""
+"""The seconds that a service of the team's own has to end after SIGTERM, so that it can write coverage and traces."""
 
 
 def service_plan(reading: Reading, subject: Subject, service: Service, needs: Mapping[str, str]) -> ServicePlan:
@@ -122,7 +122,7 @@ def _checks(reading: Reading, kind: Kind, subject: Subject, service: Service) ->
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """The kind's arguments; an expression that gives a list stands for its items."""
+    """Return the kind's arguments; an expression that returns a list becomes several arguments."""
     found: list[str] = []
     for value in reading.tree(kind.command, scope, "services", name):
         found += map(str, value) if isinstance(value, list) else [str(value)]
@@ -130,7 +130,7 @@ def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: 
 
 
 def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, str]:
-    """The environment of a service: its kind's, its files', its own."""
+    """Return the environment variables of a service: of its kind, overridden by its `env_file`, overridden by its `env`."""
     env = dict(reading.tree(kind.env, scope, "services", name))
     for file in service.env_file:
         path = reading.loaded.path(file, ("services", name, "env_file"))
@@ -146,7 +146,7 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
 
 
 def _unset(reading: Reading, service: Service) -> tuple[str, ...]:
-    """Of a Compose file only: there a name without a value takes the image's variable away, unless the caller has one."""
+    """Return variables that a Compose file unsets: a name without a value removes the image's variable, unless the caller has a value."""
     bare = (key for key, value in service.env.items() if value is None and key not in reading.setting.environ)
     return tuple(bare) if service.from_compose else ()
 
@@ -165,7 +165,7 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
 
 
 def _without(files: Mapping[str, File], texts: Collection[str]) -> dict[str, File]:
-    """The files but for the kind's own texts, which hold what is drawn for this instance."""
+    """Return the files without the kind's own texts, which contain generated values of this instance."""
     return {path: file for path, file in files.items() if path not in texts}
 
 
@@ -240,11 +240,11 @@ def _run(reading: Reading, service: Service, scope: Mapping[str, Any], name: str
 
 
 def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, scope: Mapping[str, Any]) -> LocalPlan:
-    """What a process of this machine needs; the problem where it cannot be one."""
+    """Return the additional needs of a process on this machine; add a problem if the service cannot be one."""
     where = ("services", subject.name)
     if (kind.own or service.from_compose) and not service.run:
         proposed = ""
-        with suppress(DefinitionError):  # a folder that is wrong is another mistake
+        with suppress(DefinitionError):  # a wrong folder is another problem, reported elsewhere
             proposed = proposed_run(service.build, _folder(reading, subject.name, service), reading.loaded.project, service.port)
         if service.from_compose and kind.local is not None:
             hint = f"a service of a Compose file is a container; `kind: {kind.kind}` without `from:` also runs here"
@@ -288,7 +288,7 @@ def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str
 
 
 def _copied(reading: Reading, kind: Kind) -> SnapshotPlan | None:
-    """A server of a Compose file stays as the file has it: its data is that of a first start with the same file, and nothing changes it."""
+    """Return how a server of a Compose file is kept. Its data is that of a first start with the same file, so a copy is used unchanged."""
     told = kind.snapshot
     if told is None or told.worth != "always" or not reading.setting.engine.copies_kept:
         return None
@@ -311,7 +311,7 @@ def _amounts(given: Requests) -> tuple[float | None, int | None, int | None]:
 
 
 def _writable(kind: Kind, service: Service) -> tuple[str, ...]:
-    """Of a Compose file's service only what holds data: its image may be a cousin of the kind's, with files in the other places."""
+    """Return the paths that stay writable. In a Compose file only data is, as its image may differ from the kind's in all other paths."""
     if service.from_compose:
         return (kind.data,) if kind.data else ()
     return tuple(kind.writable)
@@ -324,13 +324,13 @@ def _pod(kind: Kind, service: Service) -> Kubernetes:
 
 
 def _read_only(kind: Kind, service: Service) -> bool:
-    """Whether its kind says what must stay writable; a program of the team's own may write anywhere that its user may."""
+    """Return whether the root file system is read-only: the kind must list writable paths, and the team's own code may write anywhere."""
     said = kind.kubernetes.read_only
     return bool(said) if said is not None or service.from_compose or kind.own else bool(kind.writable)
 
 
 def _version(kind: Kind, service: Service) -> str:
-    """The one that is asked for; an image says it by its tag."""
+    """Return the requested version, which is the tag if the definition has an image."""
     tag = re.search(r":(\d[^/:@]*)(@|$)", service.image or "")
     return tag[1] if tag else "" if service.image else service.version or kind.version or ""
 
