@@ -1,4 +1,4 @@
-"""An environment of Postman, which `newman run -e` reads and the application imports."""
+"""A Postman environment, which `newman run -e` reads and the application imports."""
 
 from __future__ import annotations
 
