@@ -1,4 +1,4 @@
-"""Waiting until a service is ready: the one place where envctl retries."""
+"""The wait until a service is ready. No other module retries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 FIRST_WAIT, LONGEST_WAIT = 0.025, 0.25
-"""Seconds between attempts: little at first, so that a quick server is seen at once."""
+"""The first and the longest pause between attempts, in seconds: the first is short, so that a quick server is noticed at once."""
 PASSES = 2
 KEPT = 12
 
@@ -26,12 +26,12 @@ def probe_named(name: str) -> Probe:
 
 @dataclass
 class History:
-    """What the probes saw, repeated lines counted."""
+    """The results of the probes; repeated lines are counted."""
 
     began: float = field(default_factory=time.monotonic)
     lines: list[tuple[float, str, int]] = field(default_factory=list)
     refused: float | None = None
-    """Since when the server has said nothing but that it does not know the credentials."""
+    """The time (of `time.monotonic`) since which the server has only refused the credentials; None if its last answer was another one."""
 
     @property
     def refused_seconds(self) -> float:
@@ -51,17 +51,17 @@ class History:
 def wait_until_ready(
     checks: Sequence[tuple[str, Target]], history: History, given_up: Callable[[RetryCallState], bool], passes: int = PASSES
 ) -> None:
-    """Returns when all *checks* have passed *passes* times in a row.
+    """Return when all *checks* have passed *passes* times in a row.
 
     Args:
-        checks: a probe's name and its target.
-        history: gets what each failed attempt saw.
-        given_up: Tenacity's `stop`: true when it makes no sense to go on.
+        checks: the names of probes and their targets.
+        history: receives the result of each failed attempt.
+        given_up: Tenacity's `stop`: returns True if further attempts make no sense.
 
     Raises:
-        NotReady: it was given up.
+        NotReady: the last attempt failed, and *given_up* returned True.
     """
-    from tenacity import Retrying, retry_if_exception_type, wait_exponential  # while servers start, and not before they are made
+    from tenacity import Retrying, retry_if_exception_type, wait_exponential  # late, so that it does not delay the start of servers
 
     probes = [(name, probe_named(name), target) for name, target in checks]
 
