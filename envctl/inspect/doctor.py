@@ -92,10 +92,12 @@ def _why_left(record: Record) -> str:
 
 
 def python() -> Iterator[Finding]:
+    """Yield the version and the path of Python."""
     yield Finding("python", True, f"Python {platform.python_version()}, {sys.executable}")
 
 
 def ours(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield envctl's version and path, and whether completion for the user's shell is installed."""
     yield Finding("envctl", True, f"envctl {__version__}, {Path(__file__).parent.parent}")
     shell = Path(environ.get("SHELL", "")).name
     files = {

@@ -33,6 +33,7 @@ def called(session: Session, record: Record) -> str:
 
 
 def not_found(session: Session, name: str) -> UsageError:
+    """Return the error for a *name* that no instance in this checkout has."""
     return UsageError(f"nothing named '{name}' is up in this checkout", hint=what_there_is(session, name))
 
 
@@ -72,4 +73,5 @@ def service_of(record: Record, service: str) -> str:
 
 
 def project_here(session: Session) -> Path:
+    """Return the project folder of the session's working directory."""
     return project_of(session.cwd)

@@ -27,10 +27,12 @@ LINE = re.compile(r"(?!\s)[^\r\n\v\f\x1c-\x1e\x85\u2028\u2029\0]*(?<!\s)")
 
 
 def text(values: Mapping[str, str]) -> str:
+    """Return one line for each of *values*, and the repetition for readers without support for quotes."""
     return "".join(f"{key}={quoted(value)}\n" for key, value in values.items()) + "".join(_unquoted(values))
 
 
 def quoted(value: str) -> str:
+    """Return *value* with quotes if it needs them."""
     if RAW.fullmatch(value):
         return value
     if not set("'\\\r\n") & set(value):

@@ -9,6 +9,7 @@ from envctl.session.secret_spellings import SHORTEST, spellings
 
 
 def text(values: Mapping[str, str]) -> str:
+    """Return *values* as lines for `$GITHUB_ENV`."""
     return "".join(_entry(key, value) for key, value in values.items())
 
 

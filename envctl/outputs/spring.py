@@ -11,6 +11,7 @@ from envctl.outputs import properties
 
 
 def text(values: Mapping[str, str]) -> str:
+    """Return *values* as Spring properties, one on each line."""
     return properties.text({_name(key): _literal(value) for key, value in values.items()})
 
 

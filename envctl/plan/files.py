@@ -65,6 +65,7 @@ def texts_of(templates: Mapping[str, str], scope: Mapping[str, Any]) -> dict[str
 
 
 def listed(value: object) -> list[str]:
+    """Return *value* as a list of texts; an empty list for None."""
     if value is None:
         return []
     return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]

@@ -77,6 +77,7 @@ def _digest(path: Path, root: Path) -> bytes:
 
 
 def context_files(context: Path, ignored: Regexp | None) -> Iterator[Path]:
+    """Yield the files and links of the build context *context*, sorted in each folder, without those that *ignored* matches."""
     for folder, folders, files in os.walk(context):
         folders.sort()
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]

@@ -182,6 +182,7 @@ class Step:
 
     @property
     def title(self) -> str:
+        """The format of the step, with its file or command."""
         what = self.step.file or " ".join(self.command)
         return f"{self.step.format} {what}".rstrip()
 
@@ -357,6 +358,7 @@ class ServicePlan:
 
     @property
     def outside_ports(self) -> dict[str, int]:
+        """The names of the ports and their outside numbers; 0 for a port without one."""
         return {port.name: port.outside or 0 for port in self.ports}
 
     @property
@@ -372,6 +374,8 @@ class ServicePlan:
 
 
 class TestPlan(NamedTuple):
+    """A test command of the definition: its arguments, the patterns of its reports, and the services that it needs."""
+
     run: tuple[str, ...]
     reports: tuple[str, ...]
     only: tuple[str, ...]

@@ -53,6 +53,7 @@ class Reading:
 
     @property
     def addressing(self) -> Addressing:
+        """The addresses of the services."""
         return self.resolver.addressing
 
     @contextmanager
@@ -96,6 +97,7 @@ class Reading:
             raise DefinitionError(self.problems) from None
 
     def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
+        """Return *value* with its expressions evaluated. After a mistake, add a problem and return an empty value of the same type."""
         try:
             return plain(evaluate_tree(value, scope))
         except ExpressionError as error:

@@ -31,6 +31,7 @@ class Subject(NamedTuple):
 
     @property
     def main_port(self) -> str | None:
+        """The name of the main port, which is the first one; None if the service has no port."""
         return next(iter(self.ports), None)
 
     @property

@@ -38,6 +38,11 @@ OWN_STOP = 10.0
 
 
 def service_plan(reading: Reading, subject: Subject, service: Service, needs: Mapping[str, str]) -> ServicePlan:
+    """Return the plan of *service*. Mistakes become problems of *reading*.
+
+    Args:
+        needs: the services for which this service waits, each with its condition.
+    """
     name, local = subject.name, reading.addressing.is_process(subject.name)
     kind = localised(subject.kind) if local else subject.kind
     scope = reading.resolver.reader_in(name)
@@ -194,7 +199,7 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
     with reading.located("services", name, "build"):
         context = _folder(reading, name, service)
         found = reading.once(("build", name), partial(_build_plan, reading, build, context, service.image))
-    return found  # noqa: RET504 -- a mistake is noted, and there is none then
+    return found  # noqa: RET504 -- None if the block has noted a mistake
 
 
 def _build_plan(reading: Reading, build: Build, context: Path, name: str | None) -> BuildPlan:
@@ -215,10 +220,11 @@ def _exposed(reading: Reading, subject: Subject) -> Exposed | None:
     found: Exposed | None = None
     with reading.located("services", subject.name, "expose"):
         found = reading.resolver.exposed(subject)
-    return found  # noqa: RET504 -- a mistake is noted, and there is none then
+    return found  # noqa: RET504 -- None if the block has noted a mistake
 
 
 def ports_of(reading: Reading, subject: Subject) -> tuple[Port, ...]:
+    """Return the ports of *subject*, with the outside numbers as far as they are known."""
     known, ports = reading.resolver.reserved | reading.setting.fixed, reading.setting.allocation.ports
     return tuple(
         Port(name, number, None if subject.closed else ports.get((subject.name, name)), (subject.name, name) in known)

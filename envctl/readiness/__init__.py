@@ -82,6 +82,7 @@ class Wire:
         self._socket.settimeout(left)
 
     def send(self, data: bytes) -> None:
+        """Send *data*. Raise NotReady if the connection was closed, or the timeout is over."""
         self._arm()
         with foreign_errors():
             self._socket.sendall(data)

@@ -20,6 +20,7 @@ KEPT = 12
 
 
 def probe_named(name: str) -> Probe:
+    """Return the probe of the module *name*, which is imported when it is first used."""
     probe: Probe = import_module(f"envctl.readiness.{name}").probe
     return probe
 
@@ -35,9 +36,11 @@ class History:
 
     @property
     def refused_seconds(self) -> float:
+        """The seconds since the server has only refused the credentials; 0 if its last answer was another one."""
         return 0.0 if self.refused is None else time.monotonic() - self.refused
 
     def add(self, text: str) -> None:
+        """Add the result *text*; if it is the same as the last one, count it."""
         at = time.monotonic() - self.began
         if self.lines and self.lines[-1][1] == text:
             self.lines[-1] = (self.lines[-1][0], text, self.lines[-1][2] + 1)
@@ -45,6 +48,7 @@ class History:
             self.lines.append((at, text, 1))
 
     def shown(self) -> tuple[str, ...]:
+        """Return the last `KEPT` lines, each with its time in seconds."""
         return tuple(f"{at:6.2f} s  {text}" + (f"  ({count} times)" if count > 1 else "") for at, text, count in self.lines[-KEPT:])
 
 

@@ -45,6 +45,7 @@ class Log(NamedTuple):
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> Log:
+        """Return the log with the lines *lines*."""
         timed, at = [], None
         for line in lines:
             if stamp := STAMP.search(line[:80]):

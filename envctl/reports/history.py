@@ -46,6 +46,7 @@ def with_run(before: Runs, green: Mapping[str, bool]) -> dict[str, str]:
 
 
 def flaky(runs: str) -> bool:
+    """Return whether *runs*, the last runs of a test, has both red and green ones."""
     return {"+", "-"} <= set(runs)
 
 

@@ -33,6 +33,7 @@ class Result:
 
     @property
     def red(self) -> bool:
+        """Whether the test failed."""
         return self.case.outcome == "failed"
 
 
@@ -58,6 +59,7 @@ class Merged:
 
     @property
     def flaky(self) -> list[str]:
+        """The names of the flaky tests, sorted."""
         return sorted({result.name for result in self.results if result.name in self.again or flaky(self.runs.get(result.name, ""))})
 
 

@@ -51,6 +51,7 @@ class Entry:
 
     @property
     def file(self) -> str:
+        """The name of the entry's file."""
         place = "".join(c if c.isalnum() else "-" for c in f"{self.engine}-{self.place}".rstrip("-"))
         return f"{self.key}.{place}.json"
 
@@ -84,10 +85,12 @@ class Index:
         write_private(self.folder / entry.file, json.dumps(encode(entry), indent=1))
 
     def used(self, entry: Entry) -> None:
+        """Set the time of the entry's last use to now."""
         with suppress(OSError):
             os.utime(self.folder / entry.file)
 
     def forget(self, entry: Entry) -> None:
+        """Remove *entry*. The snapshot itself stays in its engine."""
         (self.folder / entry.file).unlink(missing_ok=True)
 
     @contextmanager
