@@ -1,4 +1,4 @@
-"""A check of a service's `kubernetes:`, which may change the service's own workload or add objects, but not rename the workload."""
+"""A check of a service's `kubernetes:`, which may change the service's own workload or add objects, but not replace the workload."""
 
 from __future__ import annotations
 

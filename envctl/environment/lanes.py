@@ -27,7 +27,7 @@ class Lanes:
         return self.own[service][0] if service in self.own else service
 
     def service(self, name: str, lane: int) -> str:
-        """Return the service that *name* in the definition means for a reader in *lane*; in lane 0 it is the first lane's service."""
+        """Return the service that *name* in the definition means for a reader in *lane*; for lane 0, the first lane's service."""
         return lane_name(name, lane) if lane > 1 and name in self.own else name
 
 

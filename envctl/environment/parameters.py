@@ -133,7 +133,7 @@ def _wrong_schema(text: str) -> str:
 
 @cache
 def _validator() -> type[Validator]:
-    """Return the validator of JSON Schema with another engine for `pattern`, because Python's own never ends for some patterns."""
+    """Return a validator of JSON Schema that uses RE2 for `pattern`, because Python's own engine does not end for some patterns."""
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
 

@@ -52,7 +52,7 @@ class Power(NamedTuple):
     at: TreePath
     text: str
     when: str = ""
-    """The condition for this effect, if `--untrusted` refuses that condition anyway."""
+    """The condition of the effect, if `--untrusted` already refuses that condition; otherwise empty."""
 
 
 def powers(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
@@ -92,7 +92,7 @@ READS = "reads the variable {} of your environment"
 
 
 def _read_by_compose(text: str) -> list[str]:
-    """Return the variables that *text* requires. A variable with a default is not one: the project works without it."""
+    """Return the variables that *text* requires: those in `KEPT`, and those without a default, as the project works with its defaults."""
     found = ((match[1], text[match.start() + 1] == "{" and match[2]) for match in _COMPOSE_VARIABLE.finditer(text))
     return [name for name, default in found if not default or KEPT.fullmatch(name)]
 

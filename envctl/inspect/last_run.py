@@ -34,7 +34,7 @@ def keep_last_run(session: Session, record: Record) -> bool:
 
 
 def forget_last_run(session: Session, id: str) -> None:
-    """Remove the kept logs. A run without failures calls this, because logs of an earlier run would be misleading."""
+    """Remove the kept logs of the instance *id*: after a run without failures, older logs would be misleading."""
     shutil.rmtree(_home(session) / id, ignore_errors=True)
 
 

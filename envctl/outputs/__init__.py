@@ -56,7 +56,7 @@ def write_outputs(record: Record, note: Callable[[Sequence[str]], None]) -> None
     """Write the outputs of *record* to the files of `write:`.
 
     Args:
-        note: receives the hashes of the new contents before the files are written. The record keeps them, and so identifies envctl's files.
+        note: receives the hashes of the new contents before the files are written. The record keeps them to identify envctl's own files.
 
     Raises:
         UsageError: a file cannot be written, or was not written by envctl.

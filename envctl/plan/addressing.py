@@ -30,7 +30,7 @@ class Viewpoint(NamedTuple):
     """The lane of the reader; 0 for the seeded unit, or if there are no lanes."""
 
     def on(self, side: Side) -> Viewpoint:
-        """Return the viewpoint of the same reader on *side*, as `${db.outside.url}` needs it."""
+        """Return the viewpoint of the same reader on *side*, for example for `${db.outside.url}`."""
         return self._replace(side=side)
 
 
@@ -84,7 +84,7 @@ class Addressing:
         return self.setting.allocation.ports.get((subject.name, port), UNKNOWN_PORT)
 
     def reserves(self, viewpoint: Viewpoint) -> bool:
-        """Return whether the port that *viewpoint* sees needs a number before anything is created: a service gets its outside number."""
+        """Return whether *viewpoint* reads outside ports that must be known before anything is created, since a service gets them then."""
         return viewpoint.side == "outside" and viewpoint.reader is not None
 
     def bind(self, service: str) -> str:

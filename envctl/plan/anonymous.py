@@ -1,6 +1,6 @@
-"""The part of an environment that does not belong to one instance only.
+"""Environments and settings without anything that belongs to one instance only.
 
-Two environments whose plans are the same after that reduction produce the same data.
+Two environments whose plans are equal after that removal produce the same data.
 """
 
 from __future__ import annotations

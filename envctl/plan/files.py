@@ -91,7 +91,7 @@ def contents(source: Path, root: Path) -> Contents:
 
 
 def read(path: Path, root: Path) -> File:
-    """Return the file as a text if a config can hold it: UTF-8 without NUL and CR, not executable, not large. Otherwise return its path.
+    """Return the file with its text if a config can hold it: UTF-8, no NUL or CR, not executable, not large. Otherwise leave out the text.
 
     Raises:
         FileRefused: the file is outside *root*, or is not a regular file.

@@ -17,7 +17,7 @@ from envctl.plan.model import BuildPlan
 
 
 def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
-    """Return *image* with the longest matching prefix replaced. Prefixes match the full name: `docker.io/library/postgres:17`."""
+    """Return *image* with the longest matching prefix replaced. `postgres:17` has the full name `docker.io/library/postgres:17` here."""
     full = full_name(image)
     for prefix in sorted(prefixes, key=len, reverse=True):
         rest = full.removeprefix(prefix.rstrip("/"))
@@ -27,7 +27,7 @@ def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
 
 
 def full_name(image: str) -> str:
-    """Return the name with its registry. The first part is a registry if Docker's own rule says so."""
+    """Return the name of *image* with its registry, by Docker's own rule for what the first part of a name is."""
     first, slash, _ = image.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return image

@@ -116,7 +116,7 @@ def _unreachable(reading: Reading, environment: Environment) -> list[str]:
 
 
 def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:
-    """Return whether nothing has to reach *service* before it is seeded: no other service, and no command in another service."""
+    """Return whether *service* may stay unreachable until it is seeded: neither a service nor a command inside needs it before."""
     if service.once or service.advertised or service.name in service.refers or not (service.steps or service.sets_up):
         return False
     others = [other for other in services.values() if other.name != service.name]
@@ -145,7 +145,7 @@ def _check_urls(reading: Reading, services: Iterable[ServicePlan]) -> None:
 
 
 def _in_its_lane(reading: Reading, environment: Environment, step: Step, running: Mapping[str, Service]) -> Step:
-    """Return *step* with the variables of its program pointing to the unit that is seeded, if the program is in another lane."""
+    """Return *step* with variables that point to the unit that the step seeds, if the step's program is in another lane."""
     step = replace(step, needs=_conditions(environment, step.step.waits_for, running))
     program, lanes = step.step.runs_in or "host", environment.lanes
     lane = lanes.number(step.service)

@@ -172,7 +172,7 @@ class Step:
     needs: Mapping[str, str] = field(default_factory=dict)
     feed: Feed | None = None
     env: Mapping[str, str] | None = None
-    """With lanes: the command's variables (on this machine, the outputs), with the addresses of the seeded unit."""
+    """If there are lanes: the variables of the command, or the outputs for a command on this machine, with addresses of the seeded unit."""
     inline: Any = None
     """The data that the step itself contains, evaluated."""
     feed_for: Callable[[Table], Feed] | None = field(default=None, compare=False)

@@ -71,7 +71,7 @@ def with_proxy(environment: Environment, setting: Setting) -> Environment:
     """Return *environment* with the proxy as a service; unchanged if nothing is exposed, or if the engine exposes services in another way.
 
     Raises:
-        UsageError: `[docker.expose]` is wrong.
+        UsageError: `basic_auth` in `[docker.expose]` is not a valid user name.
     """
     names = stands_behind(environment, setting.engine)
     if not names:

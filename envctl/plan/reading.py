@@ -76,11 +76,7 @@ class Reading:
         return tuple(words)
 
     def check(self) -> None:
-        """Raise an error if there are problems.
-
-        Raises:
-            DefinitionError: there are problems; they do not contain the values of secret variables.
-        """
+        """Raise DefinitionError if there are problems. Their texts do not contain the values of secret variables."""
         if self.problems:
             mask = Mask(self.loaded.secrets - self.loaded.names(self.setting.name))
             # The copies of a service in other lanes have the same problems.

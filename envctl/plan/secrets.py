@@ -15,7 +15,7 @@ from envctl.plan.reading import Reading
 from envctl.plan.referenced_services import Subject
 
 _NAMED = re.compile("passw|secret|token")
-"""Matches names of secret properties: a `root_password` is derived from the password, but is a different secret."""
+"""Matches the names of secret properties, such as `root_password`, which is derived from the password but has another value."""
 SHORTEST_LINE = 12
 """The minimum length, in characters, of a line that is hidden by itself. Shorter ones (a brace, `type: x`) occur in unrelated texts."""
 _FRAME = re.compile(r"-----(BEGIN|END) [^-]+-----")

@@ -79,13 +79,13 @@ def _is_personal(reading: Reading, step: SeedStep, command: Sequence[str]) -> bo
 
 
 def _asked(reading: Reading, step: SeedStep) -> dict[str, Any]:
-    """Return the service in which a command runs, or that requests call. `inputs` cover the content of the image that is built for it."""
+    """Return the service in which a command runs, or that requests call, for the hash. `inputs` cover the files that its image contains."""
     services = reading.loaded.definition.services if reading.loaded.definition else {}
     return services[step.in_].model_dump(include={"kind", "version", "image", "build", "run", "command"}) if step.in_ in services else {}
 
 
 def _told(reading: Reading, step: SeedStep, at: At) -> list[tuple[str, str]]:
-    """Return the variables that the command refers to, with their values. Its text is part of the hash without being evaluated."""
+    """Return the variables that the command refers to, with their values. The command itself is part of the hash without evaluation."""
     values = {"var": reading.loaded.variables, "env": reading.setting.environ}
     found: list[Reference] = []
     with reading.located(*at, "command"):

@@ -1,4 +1,4 @@
-"""What a plan and its rendering must know about an engine. Each engine describes itself, so no code depends on its name."""
+"""The facts about an engine that a plan and its rendering need. Each engine describes itself, so no code depends on an engine's name."""
 
 from __future__ import annotations
 

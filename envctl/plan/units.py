@@ -54,7 +54,7 @@ def _names(reading: Reading, subject: Subject) -> Iterator[Names]:
 
 
 def undivided(reading: Reading, service: Service, name: str) -> Iterator[str]:
-    """Yield servers of which *name*, a service of a lane, sees nothing that belongs to its lane: all lanes would use the same data."""
+    """Yield the servers of whose lane units the lane's service *name* reads nothing, so that it would use the same data in all lanes."""
     lane, resolver = reading.addressing.lanes.number(name), reading.resolver
     if not lane:
         return

@@ -44,7 +44,7 @@ class Target:
 
 Probe = Callable[[Target], None]
 
-# If no server listens behind it, docker-proxy ends the connection, or fails with one of these errors.
+# If no server listens behind docker-proxy, it ends the connection, or the connection fails with one of these errors.
 CLOSED = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 ENDED = "it closed the connection"
 # No reply that a probe expects is longer. A longer one comes from another program.

@@ -9,11 +9,11 @@ from envctl.engines.logs import whole_lines
 from envctl.readiness import NotReady, Target
 
 _AGAIN = re.compile(rb"(?:\x1b\[(?:[12]K|[01]?G|[0-9;]*[EFH])|\r(?!\n))+")
-"""Matches what makes a terminal write a line again. `ESC [K` alone is not included, because grep writes it with every colour."""
+"""Matches the control sequences that rewrite a line of a terminal. `ESC [K` alone is left out: grep writes it with every colour."""
 _CONTROL = re.compile(
     rb"(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-Z]|\x1b[=->@-Z\\^_]|[\0\f]|\xef\xbb\xbf"
 )
-"""Matches what colours a terminal, moves its cursor or sets its title, and other invisible characters."""
+"""Matches all other control sequences (colours, cursor movements, titles) and invisible characters."""
 _UNSEEN = re.compile(rb"[\x1b\r\0\f]|\xc2\x9b|\xef\xbb\xbf")
 
 

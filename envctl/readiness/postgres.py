@@ -1,4 +1,4 @@
-"""PostgreSQL: log in to the named database and run `query` (`select 1` without it)."""
+"""PostgreSQL: the login to the named database and `query` (`select 1` without it) succeed."""
 
 from __future__ import annotations
 

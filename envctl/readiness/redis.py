@@ -1,4 +1,4 @@
-"""Valkey and Redis (RESP): log in, then run `query` as the client does (`PING` without it)."""
+"""Valkey and Redis (RESP): the login and `query`, written as for their clients (`PING` without it), succeed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMTP: log in as the tests do; if the service has a web page as well (port `web`), the page must answer, too."""
+"""SMTP: the login of the tests succeeds; if the service also has a web page (port `web`), the page must answer."""
 
 from __future__ import annotations
 

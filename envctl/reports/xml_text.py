@@ -48,7 +48,7 @@ class XmlText:
         name, mark = _encoding(piece)
         self._decoder = codecs.getincrementaldecoder(name)("replace")
         text = self._decoder.decode(piece[mark:])
-        # The declared encoding is no longer true. Its line breaks stay, so that line numbers do.
+        # The declaration of the encoding is no longer true. Its line breaks stay, so that line numbers do not change.
         return DECLARATION.sub(lambda match: "\n" * match.group().count("\n"), text, count=1) if DECLARATION.match(text) else text
 
     def _cleaned(self, text: str, last: bool = False) -> str:

@@ -34,7 +34,7 @@ _PERSONAL = re.compile(r"RANDOM|ONETIME|MASTER|PRIMARY|REPLICA")
 """Matches variables with which an image generates a password, expires one, or connects to another server."""
 SECRETS, SCRIPTS = "/run/secrets", "/docker-entrypoint-initdb.d"
 SQL = (".sql",)
-"""The names of scripts that are checked. A compressed script is not, and may call programs."""
+"""The endings of the scripts that are searched. Compressed scripts are refused, because they may call programs."""
 CALLS = re.compile(
     rb"(?:^|;)\s*(?:\\(?!c\b|connect\b|\.|N\b|set\b|echo\b|(?:un)?restrict\b)|\\.*`|source\b|system\b)|\\!|\\g\w*\s*\||\bPROGRAM\b"
     rb"|\bdblink|_fdw\b|\bSUBSCRIPTION\b|\bFEDERATED\b|\bCHANGE\s+(?:MASTER|REPLICATION)\b",
@@ -58,7 +58,8 @@ def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
 def told(plan: Plan, service: ServicePlan) -> str:
     """Return a hash of everything that the data depends on, including passwords.
 
-    Other users may see the hash as a name. It is slower to compute than SCRAM, so it reveals less of the passwords than the data does.
+    The hash is part of a name that other users may see. It is slower to compute than SCRAM, so it reveals less of the passwords than the
+    data does.
     """
     given = {key: value for key, value in service.compose.items() if key not in (*IDLE, "volumes")}
     mounts = [mount["target"] for mount in _mounts(service)[0]]  # the name of a volume does not matter
@@ -68,7 +69,7 @@ def told(plan: Plan, service: ServicePlan) -> str:
 
 
 def _is_long(service: ServicePlan) -> bool:
-    """Return whether mounts and secrets are in the form to which Compose resolves them; those from a definition may be in another."""
+    """Return whether mounts and secrets are in Compose's long form. Files are resolved to it, but a definition may use the short form."""
     given = [*(service.compose.get("volumes") or ()), *(service.compose.get("secrets") or ())]
     return all(isinstance(each, Mapping) for each in given)
 
@@ -105,7 +106,7 @@ def _is_alone(plan: Plan, service: ServicePlan) -> bool:
 
 
 def _is_unseen(plan: Plan, service: ServicePlan) -> bool:
-    """Return whether the twin would have networks of its own, so that no service takes it for the server, and be reachable from outside."""
+    """Return whether a twin (the instance that makes the data) is reachable from outside, and hidden from services that want the server."""
     networks = plan.compose_extra.get("networks", {})
     joined = service.compose.get("networks") or {"default": None}
     return not any((networks.get(name) or {}).get("external") for name in joined) and not only_internal(joined, networks)

@@ -66,7 +66,7 @@ class Index:
         """Return every entry and the time of its last use (seconds since 1970), the latest first.
 
         Raises:
-            UsageError: the folder belongs to another user, or other users can write to it.
+            UsageError: the folder is a link, belongs to another user, or other users can write to it.
         """
         refuse_foreign(self.folder.parent, self.folder)
         found = []

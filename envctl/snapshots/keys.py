@@ -13,10 +13,10 @@ from envctl.plan.model import File, Plan, ServicePlan, Step
 from envctl.snapshots import composed
 
 FORMAT = 1
-"""The version of the format. Every change of how data is kept, or of what the key contains, needs a new one."""
+"""The version of the format. It must change with every change of how data is kept, or of what the key contains."""
 HIDDEN = "\0secret\0"
 Identity = Callable[[ServicePlan], str]
-"""Returns the content that runs a service, for example the id of an image."""
+"""A function that returns the id of the program of a service, for example the id of its image."""
 
 
 def kept_steps(service: ServicePlan) -> tuple[Step, ...]:
@@ -49,7 +49,7 @@ def key_of(nobodys: Plan, name: str, identity: Identity) -> str:
 
     Args:
         nobodys: the plan without anything that belongs to one instance (`Plan.of_nobody`), so that the whole plan can be hashed.
-        identity: returns the content that runs a service.
+        identity: returns the id of the program of a service.
     """
     service = nobodys.services[name]
     assert service.snapshot is not None

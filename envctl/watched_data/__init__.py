@@ -1,4 +1,4 @@
-"""The content of a server's data at one moment, so that two moments can be compared. Each driver of `envctl.units` can have a module here.
+"""The content of a server's data at one moment, to be compared with that of another moment. Drivers of `envctl.units` have modules here.
 
 Each module has `contents(properties, unit)` and is imported when it is used; *unit* is empty if the whole server is the unit.
 """
@@ -12,13 +12,13 @@ from importlib.util import find_spec
 from typing import Any
 
 Contents = Mapping[str, Mapping[str, str]]
-"""Containers (a table, a mailbox, a bucket), each with its items (a row by its key, a message by its id) and their fingerprints."""
+"""Collections (a table, a mailbox, a bucket), each with its items (a row by its key, a message by its id) and their fingerprints."""
 MOST = 20_000
-"""The maximum number of items that are compared one by one. Of a larger container, only the number and a checksum are compared."""
+"""The maximum number of items that are compared one by one. Of a larger collection, only the number and a checksum are compared."""
 WHOLE = "*"
-"""The name of the item that stands for all items of a container with more than `MOST`."""
+"""The name of the item that stands for all items of a collection with more than `MOST`."""
 ITSELF = "(tables)"
-"""The container whose items are a database's tables with their columns: a table that a test creates is left behind, too."""
+"""The collection whose items are a database's tables with their columns: a table that a test creates is left behind, too."""
 
 
 def contents_of(driver: str, properties: Mapping[str, Any], unit: str) -> Contents | None:

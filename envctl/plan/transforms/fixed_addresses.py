@@ -1,4 +1,4 @@
-"""Fixed addresses of services of which each lane has its own: all lanes would use the same service.
+"""Fixed addresses of services that each lane has its own copy or unit of: with a fixed address, all lanes would use the same one.
 
 In a service of a Compose file, an address becomes a reference if its meaning is certain: a URL with the server and its database, two
 variables that belong together (`DB_HOST`, `DB_NAME`), or any address of a service that exists once per lane. All others are problems.
@@ -26,7 +26,7 @@ _URL = re.compile(
 _HOST = re.compile(r"(.*?)_?(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)", re.IGNORECASE)
 _DATABASE = ("DATABASE", "DB", "DBNAME", "NAME", "DB_NAME", "VHOST", "BUCKET")
 _AMQP, _DEFAULT = ("amqp://", "amqps://"), "/"
-"""The virtual host in an AMQP URL without a path is `/`."""
+"""The schemes of AMQP URLs, and the virtual host of an AMQP URL without a path."""
 
 
 def with_references(environment: Environment, own: Collection[str]) -> tuple[Environment, list[Problem]]:
@@ -120,10 +120,10 @@ def _is_plain(other: Laned, item: str) -> bool:
 
 
 def _needs(service: Service, env: Mapping[str, object], laned: Mapping[str, Laned], used: Collection[str]) -> dict[str, str]:
-    """Return the conditions of *service*: it waits until divided servers are seeded, and for no service that the file does not name.
+    """Return the conditions for which *service* waits: divided servers must be seeded, and services new to it are not waited for.
 
     Args:
-        used: the services to which the references are new.
+        used: the services to which *service* has new references.
     """
     needs: dict[str, str] = dict(service.needs)
     for name in dict.fromkeys(reference.root for reference in referred(env, laned)):

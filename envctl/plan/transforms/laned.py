@@ -1,4 +1,4 @@
-"""The services of which each lane has its own, or a part of its own, and the names under which other services reach them."""
+"""The services that each lane has its own copy or unit of, and the names under which other services reach them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Laned(NamedTuple):
 
     @property
     def host(self) -> str:
-        """A reference to the lane's host. A service without ports has no host property, but its name is its host name."""
+        """A reference to the lane's host. A service without ports has no `host`; its `name`, which is its host name, is used instead."""
         return f"${{{self.ref}.{'host' if self.ports else 'name'}}}"
 
     @property

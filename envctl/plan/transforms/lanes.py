@@ -1,4 +1,4 @@
-"""`--lanes N`: each service of a lane exists once per lane; each shared server is divided into units.
+"""`--lanes N`: services with the scope `lane` exist once per lane, and shared servers are divided into units.
 
 References stay as they are written: their reader and its lane are known only when they are resolved.
 """

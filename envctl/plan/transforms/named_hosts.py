@@ -13,7 +13,7 @@ _KEY = re.compile(
     r"(?<!ALLOWED_)(?<!TRUSTED_)(?<!VIRTUAL_)(?:HOSTS?|HOSTNAMES?|SERVERS?|ADDR|ADDRESS|UR[LI]S?|ENDPOINTS?|BROKERS?|DSN)\d*$",
     re.IGNORECASE,
 )
-"""Matches variables whose whole value may be a host. `DB_SERVER_TYPE` is not one, nor are names under which a server is called."""
+"""Matches variables whose whole value may be a host: not `DB_SERVER_TYPE`, and not `ALLOWED_HOSTS`, which lists a server's own names."""
 _NO_ADDRESS = re.compile(r"(?:IMAGE|TAG|VERSION)$", re.IGNORECASE)
 _ENDS = re.compile(r"[:/?#,;\s\"'`()\[\]{}<>|&\\]|$")
 _IN_URL = re.compile(r"(?<![\w./-])//(?:[^/\s\"']*[@,(])?$")
@@ -92,7 +92,7 @@ def _in_url(place: _Place) -> bool:
 
 
 def _behind_user(place: _Place) -> bool:
-    """Return whether a user precedes: `app:secret@db`, `app@db/shop`; but not `me@db` (an e-mail address) or `@db/client` (a package)."""
+    """Return whether a user name precedes the host: `app:secret@db`, `app@db/shop`; not `me@db` (e-mail) or `@db/client` (a package)."""
     found = _AT.search(place.before) if place.before.endswith("@") else None
     if found is None or _PATH.search(found["before"]) or "mailto:" in found["before"].lower():
         return False

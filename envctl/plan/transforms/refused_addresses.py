@@ -43,7 +43,7 @@ def refused(environment: Environment, own: Collection[str], name: str, hosts: Ho
 
 
 def _texts(environment: Environment, name: str, service: Service) -> Iterator[_Text]:
-    """Yield the texts without references. The author of a text with a reference knows about references."""
+    """Yield the texts without references. Texts with references are not checked, because their authors know references."""
     at = ("services", name)
     for key, value in service.env.items():
         if isinstance(value, str) and not has_expression(value):

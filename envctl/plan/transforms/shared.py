@@ -1,4 +1,4 @@
-"""Settings of a service that two copies of it cannot share: ports and names of the machine, and data on it."""
+"""Settings that prevent two copies of a service, because both would use the same ports, names or data of the machine."""
 
 from __future__ import annotations
 
