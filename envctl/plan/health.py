@@ -13,6 +13,8 @@ from envctl.plan.reading import split
 
 COMPOSED_PATIENCE, SERVER_PATIENCE = 10.0, 45.0
 """The seconds that a service of a Compose file has to open its published ports, and that a known server has to answer on them."""
+IDLE_PATIENCE = 1.0
+"""The seconds that a service has to open its ports if its program only keeps the container running (`sleep infinity`)."""
 NOTICED = 2.0
 """The minimum value of `ServicePlan.slow` with which a user notices that envctl waits for a server."""
 
@@ -38,6 +40,7 @@ def checks_of_composed(
     seeded: bool,
     closed: Mapping[str, int] | None = None,
     itself: bool = True,
+    idle: bool = False,
 ) -> tuple[Check, ...]:
     """Return the checks of the definition, or else the health check of the Compose file and the check of a known server.
 
@@ -51,12 +54,13 @@ def checks_of_composed(
         seeded: whether the service has seed steps.
         closed: the ports of a service that is unreachable from outside its networks. A program of its image checks them before the seeds.
         itself: whether the service seems to run the server of its kind. If so, envctl waits while no port is open yet (`silent`).
+        idle: whether the program of the service only keeps the container running, and is not expected to open a port.
     """
     if ready is not None and (given := _given(ready, str(kind.ready.get("probe", "")))):
         return tuple(given)
     if kind.once:
         return ()
-    server = not kind.own and bool(kind.ready)
+    server = not kind.own and bool(kind.ready) and not idle
     if seeded and server and closed is None:
         return checks_of(kind, None, {"main": 1} if published else {})
     # A health check may set only the interval: the command is then the image's, which may have none.
@@ -68,7 +72,7 @@ def checks_of_composed(
     if server:
         silent = {"silent": SERVER_PATIENCE} if itself and not published else {}
         return (*health, *_standard(kind, patience=SERVER_PATIENCE if published else COMPOSED_PATIENCE, **silent))
-    return tuple(health) or ((Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published else ())
+    return tuple(health) or ((Check("tcp", {"patience": IDLE_PATIENCE if idle else COMPOSED_PATIENCE}),) if published else ())
 
 
 def waited_for(services: Iterable[ServicePlan]) -> str:
