@@ -44,7 +44,7 @@ def checks_of_composed(
 ) -> tuple[Check, ...]:
     """Return the checks of the definition, or else the health check of the Compose file and the check of a known server.
 
-    A check that nobody has configured has `patience`: a service that does not pass it within that time is up, as it is in Compose.
+    A check that envctl adds by itself has `patience`: a service that does not pass it within that time is up, as it is in Compose.
     The health check of a server is not enough, because it may pass while the server is still initialising its data and only accepts
     connections from inside its container.
 

@@ -86,5 +86,5 @@ def drawn_from(key: bytes) -> Callable[[str, str], str]:
 
 
 def key_of_name(name: str) -> bytes:
-    """Return the key that `render` uses. Whoever knows the name can compute it, so `up` never uses it."""
+    """Return the key that `render` uses. Anyone who knows the name can compute it, so `up` never uses it."""
     return hashlib.sha256(f"envctl render {name}".encode()).digest()
