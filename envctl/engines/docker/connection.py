@@ -27,7 +27,7 @@ CONFIGURATION = "look at `auths` in config.json (of DOCKER_CONFIG, or ~/.docker)
 
 
 class _Errors:
-    """The SDK's exceptions, imported when an exception is handled: importing the SDK takes 0.13 s, which most commands can save."""
+    """The SDK's exceptions, imported only when an exception is handled: importing the SDK takes 0.13 s."""
 
     def __getattr__(self, name: str) -> Any:
         from docker import errors

@@ -1,4 +1,4 @@
-"""The volumes with the data of a service to which its kind gives none: they identify the data, and are removed with it."""
+"""The volumes with the data of a service whose kind defines no data volume: they identify the data, and are removed with it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def may_have(service: ServicePlan) -> bool:
 
 
 def named(plan: Plan, service: ServicePlan) -> list[Named]:
-    """Return the named volumes in which *plan* may have data of *service*: where its server keeps data, or all of a seeded program."""
+    """Return the named volumes in which *plan* may have data of *service*.
+
+    If the places of its data are known, these are the volumes there; otherwise, all volumes of a seeded program.
+    """
     mounts = _planned(service) if may_have(service) else ()
     return _named(plan, (each for each in mounts if not service.places or _holds(service, each.target, service.env)))
 
@@ -140,7 +143,7 @@ def _planned(service: ServicePlan) -> Iterator[_Mount]:
 
 
 def _holds(service: ServicePlan, target: str, env: Mapping[str, str]) -> bool:
-    """Return whether a volume at *target* has the data that identifies the data of *service*.
+    """Return whether a volume at *target* has data of *service*, and so identifies it.
 
     For a program of the team's own, only the path decides: it may keep data in its container as well, beside a volume for uploads.
     """

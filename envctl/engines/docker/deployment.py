@@ -327,7 +327,7 @@ class DockerDeployment(DockerInstance):
                 events.close()
 
     def listening(self, service: str) -> Sequence[listening.Address]:
-        """Ask a program of the image; if the image has none, read this machine's tables, provided that the daemon runs on this machine."""
+        """Run a program of the image that prints the tables; if the image has none, read this machine's tables if the daemon runs here."""
         printed = self.execute(service, Execution(list(listening.COMMAND)))
         if not printed.status:
             return listening.addresses(printed.output)

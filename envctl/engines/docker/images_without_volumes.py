@@ -1,7 +1,8 @@
-"""A copy of a server's image without its `VOLUME`: nothing below a `VOLUME` is kept, and a snapshot needs the data at its usual path.
+"""A copy of a server's image without its `VOLUME`, so that the image of a snapshot can contain the data at its usual path.
 
-Docker cannot remove a `VOLUME` from an image, so the image is loaded again with other settings. If the daemon has its layers, it reads
-only these settings, however large the image is. Daemons that store images in containerd require the layers, and refuse it.
+`docker commit` leaves out what is below a `VOLUME`, and Docker cannot remove a `VOLUME` from an image. So the image is loaded again
+with other settings. If the daemon has its layers, it reads only these settings, however large the image is. Daemons that store images
+in containerd require the layers, and refuse it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Support for envctl in a container with its daemon's socket, as in CI jobs: its services are reached at the daemon's machine.
+"""Support for envctl in a container with its daemon's socket, as in CI jobs.
 
-They publish their ports there, not on 127.0.0.1 of envctl's container.
+The services publish their ports on the daemon's machine, not on 127.0.0.1 of envctl's container.
 """
 
 from __future__ import annotations

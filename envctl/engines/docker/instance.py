@@ -44,7 +44,10 @@ def adrift(container: Mapping[str, Any], networks: Collection[str]) -> bool:
 
 
 def _gave_up(seen: Mapping[str, Any]) -> bool:
-    """Return whether Docker no longer restarts it: the limit is reached (`on-failure:3`), or it ended with 0 and only failures count."""
+    """Return whether Docker no longer restarts the container.
+
+    Its restart limit is reached (`on-failure:3`), or its exit code is 0 and the policy restarts it only after failures.
+    """
     policy, state = seen["HostConfig"]["RestartPolicy"], seen["State"]
     most = policy.get("MaximumRetryCount") or 0
     over = not state["Running"] and not state.get("Restarting") and state["Status"] != "created"
@@ -144,7 +147,7 @@ class DockerInstance:
         containers = [(name, container) for name in services for container in self.ids(name)]
         for name, container in list(containers):
             try:
-                list(self._printed(name, container, 0))  # below, an unreadable log would look like an empty one
+                list(self._printed(name, container, 0))  # raises if the log is unreadable; `merged` ignores errors
             except EnvctlError as error:
                 containers.remove((name, container))
                 if not containers:

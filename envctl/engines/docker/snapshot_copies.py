@@ -68,16 +68,16 @@ def kept_folder(service: ServicePlan, folder: str) -> str:
 def begin(
     daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, id: str, marks: Mapping[str, str], in_flight: InFlight
 ) -> SnapshotRecord:
-    """Prepare the data of *service*, and return the snapshot's record *kept* for it.
+    """Prepare the start of *service* from the snapshot *kept*, and return the record of that snapshot.
 
-    Its folder is where `mounted` puts the copy; it is empty if the service runs from the snapshot's image.
+    Its `folder` is where `mounted` mounts the copy; it is empty if the service runs from the snapshot's image.
 
     Raises:
         EnvctlError: Docker cannot copy the data.
     """
     try:
         folder = only_volume(daemon, service.image)
-        discard(daemon, id, service.name)  # an incomplete copy
+        discard(daemon, id, service.name)  # removes an incomplete copy
         if only_volume(daemon, kept.ref) == folder:
             _fill(daemon, service, kept, f"{volume_of(id, service.name)}:{kept_folder(service, folder)}", marks, in_flight)
             return replace(kept, folder=folder)

@@ -173,7 +173,7 @@ def names_in(file: Path) -> set[str]:
     found: set[str] = set()
     with tarfile.open(file, "r:") as tar:
         for member in tar:
-            name = os.path.normpath(member.name).lstrip("/")  # the path once it is unpacked
+            name = os.path.normpath(member.name).lstrip("/")  # the path after unpacking
             if name == "manifest.json":
                 found |= {tag for image in _listed(tar, member) for tag in image["RepoTags"] or ()}
             elif name == "index.json":
@@ -190,6 +190,6 @@ def _listed(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
 
 
 def _oci_name(annotations: Mapping[str, str]) -> str:
-    """Return the full name of an image; if there is none, the name that containerd uses instead."""
+    """Return the full name of an image; without a full name, return the name that containerd uses instead."""
     name = annotations.get("io.containerd.image.name") or annotations.get("org.opencontainers.image.ref.name") or ""
     return name.removeprefix("docker.io/")

@@ -179,7 +179,7 @@ class LocalDeployment(LocalInstance):
         self._first(service, spec)
 
     def _before(self, service: ServicePlan, spec: Spec) -> None:
-        """Set the passwords of new data from a snapshot, which then needs no first commands."""
+        """Run the script that prepares new data from a snapshot, for example its passwords; such data needs no first commands."""
         done, script = self.root(service.name) / ".first", service.snapshot.before if service.snapshot else ""
         if done.exists():
             return
@@ -300,7 +300,7 @@ class LocalDeployment(LocalInstance):
             sock.close()
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
-        """Return whether the port is the reason: another program has taken it, or the service uses one that was not allocated for it."""
+        """Return an error if the port is the reason: another program has taken it, or the service uses one that is not allocated for it."""
         log = text(self.logs(service.name, 40))
         if not service.ports or not any(word in log.lower() for word in TAKEN):
             return None

@@ -28,7 +28,10 @@ def is_root() -> bool:
 
 
 def services_folder(id: str, home: Path) -> Path:
-    """Return the folder of an instance's services; the instance's state is below *home*. (Servers of root cannot enter root's home.)"""
+    """Return the folder of an instance's services; the instance's state is below *home*.
+
+    Root's services have theirs elsewhere: the unprivileged user of a server cannot enter root's home.
+    """
     return ROOTS_STATE / id if is_root() else home / id / "local"
 
 
@@ -95,7 +98,7 @@ def made_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def held(folder: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[None]:
-    """Lock *folder* against `remove_unless_held`; the kernel releases the lock when this process ends.
+    """Lock *folder* against `remove_unless_held` while the context is active, or until this process ends.
 
     Raises:
         OSError: the folder does not exist; or, without *wait*, another process holds the lock.

@@ -45,7 +45,7 @@ class Spec:
     """A hash of what the definition says; if it changes, the process is replaced."""
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return all of its environment variables; *environ* has those of the shell, of which envctl's own options are left out."""
+        """Return all of its environment variables; *environ* has those of the shell, from which envctl's own options are left out."""
         shell = {key: value for key, value in environ.items() if not key.startswith("ENVCTL_")} if self.inherits else {}
         return {"PYTHONUNBUFFERED": "1", **shell, **self.env}
 
@@ -102,7 +102,7 @@ class LocalInstance:
         """Return the process that was created for *service*.
 
         Raises:
-            EnvctlError: there is none.
+            EnvctlError: no process was created for it.
         """
         try:
             return self.specs()[service]
@@ -189,7 +189,7 @@ class _Reader:
             yield piece
 
     def more(self) -> bytes:
-        """Return the next piece; empty if there is none yet."""
+        """Return the next piece; empty if nothing new was written."""
         moved = self._moved()  # checked first: nothing is written to a rotated file
         piece = self._read(PIECE)
         if moved and not piece:

@@ -46,11 +46,14 @@ class InstalledProgram:
 
 
 def find_program(program: LocalProgram, wanted: str, path: str | None) -> InstalledProgram | None:
-    """Return the first program of the wanted major version, else the nearest later one, else the nearest earlier one; None without any.
+    """Return the first program of the wanted major version, else the nearest later one, else the nearest earlier one.
 
     Args:
         wanted: the version; empty if any will do.
         path: the PATH of the caller.
+
+    Returns:
+        None if no program is installed.
     """
     places = ((each, place) for each in program.programs for place in _paths(each, path or SYSTEM_PATH))
     found = [_installed(each, place, program) for each, place in places]

@@ -118,7 +118,7 @@ def fill(home: Path, began_as: SnapshotRecord, target: Path) -> None:
     Raises:
         EnvctlError: the snapshot was removed at this moment.
     """
-    shutil.rmtree(target, ignore_errors=True)  # a copy to an existing folder would be inside it
+    shutil.rmtree(target, ignore_errors=True)  # `cp` would put the copy inside an existing folder
     try:
         templates.fill(_template(home, began_as), target)
     except OSError:

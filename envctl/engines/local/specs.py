@@ -104,7 +104,7 @@ def _losses(service: ServicePlan, found: InstalledProgram | None) -> Iterator[st
 
 
 def _elsewhere(service: ServicePlan, root: Path | None) -> Iterator[str]:
-    """Report files that the program may search at their path in a container: a process has this machine's root folder."""
+    """Report files that the program may look for at their path in a container: a process sees the root folder of this machine."""
     hidden = [path for path, file in service.files.items() if file.source is not None and not _seen(path, service, root)]
     if hidden:
         more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
@@ -141,7 +141,8 @@ def spec_of(prepared: Prepared, root: Path, environ: Mapping[str, str]) -> Spec:
 def search_path(found: InstalledProgram | None, environ: Mapping[str, str]) -> str:
     """Return the PATH for a process: a server's own folder comes first.
 
-    For the team's own programs, envctl's virtual environment counts as active, unless another one is.
+    For all other programs, the folder of envctl's Python comes first if it is a virtual environment and no other one is active; else it
+    comes last.
     """
     path = environ.get("PATH", SYSTEM_PATH)
     if found is not None and not found.python:

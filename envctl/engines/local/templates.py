@@ -25,7 +25,7 @@ COPY = ["-Rp", "-c" if sys.platform == "darwin" else "--reflink=auto"]
 NAMELESS = "could not look up effective user ID"
 """PostgreSQL's message to a user without an entry in /etc/passwd, as in containers of CI systems."""
 A_NAME = "`echo envctl:x:$(id -u):$(id -g)::/tmp:/bin/sh >> /etc/passwd`, or run as a user that has one"
-"""What to do about it."""
+"""What a user without an entry in /etc/passwd can do."""
 
 KEPT_SECONDS = 7 * 86400
 """The seconds after its last use for which a template is kept."""
@@ -61,7 +61,7 @@ def template(cache: Path, service: str, found: InstalledProgram, command: Sequen
 
 
 def _kept(folder: Path) -> Template:
-    os.utime(folder)  # `prune` takes this for its last use
+    os.utime(folder)  # `prune` reads this time as the last use
     return Template(folder / "data", (folder / "secret").read_text())
 
 
@@ -126,7 +126,7 @@ def copy(data: Path, target: Path) -> None:
 
 
 def make_spare(made: Template) -> None:
-    """Make a copy for the next instance if there is none, in a slow background process that belongs to no instance."""
+    """Make a copy for the next instance, unless one exists, in a low-priority process that belongs to no instance."""
     folder = made.data.parent
     if any(folder.glob("spare-*")):
         return
