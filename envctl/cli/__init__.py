@@ -19,7 +19,7 @@ WRAPPING = ("run", "test", "exec")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run envctl with *arguments*, or with those of the process, and end the process with the command's exit code."""
+    """Run envctl with *arguments*, by default those of the process, and end the process with the command's exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     from envctl.process import signals, terminal
 
@@ -75,7 +75,7 @@ def _run(words: list[str]) -> int:
 
 
 def _recover(session: Session, words: list[str]) -> None:
-    """Remove what ended commands left behind. A keeper's own command skips this, because a keeper manages only its own instance."""
+    """Recover instances whose keeper or command was killed. A keeper's own commands skip this: a keeper manages only its own instance."""
     if words and not {"--help", "-h", "--version"} & set(words) and not session.by_keeper and session.store.has_any():
         from envctl.lifecycle.recovery import recover_instances
 
@@ -83,7 +83,7 @@ def _recover(session: Session, words: list[str]) -> None:
 
 
 def _unexpected(error: Exception, status: int) -> int:
-    """Print *error* without a traceback, which users cannot do anything about. With ENVCTL_DEBUG, raise it instead."""
+    """Print *error* without its traceback, and return *status*. If ENVCTL_DEBUG is set, raise *error* instead."""
     if os.environ.get("ENVCTL_DEBUG"):
         raise error
     words, advice = f"{type(error).__name__}: {error}", "this is a bug in envctl; ENVCTL_DEBUG=1 shows where it happened"

@@ -19,7 +19,7 @@ OPENS = ("up", "run", "test", "render", "validate")
 def begun_ahead(session: Session, words: Sequence[str]) -> Iterator[None]:
     """Start `docker compose config` in the background if *words* begin like `up compose.yaml`.
 
-    An untrusted file is not read in advance, because it must be checked first. The answers end with the context.
+    An untrusted file is not read in advance, because it must be checked first. At the end of the context, unused processes are stopped.
     """
     try:
         if len(words) > 1 and words[0] in OPENS and not words[1].startswith("-") and not _is_untrusted(session, words):

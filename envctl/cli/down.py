@@ -19,7 +19,7 @@ def down_named(session: Session, name: str, wait: bool = True) -> int:
 
 
 def tell_removed(removed: Sequence[Removed], nothing: str = "") -> int:
-    """Print which instances are removed and what is left of others. Return the exit code: 1 if something is left, otherwise 0.
+    """Print which instances were removed, and what is left of the others. Return the exit code: 1 if something is left, otherwise 0.
 
     Args:
         removed: the results of the removals.

@@ -114,7 +114,7 @@ def write(folder: Path, files: Mapping[str, str], replaceable: set[str]) -> list
 
 
 def _existing(folder: Path, names: list[str]) -> Iterator[Path]:
-    """Yield the existing files that use the names of *names*.
+    """Yield the existing files in *folder* that conflict with the file names *names*.
 
     `NAME.yaml`, `NAME.yml` and `NAME/environment.yaml` all define the environment NAME.
     """

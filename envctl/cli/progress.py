@@ -38,7 +38,7 @@ OTHERS = 1 + max(len(phase.value) for phase in Phase) + len("1234.5 s") + 5 * 2
 
 
 class Lines:
-    """Print one line for each change, like `  1.24 s  db  ready`; a change to the phase of waiting prints nothing."""
+    """Print one line for each change of a service, such as `  1.24 s  db  ready`. A service that only waits prints nothing."""
 
     def __init__(self, mask: Mask) -> None:
         self._began = time.monotonic()
