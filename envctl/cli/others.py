@@ -11,7 +11,7 @@ from envctl.session import Session
 
 
 def tell_others(session: Session) -> bool:
-    """Print the instances of other machines to stderr. Return whether all engines could be searched."""
+    """Print the instances of other machines to stderr. Return whether the configured cluster, if any, could be searched."""
     unseen: list[str] = []
     for each in of_others(session, unseen.append):
         tell(f"{each.name} ({each.id}) was brought up by another machine: its id works here, too")

@@ -41,7 +41,7 @@ def serves(project: ProjectFiles, service: dict[str, Any], built: Made | None) -
 
 
 def contents_of(project: ProjectFiles, service: dict[str, Any], file: PurePosixPath) -> Contents:
-    """Return the contents of the service's image; everything, if a folder of the project is mounted."""
+    """Return the contents of the service's image: every file, if the image is not built or a folder of the project is mounted."""
     build = service.get("build")
     sources = [str(as_map(volume).get("source") or volume).partition(":")[0] for volume in as_list(service.get("volumes"))]
     if build_folder(build, file) is None or any(source.startswith(".") for source in sources):

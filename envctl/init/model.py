@@ -29,6 +29,8 @@ class Driver(NamedTuple):
 
 
 class ComposeService(NamedTuple):
+    """A service in the project's Compose file."""
+
     name: str
     kind: str
     """The kind of the image. Without one, a kind with the same purpose (`USED_LIKE` in compose.py); otherwise empty."""
@@ -53,7 +55,7 @@ class SeenServer(NamedTuple):
 
 
 class KnownServer(NamedTuple):
-    """A server in the project whose image belongs to a kind of envctl.
+    """A server that the project starts and whose kind is known from its image.
 
     `version`, `image` and `parameters` hold only what differs from the defaults of the kind.
     """
@@ -78,6 +80,8 @@ class ExampleVariable(NamedTuple):
 
 
 class BuiltService(NamedTuple):
+    """A service whose image a Dockerfile of the project builds."""
+
     name: str
     context: PurePosixPath
     dockerfile: PurePosixPath
@@ -99,6 +103,8 @@ class Operation(NamedTuple):
 
 
 class OpenApiDocument(NamedTuple):
+    """An OpenAPI document in the project."""
+
     file: PurePosixPath
     host: str
     """The host of the document's first server; empty if that server is this project."""
@@ -134,6 +140,8 @@ class Migration(NamedTuple):
 
 
 class TestCommand(NamedTuple):
+    """A command that runs tests of the project in *folder*. `reports` are globs of JUnit files, relative to the folder."""
+
     name: str
     command: str
     folder: PurePosixPath
@@ -145,6 +153,8 @@ class TestCommand(NamedTuple):
 
 @dataclass(frozen=True)
 class ProjectFindings:
+    """Everything that `gather` found in a project."""
+
     name: str
     compose_file: PurePosixPath | None = None
     compose_override: PurePosixPath | None = None
@@ -183,6 +193,8 @@ class OneLine(NamedTuple):
 
 
 class ListOfMaps(NamedTuple):
+    """A YAML list whose items are maps."""
+
     items: tuple[tuple[KeyValue, ...], ...]
 
 
@@ -190,6 +202,8 @@ Value = Scalar | OneLine | ListOfMaps | tuple[KeyValue, ...]
 
 
 class ProposedService(NamedTuple):
+    """A service in a proposal; `body` contains its keys except `kind`."""
+
     name: str
     kind: str
     title: str
@@ -201,7 +215,7 @@ class ProposedService(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """A whole environment, not yet text; `files` lie beside it."""
+    """A complete environment before it is written as YAML. `files` maps the names of files beside the definition to their text."""
 
     name: str
     compose_file: PurePosixPath | None = None

@@ -128,9 +128,12 @@ def _without_compose(findings: ProjectFindings, root: Path) -> ProjectFindings:
 
 
 def _repaired(proposal: Proposal, problems: list[Problem], left_out: list[str]) -> Proposal:
-    """Return *proposal* without the entries that have *problems*.
+    """Return *proposal* without the entries that have *problems* in its first faulty section.
 
-    Problems in services are handled before problems in outputs and tests: without the broken service, references to it may be valid.
+    The sections are variables, services, outputs and tests. Problems in later sections may be consequences of earlier ones.
+
+    Raises:
+        DefinitionError: no entry with a problem can be removed.
     """
     sections = [problem.path.partition(".")[0] for problem in problems]
     first = next((name for name in ("variables", "services", "outputs", "tests") if name in sections), "")

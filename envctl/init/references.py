@@ -35,6 +35,8 @@ _LISTEN_PORT = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_)?PORT")
 
 
 class References(NamedTuple):
+    """What variables of the project can refer to, and how a definition writes the references."""
+
     findings: ProjectFindings
     servers: dict[str, NeededServer]
     third_parties: tuple[ThirdParty, ...]

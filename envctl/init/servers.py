@@ -65,6 +65,8 @@ SAME_DRIVERS = {"redis": "valkey"}
 
 
 class NeededServer(NamedTuple):
+    """A server that the project needs."""
+
     name: str
     kind: str
     because: str
@@ -75,7 +77,7 @@ class NeededServer(NamedTuple):
     databases: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
     known: KnownServer | None = None
-    """The same server in the project's CI."""
+    """The same server as the project itself starts it, for example in CI; None if the project does not start it."""
 
 
 def needed_servers(findings: ProjectFindings, without: Collection[str]) -> dict[str, NeededServer]:

@@ -36,6 +36,8 @@ _THIS_MACHINE = re.compile(r"localhost|127\..*|0\.0\.0\.0|\[?::1\]?|host\.docker
 
 
 class ThirdParty(NamedTuple):
+    """A third party that the project calls."""
+
     name: str
     because: str
     sure: bool

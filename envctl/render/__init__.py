@@ -64,7 +64,7 @@ FORMATS = {"compose": _composed, "kubernetes": _clustered}
 
 
 def _write(folder: Path, project: Path, name: str, text: str, binaries: Mapping[str, File]) -> None:
-    """Write the manifest and the files beside it. Existing files are replaced only if the existing manifest is empty or from envctl."""
+    """Write the manifest and its files. Existing files are replaced only if *folder* contains a manifest that envctl wrote."""
     root, manifest = root_of(folder, project), folder / name
     check_file(manifest, root, ours=_is_rendered)
     before = always if manifest.is_file() and manifest.stat().st_size else never

@@ -219,9 +219,10 @@ def _configs(service: ServicePlan, configs: dict[str, Any]) -> list[dict[str, An
 
 
 def joined_networks(plan: Plan) -> dict[str, Any]:
-    """Return the networks of a service that is not from the Compose file: all networks that services of the Compose file use.
+    """Return the networks of services that are not from the Compose file: all networks that the Compose file's services use.
 
-    On these networks, both sides can reach each other, and published ports work: an internal network alone publishes nothing.
+    So the two groups of services can reach each other. If all these networks are internal, the default network is added, because Docker
+    publishes no ports on internal networks.
     """
     composed = [service.compose for service in plan.services.values() if service.from_compose and "network_mode" not in service.compose]
     named = {name: None for given in composed for name in given.get("networks") or {"default": None}}

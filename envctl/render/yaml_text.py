@@ -24,7 +24,7 @@ class _Dumper(_Base):  # type: ignore[misc]
 
 
 def _text(dumper: Any, text: str) -> Any:
-    """Represent *text* as a literal block if YAML allows it: without blanks at the ends of lines, and without control characters."""
+    """Represent a text of several lines as a literal block where YAML allows one, and quote a text that a parser could misread."""
     block = "\n" in text and " \n" not in text and "\t" not in text and text.strip("\n ") != "" and not text.endswith(" ")
     style = "'" if _AMBIGUOUS.fullmatch(text) else "|" if block else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)

@@ -45,6 +45,8 @@ class Parts(NamedTuple):
 
 
 class Manifests(NamedTuple):
+    """The objects of a plan: those of the instance, those of each service, and descriptions of what is not supported here."""
+
     common: tuple[Object, ...]
     services: Mapping[str, Parts]
     losses: tuple[str, ...]

@@ -33,6 +33,8 @@ UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open", "restart"
 
 
 class Composed(NamedTuple):
+    """Settings of a Compose service for its container. Resources are Compose's texts, for example `cpus: "0.5"`."""
+
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     user: int | None = None

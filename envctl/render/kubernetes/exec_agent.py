@@ -40,6 +40,7 @@ done
 
 
 def has_exec_agent(rendering: Rendering, service: ServicePlan) -> bool:
+    """Return whether the pod of *service* has an exec agent: seed steps, its setup or its checks run commands in it."""
     if rendering.options.standalone or service.once or rendering.options.existing_secret is not None:
         return False
     inside = any((step.feed is not None and step.feed.command) or step.step.runs_in == "server" for step in service.steps)
@@ -47,11 +48,13 @@ def has_exec_agent(rendering: Rendering, service: ServicePlan) -> bool:
 
 
 def script_name(service: ServicePlan) -> str:
+    """Return the name of the ConfigMap with the listener's script."""
     return f"{service.host}-exec-agent"
 
 
 @lru_cache
 def script() -> str:
+    """Return the text of the listener's script."""
     return templates("kubernetes", "exec_agent.py").read_text("utf-8")
 
 

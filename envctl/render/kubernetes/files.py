@@ -28,6 +28,8 @@ READ, RUN = 0o444, 0o555
 
 @dataclass(frozen=True)
 class Entry:
+    """A file of a service, with its key in a ConfigMap or Secret."""
+
     path: str
     key: str
     content: bytes
@@ -42,6 +44,7 @@ class Entry:
 
     @property
     def text(self) -> str | None:
+        """The content as text; None if it is not UTF-8."""
         try:
             return self.content.decode()
         except UnicodeDecodeError:
@@ -49,6 +52,8 @@ class Entry:
 
 
 class Filed(NamedTuple):
+    """The files of a service as ConfigMaps, with the volumes and mounts of its pod."""
+
     maps: Mapping[str, Sequence[Entry]]
     """The entries of each ConfigMap, by the ConfigMap's name."""
     volumes: Sequence[dict[str, Any]]

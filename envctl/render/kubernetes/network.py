@@ -37,7 +37,7 @@ def _pairs(plan: Plan) -> Iterator[tuple[str, str]]:
     yield from permutations([service.name for service in plan.services.values() if service.from_compose], 2)
     for service in plan.services.values():
         yield from ((service.name, other) for other in (*service.needs, *service.refers))
-        if service.advertised:  # The address that it advertises is used by its own clients too.
+        if service.advertised:  # clients in its own pod use the advertised address too
             yield service.name, service.name
         for step in service.steps:
             where = step.step.runs_in if step.step.runs_in and step.step.runs_in in plan.services else service.name

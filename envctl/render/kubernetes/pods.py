@@ -31,6 +31,8 @@ _MOST = Amount(cpu="2", memory="512Mi")
 
 
 class Made(NamedTuple):
+    """A pod template, the content of the service's Secret, and the service's files."""
+
     pod: Object
     drawer: Drawer
     files: Filed

@@ -69,7 +69,7 @@ def without_secrets(service: ServicePlan, found: Handler | None, drawer: Drawer)
 
 
 def startup(service: ServicePlan, found: Handler) -> dict[str, Any]:
-    """Return the startup probe: an attempt each second until the service is ready or PATIENCE is exceeded."""
+    """Return the startup probe: one attempt each second, until PATIENCE times the ready timeout has passed."""
     tries = max(30, math.ceil(service.ready_timeout * PATIENCE))
     return {**found, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": tries}
 

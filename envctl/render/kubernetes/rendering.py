@@ -99,6 +99,8 @@ _SMALL = {"requests": Amount(cpu="10m", memory="24Mi"), "limits": Amount(cpu="1"
 
 
 class Rendering(NamedTuple):
+    """The plan and the options of one rendering, and what is derived from them once for all objects."""
+
     plan: Plan
     options: Options
     vault: Vault
@@ -110,16 +112,20 @@ class Rendering(NamedTuple):
 
     @property
     def account(self) -> str:
+        """The name of the pods' ServiceAccount."""
         return common_name(self.plan)
 
     @property
     def python(self) -> str:
+        """The image of envctl's own containers, with the image rewriting of envctl.toml applied."""
         return rewrite(PYTHON, self.plan.setting.rewrite)
 
     def drawer(self, service: ServicePlan) -> Drawer:
+        """Return the empty content of the Secret for *service*."""
         return Drawer(self.vault, self.options.existing_secret or service.host)
 
     def metadata(self, name: str, service: ServicePlan | None = None, *, once: bool = False) -> dict[str, Any]:
+        """Return the metadata of an object: its name, namespace, labels and annotations."""
         found = {"name": name, "namespace": self.options.namespace, "labels": labels(self.plan, self.options, service, once=once)}
         told = self.options.cluster.annotations
         return found | ({"annotations": dict(told)} if told else {})
