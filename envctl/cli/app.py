@@ -88,7 +88,7 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
     Raises:
         UsageError: there is no such command.
         EnvctlError: the command failed.
-        KeyboardInterrupt: the user stopped a question.
+        KeyboardInterrupt: the user aborted a prompt.
     """
     words = list(words)
     if words[:1] == ["help"] and words[1:]:

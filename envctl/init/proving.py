@@ -1,4 +1,4 @@
-"""Check a proposal before it is shown: load it with the real loader, check it and plan it. Leave out and report what is invalid."""
+"""Validate and plan a proposal before it is shown, as `envctl validate` does. Leave out and report its invalid parts."""
 
 from __future__ import annotations
 

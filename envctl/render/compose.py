@@ -96,7 +96,7 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
 
 
 def extra_hosts(plan: Plan, service: ServicePlan) -> list[str]:
-    """Return the entries that resolve to this machine: for the tests, and for services that run as local processes."""
+    """Return entries of `extra_hosts` for names of this machine: for the tests, and for services that run as local processes."""
     gateway = (sys.platform == "linux" and plan.setting.allocation.gateway) or "host-gateway"
     local = [f"{name}:{gateway}" for name in sorted(plan.setting.local)]
     return [*(["host.docker.internal:host-gateway"] if service.tester else []), *local]
@@ -136,7 +136,7 @@ def build_entry(service: ServicePlan) -> dict[str, Any]:
 
 
 def _ports(plan: Plan, service: ServicePlan, standalone: bool) -> list[dict[str, Any]]:
-    """Return the ports in Compose's long form. With replicas, each port is published as a range, and each replica takes one of it."""
+    """Return the ports in Compose's long form. With replicas, each port is published as a range, and each replica takes one port of it."""
     found = []
     for port in service.ports:
         entry: dict[str, Any] = {"target": port.number, "host_ip": plan.setting.addresses.publish_on, "protocol": "tcp", "mode": "host"}
@@ -305,12 +305,12 @@ def _losses(plan: Plan) -> Iterator[str]:
 
 
 def compose_text(rendered: Rendered) -> str:
-    """Return the project as text for Compose. JSON is valid YAML, and PyYAML writes fifty times more slowly."""
+    """Return the project as text for Compose, in JSON: it is valid YAML, and PyYAML's writer is fifty times slower."""
     return json.dumps(rendered.document, ensure_ascii=False, indent=1)
 
 
 def compose_yaml(rendered: Rendered) -> str:
-    """Return the project as text for people."""
+    """Return the project as YAML for people to read."""
     from envctl.render.yaml_text import yaml_text
 
     return yaml_text(rendered.document)

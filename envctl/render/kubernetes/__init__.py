@@ -41,7 +41,7 @@ class Parts(NamedTuple):
     objects: tuple[Object, ...]
     workload: tuple[Object, ...]
     added: tuple[Object, ...] = ()
-    """Those of `objects` that come from the definition itself."""
+    """The objects in `objects` that the definition itself contains."""
 
 
 class Manifests(NamedTuple):

@@ -22,7 +22,7 @@ from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done
 def readers(plan: Plan) -> dict[str, frozenset[str]]:
     """Return, for each service, the services that may connect to it.
 
-    A service may connect to another because it refers to it, needs it, or because a seed step runs in its place.
+    A connection is allowed for each reference, for each need, and for seed steps that run in the place of another service.
     """
     found: dict[str, set[str]] = {name: set() for name in plan.services}
     for reader, target in _pairs(plan):

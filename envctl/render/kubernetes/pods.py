@@ -39,7 +39,7 @@ class Made(NamedTuple):
 
 
 def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object] = (), argv: Sequence[str] | None = None) -> Made:
-    """Return the pod template of *service*, with what was collected on the way.
+    """Return the pod template of *service*, with the content of its Secret and its files.
 
     Args:
         waits: init containers that run before all others.
@@ -234,7 +234,7 @@ def _amount(said: Limits | Requested, standard: Amount) -> Amount:
 
 
 def _bounded(standard: Amount, said: Limits | Requested, pick: Callable[[int, int], int]) -> Amount:
-    """Return *standard* bounded by *said*: never more than it if *pick* is min, never less if *pick* is max."""
+    """Return *standard* bounded by *said*: at most *said* if *pick* is min, at least *said* if *pick* is max."""
     found = {"cpu": said.cpu and f"{pick(max(1, round(said.cpu * 1000)), _milli(standard.cpu))}m"}
     found |= {"memory": said.memory and size_text(pick(said.memory, bytes_of(standard.memory)), "i")}
     if said.storage and standard.storage:
