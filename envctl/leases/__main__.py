@@ -1,6 +1,6 @@
-"""The helper: requests of the keeper over a socket, a thread each, until the keeper closes it.
+"""The helper process: it answers requests of the keeper over a socket, each in a thread, until the keeper closes the socket.
 
-{"request": number, "verb": one of VERBS, ...} -> {"request": the same, "status": of HTTP, "body": object}
+{"request": number, "verb": a key of VERBS, ...} -> {"request": the same number, "status": an HTTP status, "body": a JSON value}
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from envctl.lifecycle import change
 
 THREADS = 64
+"""The number of requests that are answered at the same time."""
 EXHAUSTED = 503
+"""The HTTP status if no unit becomes free in time."""
 Answer = tuple[int, Any]
+"""An HTTP status and a body."""
 
 
 class Data:
-    """What can be done with the data of the instance whose state is in *folder*."""
+    """The requests about the data of the instance whose state is in *folder*; each raises EnvctlError if it cannot be answered."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._store = folder, RecordStore(folder.parent)
@@ -46,9 +49,10 @@ class Data:
         self.leases, self.checkpoints = Leases(folder, self.record), Checkpoints(self.record)
 
     def record(self) -> Record:
-        """
+        """Return the instance's record as it is now.
+
         Raises:
-            RecordGone: the instance is not there any more.
+            RecordGone: the instance no longer exists.
         """
         try:
             found = os.stat(self._folder / RECORD)
@@ -118,7 +122,7 @@ VERBS: dict[str, Callable[[Data, Mapping[str, Any]], Answer]] = {
 
 
 def answer(data: Data, told: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to one request; what fails is said in words."""
+    """Return the answer to one request; errors become answers with a message."""
     try:
         status, body = VERBS[told["verb"]](data, told)
     except UsageError as error:
@@ -127,7 +131,7 @@ def answer(data: Data, told: Mapping[str, Any]) -> dict[str, Any]:
         status, body = EXHAUSTED, _refused(error)
     except EnvctlError as error:
         status, body = 500, _refused(error)
-    except Exception as error:  # a mistake of ours must not leave the client without an answer
+    except Exception as error:  # a bug must not leave the client without an answer
         status, body = 500, {"error": f"{type(error).__name__}: {error}"}
     return {"request": told["request"], "status": status, "body": body}
 
@@ -137,12 +141,13 @@ def _refused(error: EnvctlError) -> dict[str, str]:
 
 
 def main(folder: str, descriptor: str) -> None:
+    """Answer requests over a file descriptor until the keeper closes the other end; then end the process."""
     serve(Channel(socket.socket(fileno=int(descriptor))), Data(Path(folder)), ThreadPoolExecutor(THREADS))
-    os._exit(0)  # whoever still waits, waits for a keeper that is gone
+    os._exit(0)  # threads may still wait to answer a keeper that is gone
 
 
 def serve(channel: Channel, data: Data, threads: Executor) -> None:
-    """Answers requests until the other end is closed."""
+    """Answer requests until the other end is closed."""
     while (messages := channel.receive()) is not None:
         for told in messages:
             if not (_needs_no_wait(data, told) and _reply(channel, data, {**told, "wait": 0}, refuse=False)):
@@ -150,14 +155,14 @@ def serve(channel: Channel, data: Data, threads: Executor) -> None:
 
 
 def _needs_no_wait(data: Data, told: Mapping[str, Any]) -> bool:
-    """It is answered by the thread that has read it: another one would have to wake up first."""
+    """Return whether the reading thread can answer a request at once, which is faster than to wake another thread."""
     if told["verb"] == "lease":
         return data.leases.is_ready(told["service"], told.get("name"))
     return told["verb"] in ("give_back", "list_leases", "lanes")
 
 
 def _reply(channel: Channel, data: Data, told: Mapping[str, Any], refuse: bool = True) -> bool:
-    """Whether it has been answered: nobody is told that there is no unit unless *refuse* says so."""
+    """Answer a request. Return True; without *refuse*, return False instead of answering that there is no unit."""
     found = answer(data, told)
     if found["status"] == EXHAUSTED and not refuse:
         return False

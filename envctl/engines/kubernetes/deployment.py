@@ -1,4 +1,4 @@
-"""One instance on Kubernetes with its plan: applied service by service, its pods watched, its ports forwarded by the keeper."""
+"""An instance on Kubernetes with its plan: its objects are applied service by service, and its pods are watched."""
 
 from __future__ import annotations
 
@@ -65,24 +65,28 @@ from envctl.render.kubernetes.rendering import ImageFacts
 from envctl.render.kubernetes_settings import Cluster
 
 NOT_STARTED = ("StartError", "ContainerCannotRun")
-"""Why a container has ended that has never begun."""
+"""The reasons with which Kubernetes reports the end of a container that could not be started."""
 ADMITTED = 10.0
-"""Seconds after which nobody waits for a kubelet that has not seen yet what it was told."""
+"""The seconds to wait until the kubelet has noticed that a pod has its data."""
 
 
 @dataclass
 class KubernetesDeployment(KubernetesInstance):
-    """The instance with its plan."""
+    """An instance with its plan. `envctl.engines.protocol` documents the methods: those of `Deployment` and of optional protocols."""
 
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
     _jobs: set[str] = field(default_factory=set)
     _ranged: bool = False
+    """Whether the cluster chooses the user ids of the pods."""
     _fresh: bool = False
+    """Whether `create` has created the namespace."""
     _images: Mapping[str, ImageFacts] = field(default_factory=dict)
     _brought: Future[None] | None = None
+    """The images' way to the cluster in the background; None if `prepare` has waited for it."""
     _looked: bool = False
+    """Whether the facts about images have been read again after that."""
     _looking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -132,7 +136,7 @@ class KubernetesDeployment(KubernetesInstance):
         return self._kept.bring(service, kept, progress)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
-        """Their pods are filled from the images that hold the data."""
+        """Plan the pods of these services so that their data folders are filled from the images of the snapshots."""
         services = {name: restored(service, snapshots.get(name)) for name, service in self._planned.services.items()}
         self.plan = replace(self._planned, services=services)
         self.__dict__.pop("manifests", None)
@@ -157,7 +161,7 @@ class KubernetesDeployment(KubernetesInstance):
         self.__dict__.pop("manifests", None)
 
     def await_image(self, service: ServicePlan) -> None:
-        """Once all are at the cluster, what runs is rendered anew: images say of themselves as which user they run."""
+        """Wait until all images are at the cluster; then render the manifests again, because the images determine the user ids of pods."""
         if self._brought is None or service.build is None:
             return
         self._brought.result()
@@ -167,10 +171,14 @@ class KubernetesDeployment(KubernetesInstance):
             self._looked = True
 
     def create(self, *, whole: bool = True) -> None:
-        """Everything but what runs, and the instance's record, before that: another machine finds in it how to use it, and to remove it.
+        """Create all objects except workloads.
+
+        The record is written first, so that another machine can use or remove the instance from then on.
 
         Raises:
-            UsageError: the namespace is somebody else's.
+            UsageError: the namespace, or the place of an added object in a shared namespace, belongs to somebody else.
+            MadeElsewhere: another machine has created the instance.
+            EnvctlError: the cluster refuses an object, or a pull secret cannot be copied.
         """
         common, again = list(self.manifests.common), True
         if not self.shared:
@@ -191,7 +199,7 @@ class KubernetesDeployment(KubernetesInstance):
         self._set_forwards(forwards.with_approvals(self.host, self.id, forwards.forwards_of(self.plan)), whole)
 
     def _take_in(self, namespace: Object) -> None:
-        """What a namespace of our own asks for, and what it needs of another one."""
+        """Adapt the manifests to the instance's own namespace, and copy pull secrets into it."""
         if has_user_range(namespace):
             self._ranged = True
             self.__dict__.pop("manifests", None)
@@ -201,7 +209,7 @@ class KubernetesDeployment(KubernetesInstance):
         forwards.set_forwards(self.host, self.id, self.api.context, self.namespace, wanted, whole)
 
     def publish(self, document: Mapping[str, Any]) -> None:
-        """With all forwards: also of the services that a part of a plan leaves out."""
+        """Publish the record with all forwards of the keeper, because the plan may contain only some of the services."""
         ours = [entry for entry in forwards.kept(self.host, self.id) if forwards.PROBE not in entry["name"]]
         self._publish(document, forwards.for_others(ours), done_work(self.settings.worker) if self.settings.new else {})
 
@@ -211,10 +219,10 @@ class KubernetesDeployment(KubernetesInstance):
                 self._objects.record = self._objects.with_rights(lambda: publish(self.api, self.namespace, document, access, told, new))
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """Nothing: `create` writes the time into the namespace and the record, where it is made as where it is there."""
+        """Do nothing, since `create` always writes the expiry to the namespace and the record."""
 
     def pods(self, service: str = "") -> list[Object]:
-        """None where its namespace is not made yet, though whoever has no rights there is not told so."""
+        """Return the pods; empty if the namespace does not exist, which the API server may report as a lack of rights."""
         try:
             return list(self._objects.with_rights(lambda: KubernetesInstance.pods(self, service)))
         except ApiError as error:
@@ -223,20 +231,20 @@ class KubernetesDeployment(KubernetesInstance):
             return []
 
     def start(self, service: ServicePlan) -> None:
-        """Applies what runs, and waits until the pods of what has changed are gone."""
+        """Apply the workloads of the service, and wait until the pods of changed workloads are gone."""
         before = self._known_pods(service.name)
         for item in self.manifests.services[service.name].workload:
             old = self.api.get(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"]) if before else None
             new = self._objects.apply(item)
             if old is not None and old["metadata"].get("generation") != new["metadata"].get("generation"):
-                self._await_gone(before, service, max(service.stop, 10.0) + 30)  # until then they would pass for the new ones
+                self._await_gone(before, service, max(service.stop, 10.0) + 30)  # otherwise they would be taken for the new pods
 
     def _known_pods(self, service: str) -> list[Object]:
         watched = self._watched
         return self.pods(service) if watched is None else [pod for pod in list(watched.known.values()) if service_of(pod) == service]
 
     def stop(self, service: ServicePlan) -> None:
-        """What has data gets a new container in the same pod; of the rest the pods go, and new ones come at once."""
+        """Restart the containers of a service with data in their pods; delete the pods of other services, which are replaced at once."""
         pods = self.pods(service.name)
         if service.data is not None and all(self._restarted(pod) for pod in pods):
             return
@@ -248,12 +256,12 @@ class KubernetesDeployment(KubernetesInstance):
         return restart_in_place(self.api, pod, lambda: self.api.get("v1", "Pod", self.namespace, pod["metadata"]["name"]))
 
     def discard(self, service: ServicePlan) -> None:
-        """Data lives as long as its pod: that goes, and an empty one comes."""
+        """Delete the pods, whose data is deleted with them; the cluster replaces them by pods without data."""
         pods = self.pods(service.name)
         for pod in pods:
             self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=0)
         parts = self.manifests.services.get(service.name) if service.once else None
-        for item in parts.workload if parts is not None else ():  # a Job that has ended makes no other pod
+        for item in parts.workload if parts is not None else ():  # a Job that has ended does not replace its pod
             self._objects.delete_job(item)
         self._await_gone(pods, service, 60.0)
 
@@ -271,7 +279,7 @@ class KubernetesDeployment(KubernetesInstance):
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
-        """A watch of its pods, which begins anew when it is cut off."""
+        """Watch the pods. The watch is started again when its connection is lost."""
         watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners, fresh=self._fresh)
         with watched.following():
             self._watched = watched
@@ -285,12 +293,12 @@ class KubernetesDeployment(KubernetesInstance):
         return found | {f"{JOB}{name}": (name,) for name in self._jobs}
 
     def state(self, service: str) -> ServiceState:
-        """As it is watched, while it is; one that will not heal is not running."""
+        """Return the state from the watch, if there is one, or else from a request."""
         watched = self._watched
         return watched.state(service) if watched is not None else super().state(service)
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
-        """What Kubernetes says of its pod; where that has ended by itself, its own words say more."""
+        """Return why the pod cannot start, with the last lines of its log; None if it has started: then its log says why it ended."""
         found = self._watched.failures.get(service.name) if self._watched is not None else None
         if found is None:
             return None
@@ -298,13 +306,18 @@ class KubernetesDeployment(KubernetesInstance):
         return ServiceFailed(f"{service.name}: {found.what}", Evidence(service.name, found.step, logs=lines, advice=found.advice))
 
     def listening(self, service: str) -> Sequence[listening.Address]:
-        """By its exec agent; where it has none, by kubectl."""
+        """Ask the exec agent of the pod or, if there is none, kubectl."""
         if has_agent(self.pod(service)):
             return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
         return listening.addresses(_output(self.interactive(service, listening.COMMAND, {}, None)))
 
     def execute(self, service: str, what: Execution) -> CommandResult:
-        """A readiness check's command is the kubelet's to run, in the server's own container: what it found is asked for."""
+        """Run a command in the exec agent. A readiness check is not run: the kubelet runs it in the server's container; return its result.
+
+        Raises:
+            EnvctlError: the service has no pod, or its exec agent does not answer.
+            Exception: whatever the input of the command raised.
+        """
         checks = self.plan.services[service].checks if service in self.plan.services else ()
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
@@ -320,7 +333,7 @@ class KubernetesDeployment(KubernetesInstance):
         return said[-1] if said else "the kubelet's probe has not succeeded yet"
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
-        """*argv* in a Job with the image, the environment and the files of *service*."""
+        """Run *argv* in a Job with the image, the environment variables and the files of *service*."""
         self.await_image(service)
         job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self._options)
         self._jobs.add(job["metadata"]["name"])
@@ -355,7 +368,10 @@ class KubernetesDeployment(KubernetesInstance):
         return CommandResult(1 if status is None else status, "" if attached else text(self._printed(found, None, ANSWER)))
 
     def _follow(self, pod: Object | None, attached: Attached) -> None:
-        """A pod's log has one stream, and a pod that is deleted gets SIGTERM, whatever was meant; without grace it is killed."""
+        """Pass the log of the pod to *attached*, and its signals to the pod.
+
+        A log is a single stream. A signal can only be sent by deleting the pod: this sends SIGTERM or, without a grace period, SIGKILL.
+        """
         if pod is None:
             return
 
@@ -369,7 +385,7 @@ class KubernetesDeployment(KubernetesInstance):
                 attached.out(piece)
 
     def admit(self, service: ServicePlan) -> None:
-        """Says so of its pods, and waits until the cluster has seen it."""
+        """Mark the pods as having their data, and wait until the cluster lets other pods reach them."""
         for pod in replicas(self._known_pods(service.name)):
             if not is_admitted(pod):
                 with _noted(service):
@@ -389,7 +405,7 @@ class KubernetesDeployment(KubernetesInstance):
                 note_begun(self.api, pod, self.settings.worker)
 
     def finish(self, whole: Collection[str]) -> None:
-        """Endpoints with data of ours refuse from now on when a pod has been replaced."""
+        """Make the endpoints with data that envctl has made need approval, so that they are closed when a pod is replaced; approve them."""
         waiting = {service.name: service for service in self.plan.services.values() if forwards.needs_approval(service)}
         ours = forwards.forwards_of(replace(self.plan, services=waiting))
         if ours:
@@ -397,7 +413,7 @@ class KubernetesDeployment(KubernetesInstance):
         pods = self.pods() if ours else []
         for entry in ours:
             service = waiting[entry["name"].partition("/")[0]]
-            # Of a pod that was replaced meanwhile the keeper makes the data anew.
+            # Without the data id of a whole service, the keeper makes the data of the pod again.
             data = _data_id(service, pods) if service.name in whole else NO_DATA
             forwards.approve(self.host, self.id, entry["name"], data)
 
@@ -412,13 +428,17 @@ class KubernetesDeployment(KubernetesInstance):
         return None if self.shared else self._own.removal(service.name, pod)
 
     def data_id(self, service: ServicePlan) -> str:
-        """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
+        """Return the id of the pod or container with the data; the data lives as long as that. The keeper uses the same ids."""
         return _data_id(service, self._known_pods(service.name))
 
 
 @contextmanager
 def _noted(service: ServicePlan) -> Iterator[None]:
-    """Around what is said of its pods. Raises EnvctlError: the cluster refuses it."""
+    """Explain a refusal to mark the pods of *service*.
+
+    Raises:
+        EnvctlError: the cluster refuses the change in the context.
+    """
     try:
         yield
     except ApiError as error:
@@ -439,9 +459,10 @@ def _words(command: Any) -> list[str]:
 
 
 def _output(what: TerminalCommand) -> str:
-    """
+    """Run a command, and return what it prints.
+
     Raises:
-        EnvctlError: it fails, or says nothing for long.
+        EnvctlError: the command fails, or takes more than ANSWER seconds.
     """
     try:
         done = subprocess.run(what.argv, env=what.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER, check=True)
