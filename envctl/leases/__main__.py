@@ -39,7 +39,10 @@ Answer = tuple[int, Any]
 
 
 class Data:
-    """The requests about the data of the instance whose state is in *folder*; each raises EnvctlError if it cannot be answered."""
+    """The answers to requests about the data of the instance whose state is in *folder*.
+
+    Each method in VERBS takes a request, and returns a status and a body; it raises EnvctlError if the request fails.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._store = folder, RecordStore(folder.parent)
@@ -67,6 +70,7 @@ class Data:
         return self._known[1]
 
     def lease(self, told: Mapping[str, Any]) -> Answer:
+        """Lease a unit."""
         found = self.leases.take(
             told["service"], told.get("name"), told.get("ttl") or TTL, PATIENCE if told.get("wait") is None else told["wait"],
             told.get("pid") or 0,
@@ -74,16 +78,20 @@ class Data:
         return 201, found
 
     def give_back(self, told: Mapping[str, Any]) -> Answer:
+        """End a lease."""
         found = self.leases.give_back(told["id"], bool(told.get("keep")))
         return (200, found) if found is not None else (404, {"error": f"there is no lease {told['id']}"})
 
     def list_leases(self, told: Mapping[str, Any]) -> Answer:
+        """Return all leases and pools."""
         return 200, {"leases": self.leases.shown(), "pools": self.leases.pools()}
 
     def lanes(self, told: Mapping[str, Any]) -> Answer:
+        """Return the number and the outputs of each lane."""
         return 200, [{"number": lane.number, "outputs": dict(lane.outputs)} for lane in self.record().lanes]
 
     def reset(self, told: Mapping[str, Any]) -> Answer:
+        """Reset services of one lane or of the whole instance; then prepare the next reset in the background."""
         from envctl.lifecycle import change
 
         services, lane = told.get("services") or [], told.get("lane")
@@ -101,16 +109,19 @@ class Data:
             change.prepare_reset(self._session, self.record(), services, lane=lane, way=way)
 
     def checkpoint(self, told: Mapping[str, Any]) -> Answer:
+        """Take a checkpoint after a test."""
         lanes = len(self.record().lanes)
         if not 0 < told["lane"] <= max(lanes, 1):
             raise UsageError(f"there is no lane {told['lane']}")
         return 200, self.checkpoints.take(told["test"], told["lane"])
 
     def begin_checkpoints(self, told: Mapping[str, Any]) -> Answer:
+        """Make the current data the one with which the next checkpoints are compared."""
         self.checkpoints.begin()
         return 200, {}
 
     def list_checkpoints(self, told: Mapping[str, Any]) -> Answer:
+        """Return all checkpoints."""
         return 200, self.checkpoints.made
 
 

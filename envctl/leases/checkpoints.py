@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
 
 class Checkpoints:
-    """Compares the data of a lane with that at its last checkpoint. There is a checkpoint after each test.
+    """The checkpoints of an instance: after each test, the data of its lane is compared with the data at the checkpoint before.
 
     Args:
         record: returns the instance's record as it is now.

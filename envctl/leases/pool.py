@@ -251,7 +251,7 @@ class Pool:
         if base.isdecimal():
             taken = {base, self.names.template, *self.names.lanes, *self.units}
             return next(number for number in map(str, NUMBERS) if number not in taken)
-        if not base:  # units are prefixes
+        if not base:  # the units are prefixes of names
             return self.names.template.replace("seeded", f"lease-{secrets.token_hex(4)}")
         hyphen = "_" if self.names.template.endswith("_seeded") else "-"
         return f"{base[:LONGEST]}{hyphen}lease{hyphen}{secrets.token_hex(4)}"

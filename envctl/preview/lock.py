@@ -61,7 +61,7 @@ class Lock:
         return bool(self.holder) and time.time() < self.renewed + LASTS
 
     def by(self) -> str:
-        """Return what the newest run does, for messages."""
+        """Return a description of the newest run for messages, such as `superseded by URL (HEAD)`."""
         what = "closed by" if self.closed else "superseded by"
         head = f" ({self.head[:12]})" if self.head else ""
         return f"{what} {self.url or 'another command'}{head}"

@@ -32,7 +32,7 @@ class PullRequest:
         repository: the repository into which it is merged, as host/owner/repository.
         number: its number in the repository; 0 if the CI run does not contain it.
         head: the hash of the commit that the preview shows; empty if unknown.
-        run: two numbers that order the runs of the CI system, the second one for attempts; None outside CI.
+        run: two numbers that order CI runs: that of the run, and that of its attempt or job; None outside CI.
         url: the URL of the CI run; empty outside CI.
         foreign: whether its commits are in another repository (a fork); None if unknown.
     """
@@ -79,7 +79,7 @@ def pull_request(environ: Mapping[str, str], key: str | None) -> PullRequest:
         return PullRequest(repository, number)
     if (found.repository, found.number) == (repository, number):
         return found
-    if not found.number:  # the CI run does not know its number, so its head is that of *key*
+    if not found.number:  # the CI run has no number, so its head is taken for that of *key*
         return replace(found, repository=repository, number=number)
     # The CI run is for another pull request: its order counts, its head does not.
     return replace(found, repository=repository, number=number, head="", foreign=None)
@@ -158,7 +158,7 @@ def _of_gitlab(environ: Mapping[str, str]) -> PullRequest:
 
 
 def _of_jenkins(environ: Mapping[str, str]) -> PullRequest | None:
-    """Return the pull request of a multibranch build, without a head: Jenkins may have merged it, so the build's commit may be another."""
+    """Return the pull request of a multibranch build. Its head stays empty, because Jenkins may have built a merge commit instead."""
     found = CHANGE.match(environ["CHANGE_URL"])
     if found is None:
         return None

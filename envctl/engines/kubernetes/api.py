@@ -169,7 +169,7 @@ class Api:
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        # Since it was read, another object of the same name may have replaced it, or somebody may have changed it.
+        # Since it was read, the object may have been changed, or replaced by another one with the same name.
         conditions = {"uid": uid, "resourceVersion": seen}
         if told := {key: value for key, value in conditions.items() if value}:
             options["preconditions"] = told
@@ -206,7 +206,7 @@ class Api:
 
 
 class Ignoring:
-    """A context that ignores refusals with the given HTTP statuses, for objects that do not exist or must not be seen."""
+    """A context that ignores refusals with the given HTTP statuses, for objects that may not exist, or that the user may not read."""
 
     def __init__(self, *statuses: int) -> None:
         self._statuses = statuses
@@ -218,7 +218,7 @@ class Ignoring:
 
 
 class _Retry(urllib3.Retry):
-    """Retries, but not for a request whose answer timed out; a connection that timed out is tried three times in all."""
+    """A retry policy: a request whose answer times out is not repeated, and a connection that times out is tried three times in all."""
 
     def increment(self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *rest: Any, **more: Any) -> Self:
         silent = isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError)
@@ -232,7 +232,7 @@ LONG, SHORT = 10, 2
 
 
 def _retrying(times: int = LONG) -> _Retry:
-    """Return the retries for all requests: server-side applies, deletes and reads can be repeated safely."""
+    """Return the retry policy for all requests: server-side applies, deletes and reads can be repeated safely."""
     return _Retry(
         total=times, connect=times, read=times, redirect=0, status_forcelist=(429, 502, 503, 504), allowed_methods=None, backoff_factor=0.2,
         backoff_max=2.0, raise_on_status=False,

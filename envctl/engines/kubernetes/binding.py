@@ -66,7 +66,7 @@ def _lacks_rights(error: ApiError) -> bool:
 
 
 def role_binding(namespace: str, role: str, user: str) -> dict[str, Any]:
-    """Return a RoleBinding with a name for each user, so that a second user of an instance does not replace that of the first."""
+    """Return a RoleBinding with a name that is unique to the user, so that a second user does not replace that of the first."""
     name = f"envctl-{hashlib.sha256(user.encode()).hexdigest()[:10]}"
     meta = {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "envctl"}}
     role_ref = {"apiGroup": GROUP, "kind": "ClusterRole", "name": role}

@@ -84,9 +84,9 @@ class KubernetesDeployment(KubernetesInstance):
     """Whether `create` has created the namespace."""
     _images: Mapping[str, ImageFacts] = field(default_factory=dict)
     _brought: Future[None] | None = None
-    """The images' way to the cluster in the background; None if `prepare` has waited for it."""
+    """The task that brings images to the cluster in the background; None if `prepare_meanwhile` has not started it."""
     _looked: bool = False
-    """Whether the facts about images have been read again after that."""
+    """Whether the facts about images have been read again since all images are at the cluster."""
     _looking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -176,7 +176,7 @@ class KubernetesDeployment(KubernetesInstance):
         The record is written first, so that another machine can use or remove the instance from then on.
 
         Raises:
-            UsageError: the namespace, or the place of an added object in a shared namespace, belongs to somebody else.
+            UsageError: the namespace, or an object in a shared namespace with the name of an added one, belongs to another program or user.
             MadeElsewhere: another machine has created the instance.
             EnvctlError: the cluster refuses an object, or a pull secret cannot be copied.
         """
@@ -312,12 +312,7 @@ class KubernetesDeployment(KubernetesInstance):
         return listening.addresses(_output(self.interactive(service, listening.COMMAND, {}, None)))
 
     def execute(self, service: str, what: Execution) -> CommandResult:
-        """Run a command in the exec agent. A readiness check is not run: the kubelet runs it in the server's container; return its result.
-
-        Raises:
-            EnvctlError: the service has no pod, or its exec agent does not answer.
-            Exception: whatever the input of the command raised.
-        """
+        """Run a command through the exec agent. If it is a readiness check, which the kubelet runs, return the kubelet's last result."""
         checks = self.plan.services[service].checks if service in self.plan.services else ()
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
@@ -405,7 +400,7 @@ class KubernetesDeployment(KubernetesInstance):
                 note_begun(self.api, pod, self.settings.worker)
 
     def finish(self, whole: Collection[str]) -> None:
-        """Make the endpoints with data that envctl has made need approval, so that they are closed when a pod is replaced; approve them."""
+        """Make the endpoints of services with data from envctl close when a pod is replaced, and approve the current pods."""
         waiting = {service.name: service for service in self.plan.services.values() if forwards.needs_approval(service)}
         ours = forwards.forwards_of(replace(self.plan, services=waiting))
         if ours:
@@ -413,7 +408,7 @@ class KubernetesDeployment(KubernetesInstance):
         pods = self.pods() if ours else []
         for entry in ours:
             service = waiting[entry["name"].partition("/")[0]]
-            # Without the data id of a whole service, the keeper makes the data of the pod again.
+            # A service whose pod was replaced in the meantime is not in *whole*: the keeper makes its data again.
             data = _data_id(service, pods) if service.name in whole else NO_DATA
             forwards.approve(self.host, self.id, entry["name"], data)
 
@@ -434,10 +429,10 @@ class KubernetesDeployment(KubernetesInstance):
 
 @contextmanager
 def _noted(service: ServicePlan) -> Iterator[None]:
-    """Explain a refusal to mark the pods of *service*.
+    """Turn a refusal of the context's changes to the pods of *service* into an error that explains it.
 
     Raises:
-        EnvctlError: the cluster refuses the change in the context.
+        EnvctlError: the cluster refuses a change.
     """
     try:
         yield
@@ -462,7 +457,7 @@ def _output(what: TerminalCommand) -> str:
     """Run a command, and return what it prints.
 
     Raises:
-        EnvctlError: the command fails, or takes more than ANSWER seconds.
+        EnvctlError: the command fails, or takes longer than ANSWER seconds.
     """
     try:
         done = subprocess.run(what.argv, env=what.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER, check=True)

@@ -42,7 +42,10 @@ def open_engine(location: Location, host: Host) -> KubernetesEngine:
 
 @dataclass(frozen=True)
 class KubernetesEngine:
-    """One cluster. *namespace* is an existing namespace that the instances share; if it is None, each instance gets its own."""
+    """One cluster. *namespace* is an existing namespace that the instances share; if it is None, each instance gets its own.
+
+    `envctl.engines.protocol` documents the methods: those of `Engine` and of optional protocols.
+    """
 
     api: Api
     host: Host
@@ -88,7 +91,7 @@ class KubernetesEngine:
             raise EnvctlError(f"{self.api.context.name}: {error.message}", hint=hint) from None
 
     def _found(self, item: Mapping[str, Any], namespace: str) -> FoundInstance:
-        """Return an instance with the states of its pods. If they cannot be listed, say so instead of counting them as gone."""
+        """Return an instance with the states of its pods. If the pods cannot be listed, include the reason (`unseen`)."""
         id, pods, unseen = item["metadata"]["labels"][labels.INSTANCE], [], ""
         try:
             pods = self.api.list("v1", "Pod", namespace, f"{labels.INSTANCE}={id},{labels.SERVICE}")
@@ -122,7 +125,7 @@ class KubernetesEngine:
         return find_published(self.api, self.namespace, name, project)
 
     def connect(self, id: str, access: Any) -> Mapping[int, int]:
-        """Start port forwards at the local ports of the other machine; return the ports that are taken here with their replacements."""
+        """Start port forwards at the same local ports as on the other machine; return taken ports with their replacements."""
         from envctl.engines.kubernetes.forwards import at_free_ports, set_forwards
 
         forwards, moved = at_free_ports(access)

@@ -114,7 +114,7 @@ def barred(host: Host, id: str, service: str) -> str:
 def needs_approval(service: ServicePlan) -> bool:
     """Return whether envctl makes the data of the service, so that a replaced pod must not answer before the data is made again.
 
-    This excludes services with a seed command on this machine: it uses the endpoint itself, which must be open.
+    The result is False for a service with a seed command that runs on this machine, because the command needs the open endpoint.
     """
     advertised = bool(service.advertised)  # the service redirects the clients of its seed steps to that endpoint
     outside = any((step.command and step.step.in_ in (None, "host")) or (advertised and not step.command) for step in service.steps)

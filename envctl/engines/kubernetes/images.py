@@ -1,4 +1,4 @@
-"""The way of images that are built on this machine to the cluster: a push to a registry, or a load into a cluster on this machine."""
+"""The transfer of locally built images to the cluster: a push to a registry, or a load into a cluster on this machine."""
 
 from __future__ import annotations
 

@@ -27,7 +27,10 @@ from envctl.session.session import Host
 
 @dataclass
 class KubernetesInstance:
-    """An instance: the pods with the label *id* in *namespace*. *shared* means that the namespace is not the instance's own."""
+    """An instance: the pods with the label *id* in *namespace*. *shared* means that the namespace is not the instance's own.
+
+    `RunningInstance` in `envctl.engines.protocol` documents the methods without a docstring.
+    """
 
     api: Api
     host: Host
@@ -36,6 +39,11 @@ class KubernetesInstance:
     shared: bool = False
 
     def pods(self, service: str = "") -> list[Object]:
+        """Return the pods of the service, or of the whole instance.
+
+        Raises:
+            ApiError: the pods cannot be listed.
+        """
         selector = f"{INSTANCE}={self.id}" + (f",{SERVICE}={service}" if service else "")
         try:
             return self.api.list("v1", "Pod", self.namespace, selector)
@@ -43,6 +51,11 @@ class KubernetesInstance:
             raise ApiError(error.status, f"{self.id}: cannot look at its pods: {error.message}", error.reason) from None
 
     def pod(self, service: str) -> Object:
+        """Return the newest pod of the service.
+
+        Raises:
+            EnvctlError: the service has no pod, or its pods cannot be listed.
+        """
         found = newest_of(self.pods(service))
         if found is None:
             raise not_there(service)

@@ -33,7 +33,7 @@ NO_ACCOUNT = "error looking up service account"
 
 @dataclass
 class InstanceObjects:
-    """The objects of an instance.
+    """The objects of an instance in *namespace*.
 
     Attributes:
         binding: gives the user rights in the instance's own namespace; None in a namespace that the instance shares with other programs.
@@ -75,7 +75,7 @@ class InstanceObjects:
                 time.sleep(0.1)
 
     def _owned(self, item: Object) -> Object:
-        """Return the object with the record as its owner, so that `envctl gc` only needs to delete the record."""
+        """Return the object with the record as its owner, so that a reaper only needs to delete the record."""
         if self.record is None:
             self.record = self.api.get("v1", "Secret", self.namespace, record_name(self.id))
         return {**item, "metadata": {**item["metadata"], "ownerReferences": owners(self.record)}}
@@ -85,7 +85,7 @@ class InstanceObjects:
         self.api.delete("batch/v1", "Job", self.namespace, item["metadata"]["name"], grace=0)
 
     def note_added(self, manifests: Manifests) -> None:
-        """Note the kinds of the objects that a definition adds in the record, so that `remove_strays` finds these objects later.
+        """Note in the record which kinds of objects the definition adds, so that `remove_strays` finds these objects later.
 
         Raises:
             UsageError: in a shared namespace, another program has an object with the kind and the name of an added one.

@@ -1,4 +1,4 @@
-"""The namespace of one instance: created by one machine only, given pull secrets, and checked for removal while services start."""
+"""The namespace of one instance: only one machine creates it, pull secrets are copied into it, and its removal is noticed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from envctl.render.kubernetes_settings import Cluster
 USER_RANGE = "openshift.io/sa.scc.uid-range"
 """The annotation of a namespace with the range from which each pod gets its user id."""
 COPIED = ("app.kubernetes.io/managed-by", "app.kubernetes.io/part-of")
-"""The labels of a copied pull secret. With the instance's label, a later `up` would remove the secret because no plan contains it."""
+"""The labels of a copied pull secret. It lacks the instance's label, with which a later `up` would remove it: no plan contains it."""
 PODLESS = 3.0
 """The seconds that a service may have no pod before the namespace is checked for removal."""
 
@@ -86,7 +86,7 @@ class OwnNamespace:
     def with_owner(self, namespace: Object) -> Object:
         """Return *namespace* with the time until which its owner counts as alive, if the instance has an owner.
 
-        The namespace has this time from its creation on: otherwise nobody could tell later that its owner, if it dies early, is dead.
+        The namespace needs this time from its creation on: otherwise, the death of the owner before its first report would go unnoticed.
         """
         meta = namespace["metadata"]
         heard = {ALIVE: now(OWNER_LASTS)} if self.owner else {}

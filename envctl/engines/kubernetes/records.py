@@ -53,7 +53,12 @@ def publish(
 
 
 def _made(api: Api, secret: Object, document: Mapping[str, Any]) -> Object:
-    """Create the Secret: if two machines create an instance at the same time, only one of them can."""
+    """Create the Secret. If two machines create an instance at the same time, only one of them succeeds.
+
+    Raises:
+        MadeElsewhere: the other machine has created it.
+        ApiError: the Secret cannot be created.
+    """
     try:
         return api.create(secret)
     except ApiError as error:
@@ -78,7 +83,7 @@ def refuse_others(api: Api, namespace: str, document: Mapping[str, Any], must_be
         MadeElsewhere: the published record belongs to another instance.
     """
     id, found = str(document["id"]), None
-    with Ignoring(403):  # the other user alone has rights in the namespace
+    with Ignoring(403):  # only the user who has created the namespace has rights in it
         found = api.get("v1", "Secret", namespace, record_name(id))
     record = read(found) if found is not None else None
     if (found is not None or must_be) and (record is None or record.document.get("secret") != document["secret"]):

@@ -1,8 +1,8 @@
 """The restart of a server that keeps its data: a new container in the same pod.
 
 Data lives as long as its pod, and Kubernetes has no command that restarts a container. But the image of a pod can be changed, and the
-kubelet then replaces this one container at once (https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement). To
-write the name of the same image differently is such a change.
+kubelet then replaces this one container at once (https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement).
+Another spelling of the same image name is such a change.
 """
 
 from __future__ import annotations

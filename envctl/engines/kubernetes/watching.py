@@ -24,7 +24,7 @@ PAUSE = 0.5
 SILENCE = 240.0
 """The seconds without data after which a watch is started again, because its connection may be dead without an error."""
 LOST = 30.0
-"""The seconds without a successful watch or list after which `Pods` gives up. An API server that is being replaced needs fewer."""
+"""The seconds without a successful watch or list after which the watch fails. The replacement of an API server takes less."""
 NO_STATUS = -1
 """The exit status that is reported for a pod that does not start."""
 LAST = 50

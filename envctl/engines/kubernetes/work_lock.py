@@ -26,7 +26,7 @@ from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 
 LASTS, EVERY, LONG_PAST = 60.0, 15.0, 86400.0
-"""The seconds without a renewal until a lock is void, those between two renewals, and the age at which a lock is void at once."""
+"""The seconds until a lock expires without a renewal, those between two renewals, and the age at which a lock is taken over at once."""
 LAST_RENEWAL = 5.0
 """The seconds that a renewal may still take when the work has ended."""
 DONE, FAILED = "done", "failed"
@@ -75,7 +75,7 @@ class _Lock:
                 self.gone = EnvctlError(f"another machine has begun to work on {self.id} meanwhile", hint=hint)
                 self.lost(self.gone)
         except EnvctlError:
-            pass  # the next renewal may succeed; if none does, the lock becomes void
+            pass  # the next renewal may succeed; if none does, the lock expires
 
     def renew(self) -> None:
         """Renew the lock regularly, until the work has ended or the lock is lost."""
