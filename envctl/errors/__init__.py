@@ -31,7 +31,7 @@ class EnvctlError(Exception):
         self.message = message
         self.hint = hint
         self.record: object = None
-        """The record of the instance that the error is about, for callers that print its document."""
+        """The record of the instance that the error is about, for callers that print the instance as JSON."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
@@ -69,7 +69,7 @@ class UsageError(EnvctlError):
 
 
 class CommandMissing(UsageError):
-    """The command of `run` cannot be started: there is no such program (127), or it is not executable (126), as in shells."""
+    """The command of `run` cannot be started: the program does not exist (127) or is not executable (126), as in shells."""
 
     exit_code = 127
 
@@ -83,7 +83,7 @@ class EngineMissing(EnvctlError):
 
 
 class Evidence(NamedTuple):
-    """What is known about a failed service, in the order in which it is printed."""
+    """The facts about a failed service, in the order in which they are printed."""
 
     service: str
     step: str
@@ -108,7 +108,7 @@ class Interrupted(EnvctlError):
 
 
 def did_you_mean(word: str, known: Sequence[str], *, limit: int = 12) -> str:
-    """A hint for an unknown *word*: the nearest of *known*, or the first *limit* of them."""
+    """Return a hint for the unknown *word*: the most similar name in *known*, or else the first *limit* names."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
