@@ -1,4 +1,4 @@
-"""The session: the environment variables, folder and settings of one caller, and what it holds while it works."""
+"""The session: the environment variables, folder and settings of one caller, and the resources that the caller's work shares."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Session:
     """This machine, as engines see it."""
 
     def __post_init__(self) -> None:
-        """Made at once, not when they are first asked for: two threads would each make keepers of their own."""
+        """Create the shared objects immediately, not on first use: otherwise two threads could each create their own."""
         self.store = RecordStore(state_home(self.environ))
         self.keepers = Keepers(self.store.home, self.environ)
         self.host = Host(self.environ, self.keepers)
