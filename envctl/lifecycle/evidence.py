@@ -1,4 +1,4 @@
-"""Evidence about a failed service: the probe's history, the exit status, the last lines of its log, and what to try."""
+"""Evidence about a failed service: the history of its probes, its exit code, the last lines of its log, and advice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def failure(work: BringUp, service: ServicePlan, message: str, step: str, status
 def evidence_of(work: BringUp, service: ServicePlan, step: str, status: int | None = None, advice: str = "") -> Evidence:
     lines: tuple[str, ...] = ()
     process = work.plan.setting.runs_as_process(service.name)
-    with suppress(Exception):  # evidence is best effort: its loss must not hide the failure
+    with suppress(Exception):  # evidence is best effort: missing logs must not hide the failure
         lines = tuple(text(work.deployment.logs(service.name, LOG_LINES)).splitlines())
     history = work.histories[service.name].shown() if service.name in work.histories else ()
     return Evidence(service.name, step, history, status, lines[-LOG_LINES:], advice or _advice(status, service, process))
