@@ -9,6 +9,7 @@ from envctl import __version__
 
 
 def main() -> None:
+    """Run the command line."""
     # As long as there is nothing to clean up, Ctrl-C simply ends the process: Python's own handler would print a traceback of imports.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -22,7 +22,7 @@ from envctl.errors.printable import harmless
 
 
 class EnvctlError(Exception):
-    """The base class of all errors for users: one sentence, and possibly a hint that says what to do."""
+    """The base class of all errors for users: one sentence, and an optional hint on what to do."""
 
     exit_code = 1
 
@@ -47,6 +47,7 @@ class Problem(NamedTuple):
     hint: str = ""
 
     def masked(self, mask: Callable[[str], str]) -> Problem:
+        """Return the problem with *mask* applied to its message and hint."""
         return self._replace(message=mask(self.message), hint=mask(self.hint))
 
     def __str__(self) -> str:
@@ -65,6 +66,8 @@ class DefinitionError(EnvctlError):
 
 
 class UsageError(EnvctlError):
+    """The command line or an option is wrong."""
+
     exit_code = 2
 
 
@@ -79,6 +82,8 @@ class CommandMissing(UsageError):
 
 
 class EngineMissing(EnvctlError):
+    """Docker, a cluster or a program is missing."""
+
     exit_code = 3
 
 
@@ -94,16 +99,22 @@ class Evidence(NamedTuple):
 
 
 class ServiceFailed(EnvctlError):
+    """A service died or never became ready, or a seed failed."""
+
     def __init__(self, message: str, evidence: Evidence | None = None, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.evidence = evidence
 
 
 class OutOfTime(ServiceFailed):
+    """The deadline has passed."""
+
     exit_code = 124
 
 
 class Interrupted(EnvctlError):
+    """Ctrl-C or a signal has stopped the command."""
+
     exit_code = 130
 
 

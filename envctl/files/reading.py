@@ -1,6 +1,6 @@
 """The only functions that read files of a project.
 
-A project may contain links that somebody placed there to make envctl read other files of its user. Therefore links may only lead to places
+A project may contain links that were placed there to make envctl read other files of its user. Therefore links may only lead to places
 inside the project, only regular files of a limited size are read, and the file that was checked is the file that is read.
 """
 

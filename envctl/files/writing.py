@@ -1,6 +1,6 @@
-"""The only functions that create files in a folder where others may have placed something.
+"""The only functions that create files where other users or programs may have placed files or links.
 
-No link is followed, and no file of anybody else is replaced. The current content of a file decides whether envctl wrote it.
+No link is followed, and no file that envctl did not write is replaced. The current content of a file decides whether envctl wrote it.
 """
 
 from __future__ import annotations

@@ -30,8 +30,7 @@ def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> P
     """Return the folder that *variable* names, or else the folder *below_home* in the user's home.
 
     A relative path in *variable* or HOME is ignored (the XDG specification requires it for its variables): it would be a different folder
-    for
-    commands in different folders.
+    for commands in different folders.
     """
     if os.path.isabs(base := environ.get(variable, "")):
         return Path(base)

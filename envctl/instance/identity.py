@@ -33,5 +33,5 @@ def user_name() -> str:
 
 
 def user_key(folder: Path) -> str:
-    """Return a hash that identifies the user on this machine without revealing either name; another *folder* gives another hash."""
+    """Return a hash that identifies this user on this machine without revealing the names; another *folder* gives another hash."""
     return hashlib.sha256("\0".join((user_name(), machine_id(), str(folder))).encode()).hexdigest()[:16]

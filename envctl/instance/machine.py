@@ -1,4 +1,4 @@
-"""Identify this machine and its processes, so that none is confused with another machine, boot, namespace or later process.
+"""Identify this machine and its processes, so that they are not confused with other machines, boots, namespaces or later processes.
 
 A hostname is not enough: all hosted CI runners of one image have the same hostname.
 """

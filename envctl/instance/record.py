@@ -19,7 +19,7 @@ class InstanceState(StrEnum):
     """The state of an instance as a whole; if a command was killed, the state tells the next command what to do."""
 
     STARTING = "starting"
-    """A command is creating it for the first time. If that command has ended, the next command removes the instance."""
+    """A command is creating the instance for the first time. If that command has ended, the next command removes the instance."""
     UP = "up"
     CHANGING = "changing"
     """A command is changing an instance that was up."""
@@ -67,7 +67,7 @@ class ServiceRecord:
     lane: int = 0
     """The lane that the service belongs to; 0 if it is shared, or if there are no lanes."""
     written: str = ""
-    """Its name in the definition, if the service is a lane's copy with another name."""
+    """The service's name in the definition, if the service is a lane's copy with another name."""
     public_url: str = ""
     """The URL for browsers, if the service is exposed."""
     public_fault: str = ""
@@ -77,7 +77,7 @@ class ServiceRecord:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What has been done to the data of a service; it is valid only for the data with this id."""
+    """What has been done to the data of a service; the record is valid only for the data with the id `data_id`."""
 
     data_id: str
     steps: tuple[str, ...] = ()
@@ -205,6 +205,7 @@ class Record:
 
     @property
     def location(self) -> Location:
+        """The place of the instance."""
         return Location(self.engine, self.context, self.namespace)
 
     @property
@@ -219,6 +220,7 @@ class Record:
 
     @property
     def expired(self) -> bool:
+        """Whether the lifetime of the instance is over."""
         return self.expires is not None and self.expires <= now()
 
 

@@ -45,6 +45,7 @@ class RecordStore:
     _writing: threading.RLock = field(default_factory=threading.RLock)
 
     def folder(self, id: str) -> Path:
+        """Return the state folder of the instance *id*; it may not exist."""
         return self.home / id
 
     def load(self, id: str) -> Record | None:

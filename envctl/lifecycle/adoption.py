@@ -79,7 +79,7 @@ def read_published(published: PublishedRecord, location: Location) -> Record:
 
 
 def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:
-    """Return *record* with the ports in *moved* replaced, because they are in use on this machine."""
+    """Return *record* with ports replaced as in *moved* (old to new), because the old ones are in use on this machine."""
     written = {str(port): str(fresh) for port, fresh in moved.items()}
 
     def at(value: Any) -> Any:

@@ -6,8 +6,7 @@
         requests.get(shop.outputs["ORDERS_URL"])
 
 Every function takes a `session`: the environment variables and the working folder to use. Without a session, those of the current process
-are used.
-Calls from different threads do not disturb each other.
+are used. Calls from different threads do not disturb each other.
 """
 
 from __future__ import annotations
@@ -45,10 +44,12 @@ class Instance:
 
     @property
     def name(self) -> str:
+        """The name of the instance."""
         return self.record.name
 
     @property
     def id(self) -> str:
+        """The id of the instance: its name and six hexadecimal digits."""
         return self.record.id
 
     @property
@@ -148,8 +149,7 @@ def up(
         set: variable of the definition to its value.
         only, stub, local: names of services.
         use, image, ports: service to its URL, image, or local port number.
-        ttl, timeout: seconds, or a text as on the command line: `2h`. The default of `ttl` is in the definition; that of `timeout` is 10
-        minutes.
+        ttl, timeout: seconds, or a text as on the command line: `2h`; by default the definition's `ttl`, and a timeout of 10 minutes.
         lanes: the number of lanes; 0 means none.
         report: a folder to which logs and status are written if the environment does not come up.
         session: the environment variables and the working folder to use (default: this process's).

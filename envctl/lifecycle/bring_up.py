@@ -45,7 +45,7 @@ class Run:
         record: the record as it was last written; only `update` changes it.
         plan: the plan of the whole instance.
         deadline: the deadline of the whole command, on the clock of `time.monotonic`.
-        reseed: make data anew if its seeds have changed, instead of raising an error.
+        reseed: recreate data if its seeds have changed, instead of raising an error.
         lacking: the services whose data could have a snapshot but has none.
         worth_keeping: the services in `lacking` whose data took long to make.
     """
@@ -126,7 +126,7 @@ class Run:
             self._lost = why
 
     def close(self) -> None:
-        """End the command: threads that continue (such as seeds) can no longer update or report, since others may hold the lock."""
+        """End the command: threads that continue (such as seeds) can no longer update or report, as another command may hold the lock."""
         with self._changing:
             self._closed = True
         self.events.end()

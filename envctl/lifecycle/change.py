@@ -82,13 +82,16 @@ class Change(NamedTuple):
         return self.run.plan.services[service]
 
     def refuse_changed_seeds(self, services: Iterable[str]) -> None:
+        """Raise UsageError if the seeds of *services* have changed since their data was made."""
         known = called(self.run.session, self.run.record)
         refuse_changed_seeds(self.run.record, known, self.deployment(), [self.planned(name) for name in services])
 
     def begin(self, services: Iterable[str]) -> None:
+        """Report that *services* are about to be brought up."""
         self.run.events.begin(part_of(self.run.plan, services))
 
     def bring_up(self, services: Sequence[str], again: Collection[str] = (), keep: bool = False) -> None:
+        """Bring *services* up and write the outputs; the arguments and errors are those of `bring_up.bring_up`."""
         bring_up(self.run, self.deployment(), services, again, keep)
         self.run.write_outputs()
 
@@ -155,7 +158,7 @@ def reset(
     A driver of `envctl.units` restores the data if it can. Other data is discarded and made again.
 
     Args:
-        checked: make data anew if other seed steps than the current ones have made it. Tests that reset often turn this off to save time.
+        checked: recreate data that other seed steps than the current ones have made. Tests that reset often turn this off to save time.
 
     Raises:
         UsageError: there is no such service or lane.
@@ -186,7 +189,7 @@ def reset(
 
 
 def _to_make(record: Record, wanted: Sequence[str], chosen: Iterable[str], quick: Collection[str]) -> list[str]:
-    """Return the services whose data must be made anew because no driver resets it quickly."""
+    """Return the services whose data must be recreated because no driver resets it."""
     return [name for name in chosen if name not in quick and (wanted or record.services[name].data)]
 
 
@@ -221,7 +224,7 @@ def prepare_reset(session: Session, record: Record, services: Iterable[str] = ()
 
 
 def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
-    """Raise UsageError if a service that all lanes share would have to be made anew for one lane."""
+    """Raise UsageError if the data of a service that all lanes share would have to be recreated for one lane."""
     for name in services:
         if not record.services[name].lane:
             hint = f"`envctl reset {record.name} {name}` resets it for all of them"

@@ -226,6 +226,7 @@ def recorded(record: Record, plan: Plan) -> Record:
 
 
 def service_record(service: ServicePlan, before: ServiceRecord | None = None) -> ServiceRecord:
+    """Return the record of *service*; what the plan does not determine (state, readiness, faults) is taken from *before*."""
     before = before or ServiceRecord(service.kind)
     return replace(
         before,

@@ -62,7 +62,7 @@ class Data:
         return [f"{service.name}: {text}" for service in services for text in self.deployment.staying(service)]
 
     def discard(self, service: ServicePlan) -> None:
-        """Discard the service and its data. The record of the data goes first: after a failure, the data may be incomplete."""
+        """Discard the service and its data. The record of the data is removed first: after a failure, the data may be incomplete."""
         self._forget(service)
         self.deployment.discard(service)
 
@@ -95,9 +95,11 @@ class Data:
                 self._note(service, replace(found, first=first))
 
     def note_set_up(self, service: ServicePlan) -> None:
+        """Record that the set-up of the service is complete."""
         self._note(service, replace(self.recorded(service), set_up=True, made=made_of(service)))
 
     def note_step(self, service: ServicePlan, step: Step) -> None:
+        """Record that *step* has succeeded."""
         found = self.recorded(service)
         # Copies for resets and lanes do not contain the new step.
         self._note(service, replace(found, steps=(*found.steps, step.hash), units=()))

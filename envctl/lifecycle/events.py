@@ -73,10 +73,12 @@ class Events:
         self._ended = False
 
     def begin(self, plan: Plan) -> None:
+        """Report that the services of *plan* are about to be brought up."""
         for listener in self.listeners:
             listener.begin(plan)
 
     def tell(self, service: str, phase: Phase | None, detail: str = "") -> None:
+        """Report an event; *service* is empty if it concerns all services, *phase* is None if only *detail* is new."""
         if self._ended:
             return
         event = Event(time.time(), service, phase, detail)

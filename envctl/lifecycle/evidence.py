@@ -16,10 +16,12 @@ LOG_LINES = 40
 
 
 def failure(work: BringUp, service: ServicePlan, message: str, step: str, status: int | None = None) -> ServiceFailed:
+    """Return the error *message* about *service*, with evidence; *status* is an exit code."""
     return ServiceFailed(message, evidence_of(work, service, step, status))
 
 
 def evidence_of(work: BringUp, service: ServicePlan, step: str, status: int | None = None, advice: str = "") -> Evidence:
+    """Return the evidence about *service*, which failed in *step*; *status* is an exit code. Without *advice*, a general one is given."""
     lines: tuple[str, ...] = ()
     process = work.plan.setting.runs_as_process(service.name)
     with suppress(Exception):  # evidence is best effort: missing logs must not hide the failure

@@ -78,6 +78,7 @@ class Exits:
             self._ran_before[service.name] = state.id
 
     def has_run_all_along(self, service: ServicePlan) -> bool:
+        """Return whether the service is running in the container that `remember_running` saw."""
         return self._ran_before.get(service.name, "") == self._work.deployment.state(service.name).id != ""
 
     def error(self, service: ServicePlan) -> EnvctlError:

@@ -1,4 +1,4 @@
-"""Share an instance between machines: one command at a time works on it, and learns what earlier ones have done to the data."""
+"""Share an instance between machines: one command at a time works on it, and learns what earlier commands have done to the data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StillWorkedOn(OutOfTime):
 
 @contextmanager
 def alone_among_machines(run: Run, engine: Engine) -> Iterator[None]:
-    """Wait until no other machine works on the instance, keep others out, and record what they have done to the data.
+    """Wait until no other machine works on the instance, keep other machines out, and record what they have done to the data.
 
     Raises:
         StillWorkedOn: a command of another machine was still working at the deadline.
@@ -45,7 +45,7 @@ def alone_among_machines(run: Run, engine: Engine) -> Iterator[None]:
 
 
 class _Waiting:
-    """Report once that a command of another machine is waited for."""
+    """A callback that pauses while another machine works on the instance; the first call reports this."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._told = run, False

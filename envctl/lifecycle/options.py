@@ -36,7 +36,7 @@ class UpOptions:
         lanes: the number of parallel workers with their own data and services; 0 means no lanes.
         image_names: built images get the names that the definition gives them.
         untrusted: the definition is untrusted, and may not touch this machine.
-        reseed: make data anew if its seeds have changed since.
+        reseed: recreate data if its seeds have changed since.
         no_snapshots: neither start from snapshots nor make them.
         alone: the only services to start, without the services that they need; empty means all.
         key: identifies the owner of the instance instead of folder, user and machine; None means the CI job, outside CI nothing.
@@ -70,6 +70,7 @@ class UpOptions:
 
     @property
     def selection(self) -> Selection:
+        """The options that change an environment before it is planned."""
         return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image), self.lanes)
 
     def key_of(self, session: Session, project: Path) -> str:

@@ -56,8 +56,7 @@ class OwnCheck:
         """Return whether one of the service's ports answers, or enough time has passed.
 
         Before that, a check could disturb a server that is creating its files. RabbitMQ's client, run as root, would create the cookie,
-        which the
-        server then cannot read, so that the server ends (docker-library/rabbitmq#318, #695).
+        which the server then cannot read, so that the server ends (docker-library/rabbitmq#318, #695).
         """
         server = any(check.probe not in ("health", "tcp") for check in self.service.checks)
         if time.monotonic() - self._began > (SERVER_PATIENCE if server else COMPOSED_PATIENCE):

@@ -52,6 +52,7 @@ def public_faults(plan: Plan, record: Record, deadline: float) -> dict[str, str]
 
 
 def with_public_faults(record: Record, faults: Mapping[str, str]) -> Record:
+    """Return *record* with *faults*, service to the reason why its public URL does not answer."""
     services = {name: replace(service, public_fault=faults.get(name, "")) for name, service in record.services.items()}
     return replace(record, services=services)
 

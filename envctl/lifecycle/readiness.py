@@ -122,9 +122,8 @@ class _Waiting:
     def _pass(self, checks: Sequence[Check], history: History, seconds: float) -> None:
         """Wait until *checks* have passed.
 
-        A service that its Compose file restarts has the time of the whole command instead of *seconds*. A guessed check gets its time anew
-        with
-        each start.
+        A service that its Compose file restarts has the time of the whole command instead of *seconds*. Each start resets the time of
+        a guessed check.
 
         Raises:
             NotReady: the checks have not passed in time.

@@ -38,7 +38,7 @@ def recover_instances(session: Session, ending: Collection[str] = ()) -> None:
 
 
 def _lost(record: Record) -> bool:
-    """Return whether the keeper was killed, or the command that worked on the instance was."""
+    """Return whether the keeper was killed, or a command was: before it started a keeper, or while it created or removed the instance."""
     return process_alive(record.keeper or record.process) is False or (record.half_done and was_killed(record))
 
 

@@ -139,6 +139,11 @@ def test(
 
 
 def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
+    """Return the definition's tests *names* (default: all) as jobs.
+
+    Raises:
+        UsageError: the definition has no tests, or none of that name.
+    """
     tests = environment.definition.tests
     if not tests:
         raise UsageError(

@@ -39,6 +39,7 @@ class Row:
 
     @property
     def state(self) -> str:
+        """The state that `--json` shows."""
         return STATE[self.phase]
 
 
@@ -58,8 +59,7 @@ class ServiceStates:
         """Set the phase of a service. After a failure, only failures are accepted: later progress of a thread is of no interest.
 
         Listeners are called first, so that the last phase is reported before a waiting thread continues. A reported phase counts: a failure
-        that
-        occurs in the meantime is reported after it.
+        that occurs in the meantime is reported after it.
         """
         with self._telling:
             if self.failed and phase is not Phase.FAILED:
@@ -91,6 +91,7 @@ class ServiceStates:
 
     @property
     def failed(self) -> bool:
+        """Whether a service has failed."""
         return self.failure is not None
 
     def go_on(self) -> None:

@@ -44,11 +44,12 @@ class Kept(NamedTuple):
 
 
 def index_of(session: Session) -> Index:
+    """Return the index of this user's snapshots."""
     return Index(snapshots_folder(session.environ))
 
 
 def _engines(session: Session, entries: Sequence[Entry], unseen: Unseen) -> dict[Location, KeptData]:
-    """Return the engines of *entries* that answer; call *unseen* for the others."""
+    """Return the engines of *entries* that answer; call *unseen* for the rest."""
     found: dict[Location, KeptData] = {}
     for place, engine in open_engines([*dict.fromkeys(map(_place, entries))], session.host).items():
         if isinstance(engine, EnvctlError):

@@ -111,6 +111,7 @@ def _usable(session: Session, index: Index, deployment: KeepsData, service: Serv
 
 
 def record_of(entry: Entry) -> SnapshotRecord:
+    """Return what an instance records about a snapshot."""
     return SnapshotRecord(entry.key, entry.ref, entry.content, entry.steps, entry.units)
 
 

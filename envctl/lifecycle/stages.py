@@ -154,7 +154,7 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
     except UnitError as error:
         if unit.names[0].lanes or (work.keep and not isinstance(error, DriverMissing)):
             raise
-        return  # the copy is optional: a reset makes the server's data anew
+        return  # the copy is optional: a reset recreates the server's data
     work.data.note_units(service, before, made)
 
 

@@ -23,6 +23,7 @@ class StartLimiter:
 
     @contextmanager
     def enter(self, priority: float) -> Iterator[None]:
+        """Wait for a free place, and hold it inside the block."""
         with self._changed:
             ticket = (-priority, self._tickets)
             self._tickets += 1

@@ -39,7 +39,7 @@ def made_of(unit: Unit) -> list[str]:
 
 
 def reached(server: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:
-    """Return *server* with the *ports* that answer now: while its endpoints refuse other clients, these differ from its own ports."""
+    """Return *server* with the *ports* that answer now; they differ from its own ports while its endpoints refuse other clients."""
     told: dict[str, Any] = server.get("ports") or {}
     answering = {name: number for name, number in ports.items() if number}
     main = next(
@@ -60,7 +60,7 @@ class Resettable(NamedTuple):
 
 
 def resettable(record: Record, services: Sequence[str], lane: int | None) -> list[Resettable]:
-    """Return which of *services* a driver can reset, in *lane* or everywhere; the data of the rest must be made anew."""
+    """Return which of *services* a driver can reset, in *lane* or everywhere; the data of the rest must be recreated."""
     return list(_resettable(record, services, lane))
 
 

@@ -54,6 +54,7 @@ class Timer:
     phases: dict[str, int] = field(default_factory=dict)
 
     def phase(self, name: str) -> None:
+        """End the phase *name*, which began when the phase before it ended."""
         total = round((time.monotonic() - self.began) * 1000)
         self.phases[name] = self.phases.get(name, 0) + total - self.phases.get("total", 0)
         self.phases["total"] = total
@@ -253,7 +254,7 @@ def _progress(run: Run, service: str, text: str) -> None:
 
 
 def _discard_changed(run: Run, deployment: Deployment) -> None:
-    """Discard the data whose seeds have changed, so that it is made anew."""
+    """Discard the data whose seeds have changed, so that it is recreated."""
     run.in_flight.await_first()
     data = run.data(deployment)
     changed = list(changed_seeds(run.record, deployment, run.plan.services.values()))

@@ -20,6 +20,7 @@ class Question(NamedTuple):
 
     @classmethod
     def to(cls, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Question:
+        """Create a question; the order of the variables in *environ* makes no difference."""
         return cls(tuple(command), folder, tuple(sorted(environ.items())))
 
 

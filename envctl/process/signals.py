@@ -78,8 +78,7 @@ def leave(status: int) -> NoReturn:
     """End the process with *status*, even if another signal arrives: Python restores the default handlers before it ends.
 
     After an interrupt, `os._exit` ends the process: Python kills itself with SIGINT at its end if a KeyboardInterrupt, although it was
-    caught,
-    has passed through an `exec` of text, as dataclasses use it.
+    caught, has passed through an `exec` of text, as dataclasses use it.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

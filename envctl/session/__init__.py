@@ -1,4 +1,4 @@
-"""The session: everything that one caller of envctl brings along. It is created by the caller and passed on; there is no global state."""
+"""The session: everything that belongs to one caller of envctl. The caller creates it and passes it on; there is no global state."""
 
 from envctl.session.session import Session
 
