@@ -1,6 +1,6 @@
 """Decide which instance an `up` works on, and record identity, ports and outputs on disk before anything is created.
 
-It is the existing instance, or a new one in its place. Leftovers of an interrupted command are removed first.
+An `up` works on the existing instance, or on a new one in its place. Leftovers of an interrupted command are removed first.
 """
 
 from __future__ import annotations
