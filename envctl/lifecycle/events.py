@@ -101,7 +101,7 @@ class Events:
 
 
 class EventLog:
-    """Writes one JSON object per event and line to the instance's folder; a full disk does not stop the command."""
+    """A listener that writes events to the instance's folder, one JSON object per line; a full disk does not stop the command."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG

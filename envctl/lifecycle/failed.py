@@ -29,8 +29,7 @@ def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, e
 
     Args:
         before: the state of the instance before this command.
-        existed: the instance was available to its users before. (`Record.was_up` does not tell: it is also true for a new, complete
-            instance.)
+        existed: the instance was available to its users before; `Record.was_up` is no substitute, as it is also true for a new one.
     """
     with shielded():
         told = _told(run, error, existed)

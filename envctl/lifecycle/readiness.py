@@ -26,7 +26,7 @@ SETTLED_SECONDS, COMPOSED_SECONDS, POLL_SECONDS = 1.0, 0.25, 0.025
 END_POLL_SECONDS = 0.05
 HEALTH = Check("health")
 REFUSED_SECONDS, GUESSED_REFUSED_SECONDS = 5.0, 2.0
-"""The seconds of refused logins and nothing else after which waiting cannot help."""
+"""The seconds with nothing but refused logins after which waiting cannot help: in general, and for guessed checks."""
 ATTEMPT_TIMEOUT = 1.0
 """The seconds for one attempt; they are few, so that an exit is noticed between two attempts."""
 

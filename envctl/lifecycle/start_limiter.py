@@ -13,7 +13,7 @@ from envctl.plan.model import Plan
 
 @dataclass
 class StartLimiter:
-    """Admits at most *width* threads at a time; waiting threads enter by priority, greater first."""
+    """A limit of *width* concurrent starts; waiting threads enter by priority, greater first."""
 
     width: int
     _inside: int = 0
