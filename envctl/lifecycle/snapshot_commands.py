@@ -80,8 +80,7 @@ class _Kept:
     def remove(self, entry: Entry) -> bool:
         """Remove a snapshot and return whether it was removed.
 
-        It leaves the index first, so that no instance starts from it in the meantime; if it turns out to be in use, it returns to the
-        index.
+        The snapshot leaves the index first, so that no instance starts from it in the meantime; if it is in use, it returns to the index.
         """
         engine = self.engines.get(_place(entry))
         if engine is None:
