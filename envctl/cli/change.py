@@ -65,7 +65,7 @@ def reset_said(name: str, wanted: Sequence[str], where: str, found: change.Reset
     if found.left:
         was, they_have, them = ("was", "it has", "it") if len(found.left) == 1 else ("were", "they have", "them")
         why = f"{was} not reset: {they_have} no `seed:`, so envctl cannot restore what others have written there"
-        yield f"{' and '.join(found.left)} {why}; `envctl reset {name} {' '.join(found.left)}` makes {them} anew"
+        yield f"{' and '.join(found.left)} {why}; `envctl reset {name} {' '.join(found.left)}` gives {them} the data of a first start"
 
 
 def extend(

@@ -101,7 +101,7 @@ class Running(Chosen):
     timeout: Annotated[str | None, _option("Deadline for the whole command (default: 10m).", env="TIMEOUT", metavar="D")] = None
     fresh: Annotated[bool, _option("Start with empty data.", "--fresh", env="FRESH")] = False
     no_snapshots: Annotated[
-        bool, _option("Neither use snapshots nor make any: all data is made anew.", "--no-snapshots", env="NO_SNAPSHOTS")
+        bool, _option("Neither use nor create snapshots: create all data again.", "--no-snapshots", env="NO_SNAPSHOTS")
     ] = False
     keep: Annotated[bool, _option("Leave the instance up after a failure.", "--keep", env="KEEP")] = False
 

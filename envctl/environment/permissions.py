@@ -130,7 +130,7 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
     if service.publish is not None:
         yield Power((*at, "publish"), "takes a port of this machine that it names")
     if isinstance(service.expose, Expose) and service.expose.host:
-        yield Power((*at, "expose"), f"asks for the host {service.expose.host}, which may be somebody else's")
+        yield Power((*at, "expose"), f"asks for the host {service.expose.host}, which may belong to another program")
     for key, value in service.env.items():
         if value is None:
             yield Power((*at, "env", key), READS.format(key))

@@ -174,7 +174,7 @@ class Leases:
             raise UsageError(f"{service} has no '{name}'", hint=did_you_mean(str(name), known))
         kept = self._record().data.get(service)
         if kept is None or found.template not in kept.units:
-            hint = "`envctl up ... --lanes 1` keeps it; `envctl reset` makes it anew, and keeps it from then on"
+            hint = "`envctl up ... --lanes 1` keeps it; `envctl reset` restores the seeded data, and keeps it from then on"
             raise UsageError(f"{service}: the seeded data was not kept, so there is nothing to copy", hint=hint)
         return unit, found
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MEANINGS: dict[int | None, str] = {
     127: "(its program was not found in the image)",
-    137: "(killed: out of memory, or by somebody)",
+    137: "(killed: out of memory, or by another program)",
 }
 
 

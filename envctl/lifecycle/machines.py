@@ -65,7 +65,7 @@ def _take_over(run: Run, engine: Engine, published: PublishedRecord) -> None:
     record = run.record
     found = read_published(published, record.location)
     if found.secret != record.secret:
-        raise MadeElsewhere(f"{record.id} was removed, and made anew by another machine")
+        raise MadeElsewhere(f"{record.id} was removed, and created again by another machine")
     services, local = run.plan.services, record.choices.local
     differing = [name for name in found.data if name in services and name not in local and record.data.get(name) != found.data[name]]
     if not differing:
@@ -95,5 +95,5 @@ def discard_half_made(run: Run, deployment: Deployment, services: Iterable[Servi
     data = run.data(deployment)
     for service in services:
         if service.gated and not data.is_whole(service) and (by := deployment.made_by(service)) and not known_here(by, run.worker):
-            run.events.say(f"{service.name}: another machine left its data half made: it is made anew")
+            run.events.say(f"{service.name}: another machine left its data incomplete, so it is created again")
             data.discard(service)

@@ -151,7 +151,7 @@ class _Waiting:
             self.work.states.go_on()
             restarting = self._restarting()
             if given_up():
-                raise NotReady(restarting or f"it has ended with {self.work.exits.statuses.get(self.service.name)} meanwhile")
+                raise NotReady(restarting or f"it has ended with {self.work.exits.statuses.get(self.service.name)}")
             if not restarting:
                 return
             history.add(restarting)
@@ -192,8 +192,8 @@ class _Waiting:
             evidence = evidence_of(self.work, self.service, "readiness", advice=why.hint)
             return ServiceFailed(f"{name} cannot be reached: {why.message}", evidence)
         if self._refused(history):
-            reset = f"`envctl reset {self.work.called} {name}` makes it anew"
-            advice = f"if its data was made with other credentials: {reset}; or use the credentials with which it was made"
+            reset = f"`envctl reset {self.work.called} {name}` creates its data again"
+            advice = f"if its data was created with other credentials: {reset}; or use the credentials with which it was created"
             message = f"{name} does not accept the credentials from the definition: {error}"
             return ServiceFailed(message, evidence_of(self.work, self.service, "readiness", advice=advice))
         return not_ready(self.work, self.service, self._targets(asked), error, self._seconds(asked))

@@ -103,7 +103,7 @@ def begin_data(work: BringUp, service: ServicePlan) -> None:
     if by is None and not service.ephemeral and not work.data.is_recorded(service):
         work.data.note_whole(service)
     elif by and not known_here(by, work.worker):
-        hint = f"`envctl reset {work.called} {service.name}` makes it anew, `envctl up` does so, too"
+        hint = f"`envctl reset {work.called} {service.name}` creates it again, and so does `envctl up`"
         raise EnvctlError(f"{service.name}: a command of another machine has begun to make its data, and has not finished it", hint=hint)
     elif by is not None:
         work.deployment.note_begun(service)

@@ -260,7 +260,7 @@ def _discard_changed(run: Run, deployment: Deployment) -> None:
     changed = list(changed_seeds(run.record, deployment, run.plan.services.values()))
     staying = data.staying(service for service, _ in changed)
     for service, what in changed:
-        run.events.say(f"{service.name}: {what}: its data is made anew")
+        run.events.say(f"{service.name}: {what}: its data is created again")
         data.discard(service)
     for text in staying:
         run.events.say(text)

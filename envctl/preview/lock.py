@@ -178,7 +178,7 @@ class Claim:
             return lock
         self._refuse_older(lock)
         if self.seen is not None and not self._asked_before and (lock.version if lock is not None else "") != self.seen:
-            raise Superseded(f"{self.request.key}: another command has changed it meanwhile")
+            raise Superseded(f"{self.request.key}: another command has changed it")
         if lock is not None and lock.newest and self._asked_before:
             raise Superseded(f"{self.request.key}: {lock.by()}")
         before = lock or Lock(self.id, self.request.key)

@@ -171,7 +171,7 @@ class PostgresDriver:
         until, sql = time.monotonic() + PATIENCE, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {its}"
         while self._run(sql, begin=begin):
             if time.monotonic() > until:
-                raise UnitError(f"'{databases[0]}' is still being made by somebody")
+                raise UnitError(f"'{databases[0]}' is still being created by another program")
             time.sleep(0.01)
 
     def _run(self, sql: str, **values: Any) -> list[Any]:

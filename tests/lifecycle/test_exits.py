@@ -48,7 +48,7 @@ def test_a_process_of_this_machine_has_no_image(line: MakeLine) -> None:
     ("status", "words", "advice"),
     [
         (1, "db ended with 1", ""),
-        (137, "db ended with 137 (killed: out of memory, or by somebody)", "give it more memory in `resources:`"),
+        (137, "db ended with 137 (killed: out of memory, or by another program)", "give it more memory in `resources:`"),
         (
             127,
             "db ended with 127 (its program was not found in the image)",

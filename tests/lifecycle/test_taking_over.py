@@ -121,7 +121,7 @@ def test_data_of_a_process_of_this_machine_is_its_own(tmp_path: Path, monkeypatc
 
 def test_another_instance_under_the_same_id_is_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, _ = run_of(tmp_path, data={"db": OLD})
-    with pytest.raises(MadeElsewhere, match="made anew by another machine"):
+    with pytest.raises(MadeElsewhere, match="created again by another machine"):
         taken(run, Shared(published({"db": NEW}, secret="11"), live={"db": "new"}), monkeypatch)
     assert run.record.data == {"db": OLD}
 

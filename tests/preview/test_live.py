@@ -93,7 +93,7 @@ def test_the_life_of_a_pull_request(project: Project, api: Api, tmp_path: Path) 
         one.project.write("environments/schema.sql", "create table t (n int); insert into t values (7);\n")
         # The keeper of the other runner lives: it has seen the pod without data, and leaves it to this `up`.
         reseeded = one.envctl("up", "env", "--json", run=14, head="bbbb").ok()
-        assert "its data is made anew" in reseeded.err
+        assert "its data is created again" in reseeded.err
         assert rows(reseeded.json["outputs"]) == 1
         assert "up, head bbbb" in two.envctl("status", "env", run=14, head="bbbb").ok().out
 

@@ -102,7 +102,7 @@ def shared(daemon: Daemon, volume: Named, service: str) -> Shared | None:
         return Shared(f"the external volume '{volume.name}', which is not the instance's own", hint)
     there = daemon.get("/containers/json", all="1", filters={"volume": [volume.name]})
     others = sorted({str(each["Labels"].get("com.docker.compose.service") or each["Names"][0].lstrip("/")) for each in there} - {service})
-    hint = "`envctl up` with `--fresh` makes the data of all services anew"
+    hint = "`envctl up` with `--fresh` gives all services new data"
     return Shared(f"the volume '{volume.source}', which {', '.join(others)} has, too", hint) if others else None
 
 

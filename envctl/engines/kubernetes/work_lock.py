@@ -72,7 +72,7 @@ class _Lock:
         except ApiError as error:
             if error.status in REFUSED:
                 hint = "nothing was heard of this one for a minute; `envctl up` again brings everything to what its definition says"
-                self.gone = EnvctlError(f"another machine has begun to work on {self.id} meanwhile", hint=hint)
+                self.gone = EnvctlError(f"another machine has started to work on {self.id}", hint=hint)
                 self.lost(self.gone)
         except EnvctlError:
             pass  # the next renewal may succeed; if none does, the lock expires
