@@ -88,7 +88,7 @@ class Owner:
                 data = b""
             if not data:
                 self.let_go()
-                return self.watched  # read again: another thread may have called `release` in between
+                return self.watched  # not always True: another thread may have called `release` in between
             self._said = (self._said + data)[-4096:]
             if RELEASE in self._said:
                 self.release()
