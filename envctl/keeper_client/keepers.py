@@ -61,7 +61,7 @@ class Keepers:
             except KeeperSilent:
                 raise
             except KeeperGone:
-                pass  # it is removing an earlier instance of this name, and stops when it sees that the keeper is another one now
+                pass  # it is removing an earlier instance of this name, which it stops once the record names another keeper
             else:
                 return lambda: keeper
         first_word, ours = start_keeper(record, self.home / record.id, duties, self._environ, watched, started)
