@@ -45,4 +45,5 @@ class Channel:
             self._stream.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Close this end."""
         self._stream.close()

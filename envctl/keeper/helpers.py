@@ -193,7 +193,7 @@ class Helper:
         """Stop the helper for good: close its channel or send SIGTERM, then SIGTERM to its process group, then SIGKILL to its tree.
 
         Args:
-            grace: seconds to wait after the first step, and at most GRACE seconds after the second.
+            grace: seconds to wait after the first step. The wait after the second step is the same, but at most GRACE seconds.
         """
         self._stopping.set()
         if self._channel is None:

@@ -41,9 +41,9 @@ POLL_SECONDS = 30.0
 TEARDOWN = Policy(pauses=(1.0, 2.0, 5.0, 10.0, 30.0), patience=600.0)
 """When the teardown command is run again after it has failed, in seconds."""
 EXPIRED = "expired"
-"""The reason of an expired instance. Only for this reason the services get their `stop:` time, in which they can write coverage."""
+"""The reason to end if the instance has expired. Then local processes get their `stop:` time, in which they can write coverage."""
 REMOVED = "somebody else has removed it"
-"""The reason of an instance that another machine has removed from its cluster."""
+"""The reason to end if another machine has removed the instance from its cluster."""
 
 
 class Keeper:
@@ -234,7 +234,7 @@ class Keeper:
 
 
 def main(path: str) -> None:
-    """Run the keeper with the configuration file at *path* and exit: 0 after an orderly end, 1 after an error."""
+    """Run the keeper with the configuration file at *path*, then exit with status 0 after an orderly end, or 1 after an error."""
     system.become_subreaper()
     status = 1
     try:

@@ -14,7 +14,7 @@ from envctl.keeper import system
 MARK = "ENVCTL_MARK"
 """The variable with the mark, which is the instance's id."""
 PROCESS = "ENVCTL_PROCESS"
-"""The variable with the name of the local process. It shows to which one a daemon belongs that left its parent and its session."""
+"""The variable with the name of the local process. It identifies a daemon of the process that has left its parent and its session."""
 SUPERVISOR = "ENVCTL_SUPERVISOR"
 """The variable with the mark of the supervisor itself. Descendants of a living supervisor are not orphans."""
 PATIENCE = 10.0
@@ -24,7 +24,7 @@ INSTANCE_LABEL = "envctl.instance"
 
 
 def marked(prefix: str = "", variable: str = MARK) -> dict[int, str]:
-    """Return the marks of living processes by process id, as far as a mark in *variable* begins with *prefix*."""
+    """Return the marks in *variable* of all living processes, by process id; only marks that begin with *prefix*."""
     table = system.processes()
     found = {pid: values.get(variable, "") for pid, values in system.variables([variable]).items()}
     return {pid: mark for pid, mark in found.items() if mark and mark.startswith(prefix) and pid in table and not table[pid].zombie}

@@ -19,7 +19,7 @@ from envctl.servers.http.wire import Refused
 KILLED = 137
 """The exit status of a process that SIGKILL has ended: 128 + 9."""
 PATIENCE = 30.0
-"""Seconds to wait for a supervisor beyond the longest grace, after which it is killed. A stopped one (SIGSTOP) would block the keeper."""
+"""Seconds to wait for the supervisor beyond the longest grace. Then it is killed, as it may be stopped (SIGSTOP) and never end."""
 # UTF-8 mode passes the names and values of variables to the program unchanged, whatever the locale is.
 _COMMAND = [sys.executable, "-I", "-S", "-X", "utf8", os.path.dirname(os.path.abspath(__file__)), "--supervisor"]
 

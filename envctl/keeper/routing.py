@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONTROL = "control"
 """The scope of envctl's own commands: they may do everything."""
 TESTS = "tests"
-"""The scope of tests: no route of this scope starts a program, or stops or changes something that is shared with others."""
+"""The scope of tests. Its routes use and reset data. None of them starts or stops processes, or changes the instance's lifetime."""
 SCOPES = (CONTROL, TESTS)
 TORN_DOWN = "the instance is being torn down"
 """The error of a request that is refused during teardown. Clients compare the text, as other errors have the status 503 as well."""

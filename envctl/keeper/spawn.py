@@ -164,7 +164,10 @@ def _defaults() -> None:
 
 
 def _control_group(name: str, memory_bytes: int | None, cpu: float | None, root: str) -> str | None:
-    """Create a control group beside this process's own. Below it is no option: a group with processes has no controllers (cgroups(7))."""
+    """Create a control group beside this process's own group; None if that is impossible or not needed.
+
+    A group below its own would have no controllers, because the process's own group contains processes (cgroups(7)).
+    """
     controllers = {"memory"} if memory_bytes else set()
     controllers |= {"cpu"} if cpu else set()
     parent = _parent_group(root)

@@ -54,7 +54,7 @@ class Log:
         self.size = os.fstat(self.descriptor).st_size
 
     def write(self, data: bytes) -> None:
-        """Append data. If the file would become too large, it replaces the older file first."""
+        """Append data. A file that would become too large is first renamed to the older file."""
         if self.size and self.size + len(data) > self.limit:
             self._rotate()
         with suppress(OSError):
@@ -72,6 +72,7 @@ class Log:
             os.close(before)
 
     def close(self) -> None:
+        """Close the file."""
         os.close(self.descriptor)
 
 

@@ -167,7 +167,7 @@ def ancestors(pid: int, table: Table) -> set[int]:
 
 
 def kill(find: Callable[[Table], Collection[int]]) -> set[int]:
-    """Kill the processes that *find* selects from the process table; return their ids, which are none once all are gone.
+    """Kill the processes that *find* selects from the process table; return their ids. An empty result means that all are gone.
 
     The processes are first stopped with SIGSTOP until *find* selects no new ones. A stopped process cannot fork, and it remains the
     parent through which its children are found.

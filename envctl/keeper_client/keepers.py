@@ -61,7 +61,7 @@ class Keepers:
             except KeeperSilent:
                 raise
             except KeeperGone:
-                pass  # it is removing an earlier instance of this name, which it stops once the record names another keeper
+                pass  # it is removing an earlier instance of this name, and gives up once the record names another keeper
             else:
                 return lambda: keeper
         first_word, ours = start_keeper(record, self.home / record.id, duties, self._environ, watched, started)
@@ -133,7 +133,7 @@ class Keepers:
             grace: seconds that each process has to end; a process that is not listed is killed at once.
 
         Returns:
-            Whether the keeper has stopped the processes. False if no keeper runs, or if it has ended instead.
+            Whether the keeper has stopped the processes and still runs. False if no keeper runs, or if it has ended with its processes.
         """
         from envctl.process.threads import each
 

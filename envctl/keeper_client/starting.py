@@ -53,7 +53,12 @@ RECOVER = "from envctl.lifecycle.recovery import recover_here; recover_here()"
 
 
 class Duties(NamedTuple):
-    """What a keeper does besides watching: it runs local processes; it has a service seeded again that has lost its data."""
+    """The tasks of a keeper besides watching.
+
+    Attributes:
+        processes: whether the keeper runs local processes.
+        reseed: whether the keeper lets a service that has lost its data be seeded again.
+    """
 
     processes: bool = False
     reseed: bool = False

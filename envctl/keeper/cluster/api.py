@@ -1,6 +1,6 @@
 """A client of the Kubernetes API server that needs only the standard library.
 
-Its address and credentials come from a kubeconfig and are given as JSON, with the content of files in place of their paths:
+Its address and credentials come from a kubeconfig and are given as JSON, with certificates and keys as text:
 
 {"server": url, "ca": pem or null, "insecure": bool, "tls_server_name", "cert": pem, "key": pem, "token", "user", "password",
  "token_file": path, "proxy": url, "impersonate": {"as", "as-uid", "as-groups", "as-user-extra"},
@@ -108,7 +108,8 @@ class Cluster:
 
     def _make_context(self, given: dict[str, Any]) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.told.get("ca") or None)
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # default since Python 3.13; the certificates of clusters often lack extensions
+        # Python 3.13 sets this flag by default, but the certificates of clusters often lack the extensions that it requires.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self.told.get("insecure"):
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         cert, key = given.get("cert") or self.told.get("cert"), given.get("key") or self.told.get("key")

@@ -142,7 +142,7 @@ class Forward:
                 self._connections.discard(connection)
 
     def _dialled(self) -> tuple[WebSocket, Target] | None:
-        """Connect to the best pod, and retry while the API server fails; return None if there is no such pod or the time is up."""
+        """Connect to the best pod, and retry while that fails. Return None if there is no pod or no permission, or the time is up."""
         until = time.monotonic() + PATIENCE
         while (pod := self.best()) is not None and self._open(pod):
             try:

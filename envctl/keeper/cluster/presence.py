@@ -42,7 +42,7 @@ class Presence:
         self.gone = False
 
     def follow(self, ended: Callable[[], None]) -> None:
-        """Check until `stop` is called, the record turns out to be unreadable, or the instance is gone; then call *ended* if it is gone."""
+        """Check until `stop` is called, the record can never be read, or the instance is gone. In the last case, call *ended*."""
         sure = self._look()
         while sure is not None and not self.gone:
             self._doubt.wait(None if sure and not self._empty() else EVERY)

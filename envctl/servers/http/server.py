@@ -52,11 +52,11 @@ class Settings:
 
     Args:
         limits: the limits of a request.
-        connections: the most open connections; further clients wait.
+        connections: the largest number of open connections; further clients wait.
         idle: seconds that a connection may be silent between two requests; None for no limit.
         patience: seconds in which the client has to send the head of a request, and in which it has to send some more of a body or
             accept some more of a response; None for no limit.
-        strangers: the most open connections without an admitted request; a further one replaces the oldest.
+        strangers: the largest number of open connections without an admitted request; a further one replaces the oldest.
         first: the values of *idle* and *patience* for a connection without an admitted request; None for no difference.
     """
 
@@ -74,7 +74,7 @@ def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
     Args:
         host: the address. `0.0.0.0` stands for all addresses including those of IPv6, as a pod may have only an IPv6 address.
         port: the port; 0 is any free one.
-        backlog: the most connections that wait to be accepted.
+        backlog: the largest number of connections that wait to be accepted.
 
     Raises:
         OSError: the socket cannot listen there.

@@ -12,7 +12,7 @@ class Strangers:
     """The connections of a server on which no request has been admitted yet.
 
     Args:
-        most: the most such connections; a further one replaces the oldest.
+        most: the largest number of such connections; a further one replaces the oldest.
     """
 
     def __init__(self, most: int) -> None:

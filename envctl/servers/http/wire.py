@@ -16,7 +16,7 @@ class Limits:
 
     Attributes:
         line: the longest line of the head, in bytes.
-        headers: the most headers.
+        headers: the largest number of headers.
         body: the largest body, in bytes.
     """
 

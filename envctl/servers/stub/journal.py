@@ -62,8 +62,8 @@ class Journal:
     """The latest requests, for any number of threads.
 
     Args:
-        most_entries: the most requests that are kept.
-        most_bytes: the most bytes that their bodies have in total.
+        most_entries: the largest number of requests that are kept.
+        most_bytes: the largest total size of their bodies.
     """
 
     def __init__(self, most_entries: int = 10_000, most_bytes: int = 128 << 20) -> None:

@@ -70,7 +70,7 @@ class JsonEquality(NamedTuple):
     def _free_place(
         self, start: int, expected: list[Any], actual: list[Any], owner: dict[int, int], came_from: dict[int, int]
     ) -> int | None:
-        """Return the free place that needs the fewest moves, or None. `came_from` receives the element that moves to each place."""
+        """Return the free place that needs the fewest moves, or None. `came_from` receives the element that would move to each place."""
         waiting = deque([start])
         while waiting:
             index = waiting.popleft()

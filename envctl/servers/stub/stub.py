@@ -22,7 +22,7 @@ from .patterns import Check
 
 _ADMIN = "/__admin"
 _LONGEST = 300
-"""The most characters of a value that an explanation shows."""
+"""The largest number of characters of a value that an explanation shows."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
