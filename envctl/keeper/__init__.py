@@ -1,1 +1,1 @@
-"""What runs beside an instance, standard library only: the keeper, its supervisor of local processes, Docker's API over its socket."""
+"""The keeper, its supervisor of local processes and its port forwards of Kubernetes; they use the standard library only."""

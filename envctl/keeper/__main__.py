@@ -1,4 +1,4 @@
-"""Starts the keeper (`python -I -S FOLDER CONFIG.json`), or its supervisor (`--supervisor DESCRIPTOR`)."""
+"""Start the keeper (`python -I -S FOLDER CONFIG.json`) or its supervisor (`python -I -S FOLDER --supervisor DESCRIPTOR`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 
 
 def main() -> None:
+    """Run the program that the command line names."""
     folder = os.path.dirname(os.path.abspath(__file__))
-    # The folder itself would offer its modules as top-level ones; what lies beside the package must not hide the standard library.
+    # Python puts this folder first on sys.path, where its modules would be top-level ones. The folder of the package goes last, so
+    # that nothing beside the package hides a module of the standard library.
     sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != os.path.realpath(folder)]
     sys.path.append(os.path.dirname(os.path.dirname(folder)))
     if sys.argv[1] == "--supervisor":

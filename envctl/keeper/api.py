@@ -1,4 +1,4 @@
-"""The keeper's HTTP API: who is let in, and which route answers. The routes themselves are in `routes/`, a file for each subject."""
+"""The keeper's HTTP API: check the token of each request and call its route. The routes are in `routes/`, one module for each subject."""
 
 from __future__ import annotations
 
@@ -22,37 +22,41 @@ SETTINGS = Settings(
 
 
 class Tokens:
-    """Who may ask for what: each token has scopes, each route needs one of them."""
+    """The scopes of each token. A route requires one scope."""
 
     def __init__(self, scopes: Mapping[str, Collection[str]]) -> None:
-        """
+        """Store the tokens.
+
+        Args:
+            scopes: token to the names of its scopes.
+
         Raises:
-            ValueError: a token has a scope that is not known.
+            ValueError: a scope is unknown.
         """
         for unknown in {scope for each in scopes.values() for scope in each} - set(SCOPES):
             raise ValueError(f"a token has the scope {unknown}; there are {', '.join(SCOPES)}")
         self._scopes = {f"Bearer {token}".encode(): frozenset(each) for token, each in scopes.items()}
 
     def scopes_of(self, authorization: str) -> frozenset[str]:
-        """What whoever sends this header may do: nothing, where its token is unknown."""
+        """Return the scopes of the token in an `Authorization` header; an empty set if the token is unknown."""
         given, found = authorization.encode(), frozenset[str]()
-        for expected, scopes in self._scopes.items():  # all of them, so that the time it takes says nothing
+        for expected, scopes in self._scopes.items():  # always all tokens, so that the time reveals nothing about them
             if hmac.compare_digest(given, expected):
                 found = scopes
         return found
 
     def without(self, scope: str) -> Tokens:
-        """The same, none of them with *scope*."""
+        """Return a copy in which no token has *scope*."""
         found = Tokens({})
         found._scopes = {token: scopes - {scope} for token, scopes in self._scopes.items()}
         return found
 
 
 class Api:
-    """Answers requests on a port of 127.0.0.1, which everybody on the machine may connect to, or on the private socket.
+    """The application that answers requests on a port of 127.0.0.1, to which every local user can connect, or on the private socket.
 
-    Whoever has no token, or names another host (a page in a browser, by a name of its own for 127.0.0.1), is refused before the body
-    of the request is read.
+    A request without a known token is refused before its body is read. So is a request with another `Host`: a web page in a browser
+    can send one if its own host name resolves to 127.0.0.1 (DNS rebinding).
     """
 
     def __init__(self, keeper: Keeper, tokens: Tokens, port: int, routes: Sequence[Route]) -> None:
@@ -60,9 +64,10 @@ class Api:
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
 
     def admit(self, request: Request) -> None:
-        """
+        """Check the head of a request.
+
         Raises:
-            Refused: another host, or an unknown token.
+            Refused: the `Host` is another one (403), or the token is missing or unknown (401).
         """
         if _only(request, "Host").lower() not in self._hosts:
             raise Refused(403, "requests are for 127.0.0.1 only")
@@ -70,9 +75,10 @@ class Api:
             raise Refused(401, "the token is missing, or wrong")
 
     def answer(self, request: Request) -> Response:
-        """
+        """Return the response of the route that the request names.
+
         Raises:
-            Refused: there is no such route, the token may not use it, or the route refuses.
+            Refused: the path or the method is unknown, the token lacks the scope, the instance is being removed, or the route refuses.
         """
         route, parameters = self._found(request)
         scopes = self._scopes(request)
@@ -85,6 +91,7 @@ class Api:
         return route.answer(self._keeper, Call(parameters, query, _object(request.body), scopes))
 
     def refusal(self, status: int, words: str) -> Response:
+        """Return the response to a request that is refused."""
         return reply({"error": words}, status)
 
     def _scopes(self, request: Request) -> frozenset[str]:
@@ -102,7 +109,7 @@ class Api:
 
 
 def _only(request: Request, name: str) -> str:
-    """The value of a header that decides something, which may therefore be there once at most."""
+    """Return the value of a header, or "". The access check depends on the header, so a request with two of them is refused (400)."""
     values = request.header(name)
     if len(values) > 1:
         raise Refused(400, f"{len(values)} headers {name}")
@@ -110,7 +117,7 @@ def _only(request: Request, name: str) -> str:
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(word)  # NaN is no time to wait, and no JSON
+    raise ValueError(word)  # NaN and Infinity are not JSON, and no route can use them as a number of seconds
 
 
 def _object(body: bytes) -> dict[str, Any]:

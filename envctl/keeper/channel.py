@@ -1,4 +1,4 @@
-"""JSON lines over a socket, between the keeper and one of its helpers."""
+"""Messages between the keeper and one of its helper processes: JSON lines over a socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK = 1 << 16
 
 
 class Channel:
-    """One end; whole messages in both directions."""
+    """One end of the socket. Several threads may send; one thread receives."""
 
     def __init__(self, stream: socket.socket) -> None:
         self._stream = stream
@@ -20,11 +20,16 @@ class Channel:
         self._begun = b""
 
     def send(self, message: dict[str, Any]) -> None:
+        """Send one message.
+
+        Raises:
+            OSError: the other end is closed.
+        """
         with self._sending:
             self._stream.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self) -> list[dict[str, Any]] | None:
-        """What has arrived, after waiting for something; None once the other end is closed."""
+        """Wait for data and return the complete messages in it, perhaps none; None once the other end is closed."""
         try:
             data = self._stream.recv(CHUNK)
         except OSError:
@@ -35,9 +40,10 @@ class Channel:
         return [json.loads(line) for line in lines]
 
     def shut(self) -> None:
-        """Both ends read its end from now on."""
-        with suppress(OSError):  # the other side was faster
+        """Shut the connection down in both directions, so that both ends read the end of it."""
+        with suppress(OSError):  # the other end has closed it already
             self._stream.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Close this end."""
         self._stream.close()

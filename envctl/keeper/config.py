@@ -1,11 +1,4 @@
-"""What the keeper is told when it is started: a JSON file; its paths are absolute.
-
-{"id", "folder": of the instance's state, "address_file": to be written, "tokens": {token: [scopes]} (see routing.py),
- "expires": stamp or null, "owner_fd": a descriptor or null, "teardown": [argv], "teardown_env": {}, "mark",
- "forget_env": {} of that command where there is nothing to tear down any more,
- "processes": true where local processes will come, "reseed": [argv] that makes the data of a service anew, which comes after it,
- "data": [argv] of the helper for leases and resets, which the folder and a descriptor come after}
-"""
+"""The keeper's configuration, which is a JSON file, and its address file, which tells envctl's commands how to reach the keeper."""
 
 from __future__ import annotations
 
@@ -20,7 +13,23 @@ from envctl.keeper.routing import CONTROL
 
 
 class Config(NamedTuple):
-    """The file's content."""
+    """The content of the configuration file. Its paths are absolute.
+
+    Attributes:
+        id: the instance's id.
+        folder: the folder of the instance's state.
+        address_file: the file that the keeper writes once it accepts requests.
+        tokens: token to the names of its scopes (see routing.py).
+        mark: the value of ENVCTL_MARK that identifies the instance's local processes.
+        expires: the time stamp (ISO 8601) at which the instance expires; None for never.
+        owner_fd: the descriptor of the socket whose other end the owner holds; None without an owner.
+        teardown: the command that removes the instance.
+        teardown_env: variables that are added to the environment of `teardown`, `reseed` and `data`.
+        forget_env: variables that are added instead where `teardown` only has to delete the record, as the instance is already gone.
+        processes: whether the instance will have local processes.
+        reseed: the command that seeds a service again; the service's name is appended to it.
+        data: the command of the helper for leases and resets; the descriptor of its channel is appended to it.
+    """
 
     id: str
     folder: str
@@ -38,14 +47,28 @@ class Config(NamedTuple):
 
 
 def load(path: str) -> Config:
+    """Read the configuration file.
+
+    Raises:
+        OSError: the file cannot be read.
+        TypeError, ValueError: it does not contain a configuration.
+    """
     with open(path, encoding="utf-8") as stream:
         return Config(**json.load(stream))
 
 
 def publish(config: Config, port: int, private: bool) -> None:
-    """Writes the address file, readable by its owner alone, in one step; *private*: there is a socket in the folder, too."""
+    """Write the address file, readable only by its user, and replace an older one atomically.
+
+    Args:
+        port: the port on 127.0.0.1.
+        private: whether the keeper also listens on a Unix socket in the instance's folder.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     told = {"port": port, "pid": os.getpid(), "start": system.start_time(os.getpid()), "private": private}
-    # `token` may do everything, `tests_token` what tests may do.
+    # `token` is for envctl's commands, `tests_token` for tests; each has its own scopes.
     told |= {"token" if CONTROL in scopes else "tests_token": token for token, scopes in config.tokens.items()}
     beside = f"{config.address_file}.{os.getpid()}"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -55,17 +78,17 @@ def publish(config: Config, port: int, private: bool) -> None:
 
 
 def graces(config: Config) -> dict[str, float]:
-    """What the definition gives each service to end (`stop:`), as the last command has written it into the instance's state."""
+    """Return the seconds that each service has to stop on SIGTERM (`stop:` in the definition), from the instance's record."""
     try:
         with open(os.path.join(config.folder, "instance.json"), encoding="utf-8") as stream:
             told = json.load(stream)["stop"]
         return {name: float(seconds) for name, seconds in told.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # gone, or another version's
+        return {}  # the record is gone, or another version of envctl wrote it
 
 
 def withdraw(config: Config) -> None:
-    """Removes the address file, unless a later keeper has written it."""
-    with suppress(OSError, ValueError, KeyError), open(config.address_file, encoding="utf-8") as stream:  # else gone with its folder
+    """Remove the address file, unless a later keeper has written it."""
+    with suppress(OSError, ValueError, KeyError), open(config.address_file, encoding="utf-8") as stream:  # its folder may be gone
         if json.load(stream)["pid"] == os.getpid():
             os.unlink(config.address_file)

@@ -1,4 +1,7 @@
-"""The helper that knows servers and their drivers: started when the first request is for it, and again after its end."""
+"""The keeper's helper process for leases, resets and checkpoints, which imports the drivers of the servers.
+
+The first request that needs the helper starts it, and so does the next request after it has ended.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,19 @@ from envctl.servers.http.wire import Refused
 
 GONE = {"error": "the helper for data has ended; its log is keeper.log in the instance's state folder"}
 LEASES = "leases.json"
-"""In the instance's folder, once there was a lease: somebody has to see to it that it ends."""
+"""The file in the instance's folder that lists the leases. If it exists, a new keeper starts the helper, so that the leases still end."""
 PAUSE, LONG_PAUSE = 0.1, 1.0
-"""Seconds before a helper that was killed is started again, and before one that was killed before it had answered anybody."""
+"""Seconds before a helper that has failed is started again; the second applies if it was killed before it answered any request."""
 SLACK = 30.0
-"""Seconds for an answer beyond those that the request itself may wait."""
+"""Seconds to wait for an answer, in addition to those that the request itself may wait."""
 
 
 class DataHelper:
-    """
+    """The helper process; any thread may ask it.
+
     Args:
-        argv: of the program, without the descriptor of its channel; empty where there is none.
+        argv: the helper's command, to which the descriptor of its channel is appended; empty if this keeper has no such helper.
+        env: variables that are added to the keeper's own environment; None removes a variable.
     """
 
     def __init__(self, helpers: Helpers, argv: Sequence[str], env: Mapping[str, str | None]) -> None:
@@ -35,13 +40,15 @@ class DataHelper:
         self._waiting: dict[int, _Answer] = {}
 
     def ask(self, verb: str, patience: float = 0.0, **told: Any) -> tuple[int, Any]:
-        """Status and body of the answer.
+        """Send a request to the helper and return the HTTP status and the JSON body of its answer.
 
         Args:
+            verb: the name of the request.
             patience: seconds that the request itself may wait.
+            told: the arguments of the request.
 
         Raises:
-            Refused: there is nobody who could answer.
+            Refused: this keeper has no helper (501), the helper cannot be started (503), or it does not answer (504).
         """
         number, waiting = next(self._numbers), _Answer()
         helper = self._running()
@@ -57,12 +64,12 @@ class DataHelper:
         return waiting.status, waiting.body
 
     def take_up(self, folder: str) -> None:
-        """Of a keeper before this one: its leases go on, and end."""
+        """Start the helper if an earlier keeper has granted leases, so that they still end. *folder* is the instance's."""
         if self._argv and os.path.exists(os.path.join(folder, LEASES)):
             self._start()
 
     def _start(self) -> None:
-        with suppress(Refused):  # the next request tries again, and says why
+        with suppress(Refused):  # the next request tries again, and reports the reason
             self._running()
 
     def _running(self) -> Helper:
@@ -83,7 +90,11 @@ class DataHelper:
             waiting.give(message["status"], message["body"])
 
     def _ended(self, status: int | None) -> None:
-        """What was killed comes back: units are made and taken back without anybody asking. What fails before it ever answers does not."""
+        """Restart a helper that was killed or had answered before, and answer all open requests with GONE.
+
+        The restart does not wait for a request, as the helper also makes and removes units by itself. A helper that fails by itself
+        before its first answer would only fail again.
+        """
         killed = status is not None and status < 0
         if status and (self._useful or killed):
             again = threading.Timer(PAUSE if self._useful else LONG_PAUSE, self._start)

@@ -1,8 +1,8 @@
-"""Helper processes of the keeper: the one way to start them, to talk with them, to start them again, and to end them.
+"""Helper processes of the keeper: start them, exchange messages with them, restart them and stop them.
 
-A helper is a program in a session of its own, with nothing on its standard input, and the keeper's log as its output. One that is
-listened to gets the number of a descriptor as its last argument: JSON lines in both directions. The end of that socket tells it to
-end, so that it does not outlive a keeper that was killed.
+A helper runs in its own POSIX session. Its standard input is /dev/null and its output goes to the keeper's log. A helper with a
+channel gets the number of a socket's descriptor as its last argument and exchanges JSON lines over it. When the socket closes, the
+helper has to end, so that it does not outlive a keeper that was killed.
 """
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ from envctl.keeper import system
 from envctl.keeper.channel import Channel
 
 GRACE = 5.0
-"""Seconds that a helper has to end when it is asked to, and again when it is told to."""
+"""Seconds that a helper has to end after the first request, and again after SIGTERM to its process group."""
 CERTAIN = 10.0
-"""Seconds after which what was killed is not waited for any longer."""
+"""Seconds to wait for processes that were killed to disappear."""
 
 
 class Policy(NamedTuple):
-    """Whether a helper is started again."""
+    """When a helper is restarted."""
 
     pauses: tuple[float, ...] = ()
-    """Seconds before each further attempt, the last of them before all that follow. Without any, it runs once."""
+    """Seconds before each restart; the last value also applies to all later ones. Without values there is no restart."""
     patience: float | None = None
-    """Seconds for all attempts together; what runs then is killed, and not started again."""
+    """Seconds for all attempts together, after which the helper is killed and not restarted; None for no limit."""
     lasting: bool = False
-    """It is there for as long as the keeper, so that an exit status of 0 is no reason not to start it again."""
+    """Whether the helper is also restarted after exit status 0."""
 
 
 ONCE = Policy()
+"""The policy without restarts."""
 
 
 class Helpers:
-    """All that a keeper itself has started, unlike the orphans that come to it as to a subreaper.
+    """The child processes that the keeper itself has started, as opposed to orphans that it has adopted as a subreaper.
 
-    Somebody waits for each child; the keeper's loop, which reaps and kills orphans, must leave them alone.
+    A thread waits for each of these children, so the keeper's loop, which reaps and kills orphans, must not touch them.
 
     Args:
-        say: for the log.
-        wake: called when one is over, for a loop that waits.
+        say: writes a line to the keeper's log.
+        wake: called when a helper is over; wakes the keeper's loop.
     """
 
     def __init__(self, say: Callable[[str], None], wake: Callable[[], None] = lambda: None) -> None:
@@ -56,19 +57,19 @@ class Helpers:
         self._helpers: set[Helper] = set()
 
     def pids(self) -> Collection[int]:
-        """One that is being started at this moment is waited for, so that nobody sees it and takes it for an orphan."""
+        """Return the process ids of the children. Wait while a child is being started, as it would otherwise look like an orphan."""
         with self._lock:
             return tuple(self._pids)
 
     def launch(self, argv: Sequence[str], env: Mapping[str, str | None], channel: socket.socket | None) -> subprocess.Popen[bytes]:
-        """A process in a session of its own, which says what it has to say to the keeper's log.
+        """Start a process in its own session, with the keeper's log as its output.
 
         Args:
-            env: what is added to the keeper's own environment; None takes a variable away.
-            channel: its end of a socket, whose descriptor is its last argument.
+            env: variables that are added to the keeper's own environment; None removes a variable.
+            channel: the process's end of a socket, whose descriptor becomes its last argument; None for a process without a channel.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: the process cannot be started.
         """
         passed = [] if channel is None else [channel.fileno()]
         return self._open([*argv, *map(str, passed)], env, pass_fds=passed, cwd="/")
@@ -81,18 +82,22 @@ class Helpers:
         return process
 
     def reap(self, process: subprocess.Popen[bytes]) -> int:
-        """The exit status of a process that has ended; its number may go to another one from then on."""
+        """Reap a process that has ended and return its exit status. The system may reuse its process id from then on."""
         with self._lock:
             status = process.wait()
             self._pids.discard(process.pid)
         return status
 
     def run(self, argv: Sequence[str], env: Mapping[str, str], patience: float) -> subprocess.CompletedProcess[bytes]:
-        """A program that ends soon, with what it says on both outputs.
+        """Run a short program and return its exit status with its standard output and standard error.
+
+        Args:
+            env: variables that are added to the keeper's own environment.
+            patience: seconds after which the program is killed.
 
         Raises:
-            OSError: it cannot be started.
-            subprocess.TimeoutExpired: it was killed, after *patience* seconds.
+            OSError: the program cannot be started.
+            subprocess.TimeoutExpired: the program was killed after *patience* seconds.
         """
         process = self._open(argv, env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         with process:
@@ -105,15 +110,17 @@ class Helpers:
         return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
     def add(self, helper: Helper) -> None:
+        """Register a helper for `stop`."""
         with self._lock:
             self._helpers.add(helper)
 
     def forget(self, helper: Helper) -> None:
+        """Remove a helper that is over from those that `stop` stops."""
         with self._lock:
             self._helpers.discard(helper)
 
     def stop(self, grace: float = GRACE) -> None:
-        """Ends them all at once, each within its grace."""
+        """Stop all helpers in parallel, with *grace* seconds for each step of `Helper.stop`."""
         with self._lock:
             threads = [threading.Thread(target=helper.stop, args=(grace,)) for helper in self._helpers]
         for thread in threads:
@@ -123,19 +130,21 @@ class Helpers:
 
 
 class Helper:
-    """A program that runs, or is about to be tried again; a thread follows it until it is over.
+    """A helper process that runs or is about to be restarted. A thread waits for it until it is over.
 
     Args:
-        name: for the log.
-        env: what is added to the keeper's own environment; None takes a variable away.
-        told: called with each message of its channel, which it has where this is given.
-        ended: called when it is over, with its last exit status; None where it could not be started.
+        name: the name in the log.
+        argv: the command.
+        env: variables that are added to the keeper's own environment; None removes a variable.
+        policy: when the helper is restarted.
+        told: called with each message from the helper; without it, the helper has no channel.
+        ended: called when the helper is over, with the last exit status, or None if the helper could not be started.
 
     Attributes:
-        over: set once it has ended, and will not be started again.
+        over: set once the helper has ended and will not be restarted.
 
     Raises:
-        OSError: it cannot be started, and its policy knows no second attempt.
+        OSError: the helper cannot be started, and its policy allows no restart.
     """
 
     def __init__(
@@ -165,14 +174,15 @@ class Helper:
 
     @property
     def pid(self) -> int | None:
-        """None while no process of it runs."""
+        """The process id; None while no process runs."""
         process = self._process
         return process.pid if process else None
 
     def send(self, message: dict[str, Any]) -> None:
-        """
+        """Send a message over the helper's channel.
+
         Raises:
-            OSError: it does not listen any more.
+            OSError: the helper has ended or has closed its channel.
         """
         channel = self._channel
         if channel is None:
@@ -180,7 +190,11 @@ class Helper:
         channel.send(message)
 
     def stop(self, grace: float = GRACE) -> None:
-        """Ends it for good: politely (the end of its channel, or SIGTERM), then firmly (SIGTERM to its group), then for certain."""
+        """Stop the helper for good: close its channel or send SIGTERM, then SIGTERM to its process group, then SIGKILL to its tree.
+
+        Args:
+            grace: seconds to wait after the first step. The wait after the second step is the same, but at most GRACE seconds.
+        """
         self._stopping.set()
         if self._channel is None:
             self._signal(signal.SIGTERM, os.kill)
@@ -194,7 +208,7 @@ class Helper:
             self.over.wait(CERTAIN)
 
     def kill(self) -> None:
-        """Ends the process that runs, and all below it, at once; its policy says what comes after that."""
+        """Kill the current process and all its descendants. The policy decides whether the helper is restarted."""
         if (pid := self.pid) is not None:
             system.kill_all(lambda table: system.with_descendants([pid], table), patience=CERTAIN)
 
@@ -234,7 +248,7 @@ class Helper:
             self._helpers.wake()
 
     def _follow(self) -> int | None:
-        """The exit status, once its process and what that has left in its group are gone."""
+        """Handle messages until the process has ended, kill the rest of its process group, and return its exit status."""
         process, channel = self._process, self._channel
         if process is None:
             return None
@@ -242,7 +256,7 @@ class Helper:
             for message in messages:
                 self._take(message)
         if system.LINUX:
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # as long as it is a zombie, its number is nobody else's
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie keeps its process id from being reused
         else:
             process.wait()
         system.send(process.pid, signal.SIGKILL, os.killpg)
@@ -258,11 +272,11 @@ class Helper:
         assert self._told is not None
         try:
             self._told(message)
-        except Exception as error:  # a mistake of ours must not leave the process without anybody who waits for it
+        except Exception as error:  # an error in a handler must not end the thread that waits for the process
             self._helpers.say(f"{self._name}: {type(error).__name__}: {error}")
 
     def _again(self, status: int | None) -> bool:
-        """Whether it is to be started once more, after its pause."""
+        """Wait for the pause of the policy and return whether the helper is to be restarted."""
         pauses = self._policy.pauses
         if self._stopping.is_set() or not pauses or (status == 0 and not self._policy.lasting):
             return False

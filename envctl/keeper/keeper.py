@@ -1,10 +1,10 @@
-"""The keeper's life: it waits for its owner's end, for the instance's expiry and for signals, while threads answer requests.
+"""The keeper's main loop: wait for the owner's end, the instance's expiry and signals, while threads answer requests.
 
-It ends in one of three ways, always without processes and address file:
-* the owner's end, the expiry, or the end of the state folder: the teardown command is run until it succeeds; where somebody else has
-  removed the instance that command only forgets it;
-* POST /v1/stop;
-* SIGTERM or SIGINT (SIGHUP is ignored).
+The keeper ends in one of three ways, after it has stopped all processes and removed its address file:
+* The owner has ended, the instance has expired, or the state folder is gone: the keeper runs the teardown command until the command
+  succeeds. If another machine has removed the instance, the command only deletes the local record.
+* A command has sent POST /v1/stop.
+* The keeper has received SIGTERM or SIGINT. It ignores SIGHUP.
 """
 
 from __future__ import annotations
@@ -37,15 +37,23 @@ if TYPE_CHECKING:
     from envctl.keeper.cluster.forwards import Forwards
 
 POLL_SECONDS = 30.0
-"""Seconds after which the state folder is looked for; the clock may have been set as well."""
+"""The longest wait of the main loop, in seconds: no event tells that the state folder was deleted or the clock was set."""
 TEARDOWN = Policy(pauses=(1.0, 2.0, 5.0, 10.0, 30.0), patience=600.0)
+"""When the teardown command is run again after it has failed, in seconds."""
 EXPIRED = "expired"
-"""The end that nobody hurries: services write their coverage, as they do when somebody asks for it."""
+"""The reason to end if the instance has expired. Then local processes get their `stop:` time, in which they can write coverage."""
 REMOVED = "somebody else has removed it"
+"""The reason to end if another machine has removed the instance from its cluster."""
 
 
 class Keeper:
-    """To be made in the main thread; `run` returns when everything is over."""
+    """The keeper of one instance. Create it in the main thread; `run` returns when the keeper has to end.
+
+    Attributes:
+        tearing_down: whether the instance is being removed.
+        expires: the time stamp (ISO 8601) at which the instance expires; None for never.
+        relays: the TCP relays, by the host and the port on which they listen.
+    """
 
     def __init__(self, settings: config.Config) -> None:
         self.config = settings
@@ -71,7 +79,7 @@ class Keeper:
 
     @property
     def forwards(self) -> Forwards:
-        """Imported when they are asked for: TLS alone takes 8 MB."""
+        """The port forwards of Kubernetes; created and imported at the first use, because TLS alone takes 8 MB."""
         with self._making_forwards:
             if self._forwards is None:
                 from envctl.keeper.cluster.forwards import Forwards
@@ -82,51 +90,64 @@ class Keeper:
 
     @property
     def forwards_shown(self) -> dict[str, Any]:
+        """The state of each port forward, by its name (see routes/ports.py); empty if there are none."""
         return self._forwards.shown() if self._forwards else {}
 
     def _take_up_forwards(self) -> None:
-        """Those of a keeper before this one; whoever asks for the same later must find them."""
+        """Restore the port forwards of an earlier keeper; a command that asks for the same forwards later must find them."""
         if os.path.exists(os.path.join(self.config.folder, "forwards.json")):
             try:
                 self.forwards.take_up()
-            except Exception as error:  # a keeper without forwards still ends the instance
+            except Exception as error:  # even without forwards, the keeper must still remove the instance in time
                 self.say(f"port forwards: {type(error).__name__}: {error}")
 
     def expire(self, stamp: str | None) -> None:
-        """
+        """Set the time at which the instance expires; None for never.
+
         Raises:
-            ValueError: no time stamp.
+            ValueError: *stamp* is not an ISO 8601 time stamp with a time zone.
         """
         self._expires_at = math.inf if stamp is None else timestamp(stamp)
         self.expires = stamp
         self._wakeup.wake()
 
     def release(self) -> None:
+        """Ignore the owner's end from now on."""
         self.owner.release()
         self._wakeup.wake()
 
     def stop(self, graces: Mapping[str, float]) -> None:
-        """On request: everything but the answer, after which `leave` is called."""
+        """Stop everything for POST /v1/stop and remove the address file. The route calls `leave` after its response is sent.
+
+        Args:
+            graces: seconds that each local process has to stop.
+        """
         self._ending = True
         try:
             self._end(graces)
             config.withdraw(self.config)
         except BaseException:
-            self.leave()  # the end is tried once more, and comes anyhow
+            self.leave()  # `run` stops everything once more, and the keeper ends in any case
             raise
 
     def _end(self, graces: Mapping[str, float]) -> None:
-        """Nothing that was started here is left."""
+        """Stop the port forwards, the local processes and the helpers."""
         if self._forwards is not None:
             self._forwards.close()
         self.processes.stop_all(graces)
         self.helpers.stop()
 
     def leave(self) -> None:
+        """Make `run` return."""
         self._left.set()
         self._wakeup.wake()
 
     def run(self) -> None:
+        """Answer requests until there is a reason to end; then stop everything and, depending on the reason, remove the instance.
+
+        Raises:
+            OSError: no port is free, or the address file cannot be written.
+        """
         self._open()
         try:
             self._reason = reason = self._reason_to_end()
@@ -139,7 +160,7 @@ class Keeper:
             self._tear_down()
 
     def _open(self) -> None:
-        """Whoever finds the address file finds everything that there was before."""
+        """Start to answer requests. The address file comes last: a command that finds it also finds all that an earlier keeper had."""
         listener = listen("127.0.0.1", 0, backlog=128)
         port = listener.getsockname()[1]
         tokens, private = Tokens(self.config.tokens), private_socket.listen(self.config.folder)
@@ -151,13 +172,13 @@ class Keeper:
         self.say(f"keeper of {self.config.id}, port {port}")
         self.data.take_up(self.config.folder)
         if self.config.processes:
-            self.processes.supervisor()  # it is there before the first process is asked for
+            self.processes.supervisor()  # started now, so that the first process does not wait for it
 
     def _serve(self, listener: socket.socket, api: Api) -> None:
         threading.Thread(target=serve, args=(listener, api, SETTINGS), daemon=True).start()
 
     def _tear_down(self) -> None:
-        """Until the command succeeds, or its time is up; a signal lets it go on by itself."""
+        """Run the teardown command until it succeeds or its time is up. After a signal, stop waiting and leave the command running."""
         if self.config.teardown:
             env = self.config.forget_env if self._reason == REMOVED else self.config.teardown_env
             teardown = Helper(self.helpers, "teardown", self.config.teardown, env, TEARDOWN)
@@ -186,7 +207,7 @@ class Keeper:
         return REMOVED if self._forwards is not None and self._forwards.gone and not self._worked_on() else ""
 
     def _worked_on(self) -> bool:
-        """Whether a command has the instance, which sees for itself what is there."""
+        """Return whether a command works on the instance now; such a command notices by itself that the instance is gone."""
         if self.owner.watched:
             return True
         with suppress(FileNotFoundError), open(os.path.join(self.config.folder, "lock"), encoding="utf-8") as stream:
@@ -197,7 +218,7 @@ class Keeper:
         return False
 
     def _wait(self, patience: float) -> bool:
-        """False once a signal asks to end."""
+        """Wait up to *patience* seconds for an event; return whether the keeper goes on, that is, no signal asks it to end."""
         self._selector.select(patience)
         signals = self._wakeup.drain()
         if signal.SIGCHLD in signals and system.LINUX:
@@ -207,19 +228,21 @@ class Keeper:
         return not self._signalled
 
     def say(self, words: str) -> None:
-        with suppress(OSError):  # the log's disk is full
+        """Write a line with the time to the log."""
+        with suppress(OSError):  # the disk may be full
             print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), words, file=sys.stderr, flush=True)
 
 
 def main(path: str) -> None:
+    """Run the keeper with the configuration file at *path*, then exit with status 0 after an orderly end, or 1 after an error."""
     system.become_subreaper()
     status = 1
     try:
         settings = config.load(path)
-        os.chdir("/")  # whatever folder it was started in may be unmounted
+        os.chdir("/")  # so that the folder in which it was started can be unmounted
         Keeper(settings).run()
         status = 0
     except BaseException as error:
         print(f"keeper: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
     finally:
-        os._exit(status)  # threads that still serve somebody must not keep it
+        os._exit(status)  # threads that still answer requests must not delay the end

@@ -1,4 +1,4 @@
-"""The Unix socket in an instance's folder: whoever may not enter that cannot even connect, let alone keep others from it."""
+"""The keeper's Unix socket in the instance's folder. The folder is private, so other users cannot connect or exhaust the connections."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 NAME = "keeper.sock"
+"""The file name of the socket."""
 LONGEST = 100
-"""Bytes of a path; the kernel takes 107, macOS 103."""
+"""The longest path of a socket, in bytes. Linux accepts 107 bytes, macOS 103."""
 
 
 def listen(folder: str) -> socket.socket | None:
-    """One that accepts connections, in the place of an earlier keeper's; None where there can be none."""
+    """Create the socket, replacing that of an earlier keeper, and return it; None if the file system does not support sockets."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         with _short(folder) as path:
@@ -22,16 +23,20 @@ def listen(folder: str) -> socket.socket | None:
             listener.bind(path)
         os.chmod(os.path.join(folder, NAME), 0o600)
         listener.listen(128)
-    except OSError:  # not every file system has sockets
+    except OSError:  # not every file system supports sockets
         listener.close()
         return None
     return listener
 
 
 def connect(folder: str, timeout: float | None) -> socket.socket:
-    """
+    """Connect to the keeper of the instance in *folder*.
+
+    Args:
+        timeout: seconds for connecting and for each later operation; None for no limit.
+
     Raises:
-        OSError: nobody listens.
+        OSError: no keeper listens there.
     """
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(timeout)
@@ -46,7 +51,7 @@ def connect(folder: str, timeout: float | None) -> socket.socket:
 
 @contextmanager
 def _short(folder: str) -> Iterator[str]:
-    """Its path, by way of a descriptor of the folder where it is too long for an address (Linux)."""
+    """Yield the path of the socket; if it is too long for an address, a path through a descriptor of the folder (Linux only)."""
     path = os.path.join(folder, NAME)
     if len(os.fsencode(path)) <= LONGEST:
         yield path

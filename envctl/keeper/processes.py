@@ -1,4 +1,4 @@
-"""The local processes as the keeper knows them: by name, what runs and what has ended, and who listens for their ends."""
+"""The keeper's table of local processes: start and stop them by name, and report their ends to clients."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from envctl.keeper.helpers import Helper, Helpers
 from envctl.servers.http.wire import Refused
 
 KILLED = 137
+"""The exit status of a process that SIGKILL has ended: 128 + 9."""
 PATIENCE = 30.0
-"""With a supervisor that ought to be done: it may be halted, and the keeper is not to stay for ever."""
-# UTF-8: the names and values of variables reach the program as the bytes they were, whatever the locale.
+"""Seconds to wait for the supervisor beyond the longest grace. Then it is killed, as it may be stopped (SIGSTOP) and never end."""
+# UTF-8 mode passes the names and values of variables to the program unchanged, whatever the locale is.
 _COMMAND = [sys.executable, "-I", "-S", "-X", "utf8", os.path.dirname(os.path.abspath(__file__)), "--supervisor"]
 
 _HEAD = (
@@ -29,7 +30,13 @@ _HEAD = (
 
 
 class Process:
-    """A name that was asked for; its `pid` is 0 until it is started."""
+    """The state of a local process.
+
+    Attributes:
+        pid: the process id; 0 until the process is started.
+        status: the exit status, 128 + n after signal n; None while the process runs.
+        since: the time stamp (ISO 8601) of the start.
+    """
 
     def __init__(self) -> None:
         self.pid = 0
@@ -37,18 +44,23 @@ class Process:
         self.since = ""
 
     def shown(self) -> dict[str, Any]:
+        """Return the state as GET /v1/processes shows it."""
         return {"pid": self.pid, "running": self.status is None, "status": self.status, "since": self.since}
 
 
 class ExitEvents:
-    """Tells of ends in streams of chunked JSON lines; a listener that does not read is dropped, nobody waits for it."""
+    """Report the ends of processes to HTTP clients, as chunked JSON lines. A client that does not read is disconnected."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: set[socket.socket] = set()
 
     def follow(self, stream: socket.socket) -> None:
-        """Answers an HTTP request; returns when the client has closed."""
+        """Answer an HTTP request with a stream of events; return when the client has closed the connection.
+
+        Raises:
+            OSError: the client has closed it before the response began.
+        """
         with self._lock:
             stream.sendall(_HEAD)
             stream.settimeout(None)
@@ -60,6 +72,7 @@ class ExitEvents:
             self._listeners.discard(stream)
 
     def tell(self, name: str, status: int) -> None:
+        """Report to every client that the process *name* has ended with *status*."""
         line = json.dumps({"name": name, "status": status}).encode() + b"\n"
         chunk = b"%x\r\n%s\r\n" % (len(line), line)
         with self._lock:
@@ -73,16 +86,22 @@ class ExitEvents:
             complete = False
         if not complete:
             self._listeners.discard(stream)
-            with suppress(OSError):  # it is gone
+            with suppress(OSError):  # the client has left
                 stream.shutdown(socket.SHUT_RDWR)
 
 
 class Dialogue:
-    """A helper that runs once, and is asked; a question and its answer carry the same number.
+    """Requests to a helper that is not restarted. A request and its answer carry the same number.
 
     Args:
-        told: called with each message that answers nothing.
-        lost: called once when the helper is gone, before those who wait for an answer get None.
+        name: the helper's name in the log.
+        argv: the helper's command.
+        env: variables that are added to the keeper's own environment; None removes a variable.
+        told: called with each message that is not an answer.
+        lost: called once when the helper has ended, before the open requests return None.
+
+    Raises:
+        OSError: the helper cannot be started.
     """
 
     def __init__(
@@ -103,11 +122,13 @@ class Dialogue:
     def ask(
         self, do: str, then: Callable[[dict[str, Any]], None] | None = None, patience: float | None = None, **message: Any
     ) -> dict[str, Any] | None:
-        """The answer; None when the helper went without one.
+        """Send a request and wait for its answer; return None if the helper ends without an answer.
 
         Args:
-            then: told of the answer before anything that came after it.
-            patience: seconds after which a helper that does not answer is killed.
+            do: the name of the request.
+            then: called with the answer, before any later message from the helper is handled.
+            patience: seconds after which a helper that does not answer is killed; None for no limit.
+            message: the arguments of the request.
         """
         with self._lock:
             if self._questions is None:
@@ -115,7 +136,7 @@ class Dialogue:
             self._last += 1
             id, question = self._last, _Question(then)
             self._questions[id] = question
-        with suppress(OSError):  # whoever follows it notices as well, and answers
+        with suppress(OSError):  # the helper's thread notices its end, too, and then `_ended` completes the request
             self.helper.send({"do": do, "id": id, **message})
         if not question.done.wait(patience):
             self.helper.kill()
@@ -148,7 +169,11 @@ class _Question:
 
 
 class Processes:
-    """All of them; safe to be used from any thread."""
+    """The local processes of the instance; for use from any thread.
+
+    Args:
+        mark: the value of ENVCTL_MARK in their environment.
+    """
 
     def __init__(self, mark: str, exit_events: ExitEvents, helpers: Helpers) -> None:
         self._mark, self._exit_events, self._helpers = mark, exit_events, helpers
@@ -158,14 +183,15 @@ class Processes:
         self._closed = False
 
     def shown(self) -> dict[str, dict[str, Any]]:
+        """Return the state of each process that was started, by its name (see routes/processes.py)."""
         with self._changed:
             return {name: process.shown() for name, process in self._table.items() if process.pid}
 
     def start(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Its pid, since when, and which limits are enforced.
+        """Start a process and return {"pid", "since", "enforced"}, as POST /v1/processes answers.
 
         Raises:
-            Refused: one of that name runs (409), it cannot start (422), or the keeper is about to end (503).
+            Refused: a process of that name runs already (409), the program cannot start (422), or the keeper is about to end (503).
         """
         process, before = self._reserve(name)
         try:
@@ -192,7 +218,7 @@ class Processes:
             self._changed.notify_all()
 
     def _ask_to_start(self, name: str, request: Mapping[str, Any], process: Process) -> dict[str, Any]:
-        for _ in range(2):  # the first supervisor may have been killed just now
+        for _ in range(2):  # the first supervisor may just have been killed
             answer = self.supervisor().ask("start", lambda answer: self._started(process, answer), name=name, **request)
             if answer and "error" in answer:
                 raise Refused(422, answer["error"])
@@ -206,7 +232,12 @@ class Processes:
             self._changed.notify_all()
 
     def supervisor(self) -> Dialogue:
-        """A supervisor that runs; one that has died is replaced once what it had is gone."""
+        """Return the running supervisor, starting one if needed. A dead one is replaced once all its processes are gone.
+
+        Raises:
+            OSError: the supervisor cannot be started.
+            Refused: the keeper is about to end (503).
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._supervisor is None or self._supervisor.helper.pid is not None)
             if self._closed:
@@ -220,15 +251,18 @@ class Processes:
         self._ended(message["end"], message["status"])
 
     def stop(self, name: str, grace: float) -> int:
-        """The status, once nothing of it is left.
+        """Stop a process with its whole tree and return its exit status.
+
+        Args:
+            grace: seconds that the process has to end before it is killed.
 
         Raises:
-            Refused: none of that name was ever started (404).
+            Refused: no process of that name was started (404).
         """
         with self._changed:
             process = self._table.get(name)
             while process is not None and process.status is None and not process.pid:
-                self._changed.wait()  # until it is started, or not
+                self._changed.wait()  # until the start has succeeded or failed
                 process = self._table.get(name)
             supervisor = self._supervisor
         if process is None:
@@ -238,7 +272,11 @@ class Processes:
         return KILLED if process.status is None else process.status
 
     def stop_all(self, graces: Mapping[str, float]) -> None:
-        """Nothing is started any more, and nothing is left."""
+        """Refuse to start further processes, stop all that run, and end the supervisor.
+
+        Args:
+            graces: seconds that each process has to end; a process that is not listed is killed at once.
+        """
         with self._changed:
             self._closed = True
             supervisor = self._supervisor
@@ -254,7 +292,7 @@ class Processes:
         self._exit_events.tell(name, status)
 
     def _lost(self) -> None:
-        """The supervisor is gone: what it had came to the keeper, and goes too."""
+        """Kill the processes of a supervisor that has died. On Linux the keeper has adopted them, as the next subreaper."""
         if system.LINUX:
             system.kill_adopted(self._helpers.pids, PATIENCE)
         else:

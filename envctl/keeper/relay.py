@@ -1,4 +1,4 @@
-"""A TCP relay: what arrives at one address goes on to another, as fast as the slower side takes it, half-closes and resets too."""
+"""A TCP relay: forward connections from one address to another, including half-closes and resets, at the speed of the slower side."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ from contextlib import suppress
 
 CHUNK = 1 << 16
 CONNECT_TIMEOUT, PAUSE = 10.0, 0.1
+"""Seconds to wait for the target to accept a connection, and to wait after `accept` has failed."""
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Relay:
-    """Listens from the moment it is made; one thread passes on for all its connections.
+    """A relay that listens as soon as it is created. One thread forwards the data of all its connections.
+
+    Args:
+        listen: the host and the port to listen on; port 0 is any free one.
+        to: the host and the port of the target.
+
+    Attributes:
+        port: the port on which the relay listens.
 
     Raises:
-        OSError: it cannot listen there.
+        OSError: the relay cannot listen there.
     """
 
     def __init__(self, listen: tuple[str, int], to: tuple[str, int]) -> None:
@@ -36,15 +44,15 @@ class Relay:
         threading.Thread(target=self._pass_on, daemon=True).start()
 
     def close(self) -> None:
-        """Nobody can connect any more, and whoever listens there next is not hindered; connections that are there go on."""
+        """Stop listening and free the port for others. Open connections continue."""
         with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in `accept`
         self._listening.close()
         self._closed = True
         self._waker.send(b"\0")
 
     def _connect(self, client: socket.socket) -> None:
-        """In a thread of its own: names take time, and so do hosts that do not answer."""
+        """Connect a client to the target. Runs in its own thread, as a name lookup or a silent host takes time."""
         try:
             server = socket.create_connection(self._to, CONNECT_TIMEOUT)
         except OSError:
@@ -101,7 +109,7 @@ class _Pair:
 
 
 class _Side:
-    """One of the two connections, and what was read from it and is not yet written to the other."""
+    """One of the two connections of a pair, with data that was read from it and is not yet written to the other."""
 
     other: _Side
 
@@ -109,9 +117,9 @@ class _Side:
         self.pair, self.stream = pair, stream
         self.held = memoryview(b"")
         self.finished = False
-        """Nothing more comes from it."""
+        """Whether the end of the stream was read."""
         self.ended = False
-        """And the other side was told."""
+        """Whether the end of the stream was passed on to the other side."""
         self.events = 0
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -128,7 +136,7 @@ class _Side:
         self.write()
 
     def write(self) -> None:
-        """Hands on what is held, as far as the other side takes it."""
+        """Write as much of the held data as the other side accepts, then pass on the end of the stream."""
         try:
             while self.held:
                 self.held = self.held[self.other.stream.send(self.held) :]
@@ -152,21 +160,21 @@ class _Side:
 
 
 def accept(listening: socket.socket, serve: Callable[[socket.socket], None]) -> None:
-    """Gives each connection to *serve*, in a thread of its own, until *listening* is closed."""
+    """Call *serve* with each new connection, in a thread for each, until *listening* is closed."""
     while listening.fileno() >= 0:
         try:
             client, _ = listening.accept()
-        except OSError:  # it is being closed, or there are no descriptors for now
+        except OSError:  # the socket is being closed, or the process has run out of descriptors for now
             time.sleep(PAUSE)
             continue
         try:
             threading.Thread(target=serve, args=(client,), daemon=True).start()
-        except RuntimeError:  # no threads for now
+        except RuntimeError:  # the system has run out of threads for now
             reset(client)
 
 
 def reset(stream: socket.socket) -> None:
-    """So that a broken connection does not look like a finished one."""
-    with suppress(OSError):  # it is broken already
+    """Close a connection with a TCP reset, so that the peer does not take a broken connection for a complete one."""
+    with suppress(OSError):  # the connection is already broken
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     stream.close()

@@ -1,6 +1,6 @@
-"""What a route is made of: a method, a path with parameters, the function that answers, the scope that it takes; and checks for it.
+"""The parts of a route: its method, path, function and scope; and functions that check the arguments of a request.
 
-A check gives the value back, or refuses the request (400) and says what would be right.
+A check returns the value, or raises Refused (400) with a text that says what is expected.
 """
 
 from __future__ import annotations
@@ -18,41 +18,44 @@ if TYPE_CHECKING:
     from envctl.keeper.keeper import Keeper
 
 CONTROL = "control"
-"""Everything that our own commands do."""
+"""The scope of envctl's own commands: they may do everything."""
 TESTS = "tests"
-"""What a test may do: nothing that starts a program, or that ends or changes what others use."""
+"""The scope of tests. Its routes use and reset data. None of them starts or stops processes, or changes the instance's lifetime."""
 SCOPES = (CONTROL, TESTS)
 TORN_DOWN = "the instance is being torn down"
-"""How a request is refused then; other refusals have the status 503, too."""
+"""The error of a request that is refused during teardown. Clients compare the text, as other errors have the status 503 as well."""
 LONGEST_GRACE = 86400.0
+"""The longest grace of a process, in seconds."""
 T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """A request that was admitted."""
+    """The arguments of a request that was admitted."""
 
     parameters: dict[str, str]
-    """What the path has in the places of the route's {names}."""
+    """The parts of the path at the places of the route's {names}."""
     query: dict[str, str]
-    """The last value of each parameter behind the question mark."""
+    """The last value of each query parameter."""
     body: dict[str, Any]
-    """The JSON object that was sent; an empty one where nothing was."""
+    """The JSON object of the body; empty if the request has no body."""
     scopes: Collection[str]
-    """Of its token."""
+    """The scopes of the request's token."""
 
 
 class Route(NamedTuple):
+    """A method and a path, with the function that answers requests for them."""
+
     method: str
     path: str
-    """Such as `/v1/processes/{name}`; a parameter is one part of a path, and not empty."""
+    """The path, such as `/v1/processes/{name}`. A parameter stands for one part of the path, which must not be empty."""
     answer: Callable[[Keeper, Call], Response]
     scope: str = CONTROL
-    """What a token has to have."""
+    """The scope that the request's token needs."""
     to_the_last: bool = False
-    """It is answered while the instance is being torn down, too."""
+    """Whether the route also answers while the instance is being removed."""
 
     def parameters(self, parts: list[str]) -> dict[str, str] | None:
-        """Those of a path, given in its parts; None where this route is about another path."""
+        """Return the parameters in a path that was split at its slashes; None if this route has another path."""
         own = self.path.split("/")[1:]
         if len(own) != len(parts):
             return None
@@ -66,20 +69,28 @@ class Route(NamedTuple):
 
 
 def reply(body: object = None, status: int = 200, then: Callable[[], object] | None = None) -> Response:
-    """An answer in JSON, an empty object where there is nothing to say; *then* is called after it."""
+    """Return a response with a JSON body, {} if *body* is None. *then* is called after the response was sent."""
     content = json.dumps({} if body is None else body).encode()
     return Response(status, headers=(("Content-Type", "application/json"),), body=content, then=then)
 
 
 def only(body: dict[str, Any], *keys: str) -> None:
-    """Whatever else is given is misspelt: nobody would notice that it is left out."""
+    """Check that *body* has no other keys than *keys*. A misspelt key would otherwise be ignored without notice.
+
+    Raises:
+        Refused: *body* has another key (400).
+    """
     for key in body:
         if key not in keys:
             raise Refused(400, f"{key} is not known here; there is {', '.join(keys)}")
 
 
 def needed(body: dict[str, Any], key: str, kind: type[T]) -> T:
-    """What stands under *key*, which has to be there."""
+    """Return the value of a required *key*.
+
+    Raises:
+        Refused: the key is missing or null, or its value has another type than *kind* (400).
+    """
     value = optional(body, key, kind)
     if value is None:
         raise Refused(400, f"{key} is needed")
@@ -87,7 +98,11 @@ def needed(body: dict[str, Any], key: str, kind: type[T]) -> T:
 
 
 def optional(body: dict[str, Any], key: str, kind: type[T]) -> T | None:
-    """What stands under *key*; None where nothing does, or null. A whole number is a float as well; true is no number."""
+    """Return the value of *key*, or None if it is missing or null. A whole number is accepted as a float, a boolean is not.
+
+    Raises:
+        Refused: the value has another type than *kind* (400).
+    """
     value = body.get(key)
     if value is None:
         return None
@@ -99,6 +114,11 @@ def optional(body: dict[str, Any], key: str, kind: type[T]) -> T | None:
 
 
 def address(body: dict[str, Any], key: str) -> tuple[str, int]:
+    """Return the host and the port under a required *key*.
+
+    Raises:
+        Refused: the value is not [host, port] (400).
+    """
     match needed(body, key, list):
         case [str(host), int(port)] if not isinstance(port, bool):
             return host, port
@@ -106,6 +126,11 @@ def address(body: dict[str, Any], key: str) -> tuple[str, int]:
 
 
 def signal_number(name: str) -> int:
+    """Return the number of a signal such as `SIGTERM`.
+
+    Raises:
+        Refused: there is no signal of that name (400).
+    """
     try:
         return signal.Signals[name].value
     except KeyError:
@@ -113,7 +138,11 @@ def signal_number(name: str) -> int:
 
 
 def grace(told: object) -> float:
-    """Seconds, given as a number or as a text: a day at most, as a timer has to be able to take it; what is not above 0 is 0."""
+    """Return seconds that are given as a number or a text, limited to the range from 0 to LONGEST_GRACE, which every timer accepts.
+
+    Raises:
+        Refused: the value is not a number (400).
+    """
     try:
         seconds = float(told)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -122,10 +151,10 @@ def grace(told: object) -> float:
 
 
 def timestamp(stamp: str) -> float:
-    """The seconds since 1970 of a time stamp in ISO 8601, which names its time zone.
+    """Return the seconds since 1970 of an ISO 8601 time stamp.
 
     Raises:
-        ValueError
+        ValueError: *stamp* is not a time stamp, or it has no time zone.
     """
     moment = datetime.fromisoformat(stamp)
     if moment.tzinfo is None:

@@ -1,6 +1,7 @@
-"""Starting a local process, within its limits: a child with a session of its own, that dies with the thread that started it.
+"""Start a local process within its limits: a child in its own session, which is killed when the thread that started it ends.
 
-Fork and exec by hand: the supervisor has one thread only, and like this every step can say why it failed.
+The module calls fork and exec itself, so that the error of each step can be reported. This is safe because the supervisor has only
+one thread.
 """
 
 from __future__ import annotations
@@ -15,23 +16,31 @@ from envctl.keeper import system
 
 CGROUPS = "/sys/fs/cgroup"
 PERIOD = 100_000
+"""The period of a CPU limit, in microseconds."""
 
 
 class CannotStart(Exception):
-    """In words for whoever asked for it."""
+    """A process cannot be started; the text names the step and the reason."""
 
 
 class Limits:
-    """By a control group of its own where one may be made, else what the kernel offers for a single process.
+    """The limits of a process, enforced by a new control group, or by the kernel's limits for a single process if none can be created.
+
+    Args:
+        name: the name of the process.
+        memory_bytes: the limit of its memory; None for no limit.
+        cpu: the limit of its processor time, as a number of processors; None for no limit.
+        root: the folder in which the cgroup file system is mounted.
 
     Attributes:
-        enforced: `cgroup`, `rlimit` (writable memory, of each process alone) or None, for `memory_bytes` and `cpu`.
+        enforced: how `memory_bytes` and `cpu` are enforced: `cgroup`, `rlimit` (writable memory of each process by itself) or None.
     """
 
     def __init__(self, name: str, memory_bytes: int | None = None, cpu: float | None = None, root: str = CGROUPS) -> None:
         self.memory_bytes, self.cpu = memory_bytes, cpu
         self.group = _control_group(name, memory_bytes, cpu, root)
-        # Memory that it may write to: address space alone is reserved by the gigabyte (Go, Node). macOS lets nobody set it.
+        # RLIMIT_DATA limits writable memory. A limit of the address space would not work: Go and Node reserve many gigabytes of it.
+        # macOS does not let a process set this limit.
         weaker = "rlimit" if memory_bytes and system.LINUX else None
         self.enforced = {
             "memory_bytes": "cgroup" if self.group and memory_bytes else weaker,
@@ -39,26 +48,41 @@ class Limits:
         }
 
     def enter(self) -> None:
-        """In the child, while it is still the supervisor's user."""
+        """Join the control group. Called in the child, while it still runs as the supervisor's user.
+
+        Raises:
+            OSError: the kernel refuses it.
+        """
         if self.group:
             _write(self.group, "cgroup.procs", "0")
 
     def confine(self) -> None:
-        """In the child, last of all."""
+        """Set the kernel's limit for a single process. Called in the child, as the last step before exec.
+
+        Raises:
+            OSError, ValueError: the kernel refuses it.
+        """
         if self.enforced["memory_bytes"] == "rlimit" and self.memory_bytes:
             resource.setrlimit(resource.RLIMIT_DATA, (self.memory_bytes, self.memory_bytes))
 
     def remove(self) -> None:
+        """Remove the control group."""
         if self.group:
-            with suppress(OSError):  # somebody has moved in
+            with suppress(OSError):  # another process may have been moved into the group
                 os.rmdir(self.group)
 
 
 def start(argv: Sequence[str], env: Mapping[str, str], cwd: str, user: int | None, limits: Limits) -> tuple[int, int]:
-    """The process, and the reading end of its output.
+    """Start a program; return its process id and the reading end of its output.
+
+    Args:
+        env: all of its environment.
+        cwd: its working directory.
+        user: its user id, which is also its group id; None for those of this process.
 
     Raises:
-        CannotStart: one of the steps failed; nothing is left of it.
+        CannotStart: a step failed; the child has ended.
+        OSError: there are no processes or descriptors left.
     """
     output, theirs = os.pipe()
     report, failure = os.pipe()
@@ -69,7 +93,7 @@ def start(argv: Sequence[str], env: Mapping[str, str], cwd: str, user: int | Non
     os.close(theirs)
     os.close(failure)
     with open(report, "rb") as stream:
-        words = stream.read()  # ends when the program takes over, as no descriptor but the standard ones outlives that
+        words = stream.read()  # reads until exec, which closes all descriptors except the standard ones
     if words:
         os.close(output)
         os.waitpid(pid, 0)
@@ -110,7 +134,7 @@ def _leave(output: int) -> None:
 
 def _change_to(user: int | None) -> None:
     if user is not None:
-        with suppress(OSError):  # else it could not open /dev/stdout, as servers do whose log it is
+        with suppress(OSError):  # servers that open /dev/stdout as their log file need to own it
             os.fchown(1, user, user)
         os.setgroups([])
         os.setgid(user)
@@ -132,15 +156,18 @@ def _words(error: BaseException, step: str) -> str:
 
 
 def _defaults() -> None:
-    """What is ignored here would be ignored by the program too (nohup, and Python's SIGPIPE)."""
+    """Reset all signal handlers: exec keeps ignored signals ignored, such as SIGHUP after nohup and SIGPIPE in Python."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with suppress(OSError, ValueError):  # of the C library's own
+        with suppress(OSError, ValueError):  # signals that the C library uses itself
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def _control_group(name: str, memory_bytes: int | None, cpu: float | None, root: str) -> str | None:
-    """A new group beside our own: below it none can be made, a group that holds processes shares nothing out (cgroups(7))."""
+    """Create a control group beside this process's own group; None if that is impossible or not needed.
+
+    A group below its own would have no controllers, because the process's own group contains processes (cgroups(7)).
+    """
     controllers = {"memory"} if memory_bytes else set()
     controllers |= {"cpu"} if cpu else set()
     parent = _parent_group(root)
@@ -171,7 +198,7 @@ def _parent_group(root: str, own: str = "/proc/self/cgroup") -> str | None:
     if not found or found[0] == "/" or "/.." in found[0]:
         return None
     parent = os.path.dirname(root + found[0])
-    # Entering needs the right to move processes out of what both groups have in common.
+    # To join a group, a process needs write access to `cgroup.procs` of the common ancestor of both groups.
     return parent if os.access(os.path.join(parent, "cgroup.procs"), os.W_OK) else None
 
 

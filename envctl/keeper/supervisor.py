@@ -1,7 +1,7 @@
-"""The supervisor: parent and subreaper of an instance's local processes; when the keeper's end closes it kills them all.
+"""The supervisor: parent and subreaper of an instance's local processes. When the keeper's end of the socket closes, it kills them all.
 
-The keeper asks `start`, `stop` and `stop_all`, each with an `id` that the answer carries. The end of a process is told without being
-asked for, as {"end": name, "status": n}, after its whole tree is gone and its output is in the log.
+The keeper sends `start`, `stop` and `stop_all`, each with an `id` that the answer repeats. When a process has ended, its whole tree is
+gone and its output is in the log, the supervisor sends {"end": name, "status": n} by itself.
 """
 
 from __future__ import annotations
@@ -22,20 +22,27 @@ from envctl.keeper.wakeup import Wakeup
 
 CHUNK = 1 << 16
 PIPE = 1 << 20
-"""No pipe holds more: what the dead have left in it."""
+"""The most bytes that a pipe can hold, and thus that an ended process can have left in it."""
 PAUSE = 0.005
 LONGEST_PAUSE = 0.5
+"""The first and the longest pause between two attempts to kill a process's tree, in seconds."""
 LOG_LIMIT = 10 * 1024 * 1024
+"""The largest size of a log file, in bytes."""
 OLDER = ".1"
+"""The suffix of the older log file."""
 
 
 class Log:
-    """The log file of a process: of limited size, with one older file beside it.
+    """The log file of a process, of limited size, with one older file beside it.
 
-    What cannot be written is dropped, the process is not to suffer from it.
+    Output that cannot be written is dropped, so that the process is not blocked.
+
+    Args:
+        path: the file, which may exist already.
+        limit: the largest size of the file, in bytes.
 
     Raises:
-        OSError: the file cannot be opened to begin with.
+        OSError: the file cannot be opened.
     """
 
     def __init__(self, path: str, limit: int = LOG_LIMIT) -> None:
@@ -47,6 +54,7 @@ class Log:
         self.size = os.fstat(self.descriptor).st_size
 
     def write(self, data: bytes) -> None:
+        """Append data. A file that would become too large is first renamed to the older file."""
         if self.size and self.size + len(data) > self.limit:
             self._rotate()
         with suppress(OSError):
@@ -57,35 +65,42 @@ class Log:
         try:
             os.replace(self.path, self.path + OLDER)
             self._open()
-        except OSError:  # its folder is gone: what has no name may not grow either
+        except OSError:  # the folder is gone, but the open file must not grow without limit
             os.ftruncate(before, 0)
             self.size = 0
         else:
             os.close(before)
 
     def close(self) -> None:
+        """Close the file."""
         os.close(self.descriptor)
 
 
 class Child:
-    """A process that was asked for, with all that it started."""
+    """A local process with all its descendants."""
 
     def __init__(self, name: str, pid: int, output: int, log: Log, limits: Limits, stop_signal: int) -> None:
         self.name, self.pid, self.output, self.log, self.limits, self.stop_signal = name, pid, output, log, limits, stop_signal
         self.status: int | None = None
         self.deadline: float | None = None
-        """When politeness ends."""
+        """The time (of time.monotonic) at which the process is killed; None if no stop was requested."""
         self.next_kill: float | None = None
-        """When to kill what is left of it, again."""
+        """The time (of time.monotonic) of the next attempt to kill the rest of the tree; None before the first."""
         self.pause = PAUSE
         self.waiting: list[int] = []
 
     def end_now(self) -> None:
+        """Kill the tree at the next turn of the loop."""
         self.deadline, self.next_kill = None, 0.0
 
 
 class Supervisor:
-    """The loop; everything in it happens in one thread, as processes die with the thread that started them."""
+    """The supervisor's loop. It has only one thread, because the processes are killed when the thread that started them ends.
+
+    Args:
+        stream: the socket to the keeper.
+        mark: the value of ENVCTL_MARK in the environment of the processes.
+    """
 
     def __init__(self, stream: socket.socket, mark: str) -> None:
         self.channel, self.mark = Channel(stream), mark
@@ -98,6 +113,7 @@ class Supervisor:
         self.selector.register(self.wakeup.reader, selectors.EVENT_READ, self._reap)
 
     def run(self) -> None:
+        """Handle requests and ends of processes until the keeper's end of the socket closes; then kill everything."""
         while self.open:
             for key, _ in self.selector.select(self._patience()):
                 key.data()
@@ -142,7 +158,7 @@ class Supervisor:
         env.pop(process_marks.SUPERVISOR, None)
         try:
             pid, output = start(message["argv"], env, message["cwd"], message["user"], limits)
-        except (CannotStart, OSError) as error:  # no more processes, or descriptors
+        except (CannotStart, OSError) as error:  # OSError: no processes or descriptors are left
             log.close()
             limits.remove()
             raise CannotStart(getattr(error, "strerror", None) or str(error)) from None
@@ -164,18 +180,18 @@ class Supervisor:
 
     def _send_away(self, child: Child, grace: float) -> None:
         if child.next_kill is not None:
-            return  # it is being killed
+            return  # the tree is already being killed
         if grace <= 0:
             child.end_now()
             return
         if child.deadline is None:
             system.send(child.pid, child.stop_signal, os.killpg)
-            system.send(child.pid, signal.SIGCONT, os.killpg)  # whoever is halted hears nothing
+            system.send(child.pid, signal.SIGCONT, os.killpg)  # a stopped process handles no signals
         until = time.monotonic() + grace
         child.deadline = until if child.deadline is None else min(until, child.deadline)
 
     def _copy(self, child: Child) -> int:
-        """One piece of the output; a program that writes faster than this has to wait."""
+        """Copy one chunk of output to the log and return its size. A program that writes faster blocks until the pipe has room."""
         try:
             data = os.read(child.output, CHUNK)
         except BlockingIOError:
@@ -183,13 +199,13 @@ class Supervisor:
         if data:
             child.log.write(data)
         elif child.output in self.selector.get_map():
-            self.selector.unregister(child.output)  # it has closed its output and may run on
+            self.selector.unregister(child.output)  # the process has closed its output but may still run
         return len(data)
 
     def _reap(self) -> None:
         self.wakeup.drain()
         mains = {child.pid: child for child in self.children.values()}
-        with suppress(ChildProcessError):  # there is none left
+        with suppress(ChildProcessError):  # no children are left
             while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
                 if child := mains.get(ended[0]):
                     code = os.waitstatus_to_exitcode(ended[1])
@@ -220,10 +236,10 @@ class Supervisor:
         child.pause = min(2 * child.pause, LONGEST_PAUSE)
 
     def _members(self, child: Child, table: system.Table) -> set[int]:
-        """All of its tree: by descent, by session, and daemons that left both by the name in their environment."""
+        """Return the process ids of a child's tree: found by descent, by session, and by the name in a daemon's environment."""
         me = os.getpid()
         mine = system.descendants(me, table)
-        if len(self.children) == 1:  # whoever else there is belongs to nobody
+        if len(self.children) == 1:  # then every descendant of the supervisor belongs to this child
             return mine | self._marked(child, None)
         others = {other.pid for other in self.children.values()} - {child.pid}
         adopted = {pid for pid in mine if table[pid].parent == me and pid not in others}
@@ -245,7 +261,7 @@ class Supervisor:
             self._tell({"id": id})
 
     def _drain(self, child: Child) -> None:
-        """What it left in the pipe, and no more: a stranger may hold the other end, and write on."""
+        """Copy what is left in the pipe to the log, and no more: an unrelated process may hold the other end and keep writing."""
         copied = 0
         while copied < PIPE and (size := self._copy(child)):
             copied += size
@@ -262,6 +278,7 @@ class Supervisor:
 
 
 def main(descriptor: int) -> None:
+    """Run the supervisor with the socket *descriptor* to the keeper; the mark is in the variable ENVCTL_SUPERVISOR."""
     os.set_inheritable(descriptor, False)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
-"""The processes of this machine: their table and environments, who descends from whom, and killing them.
+"""The processes of this machine: list them, read their environments, find their descendants, and kill them.
 
-What differs between Linux and other systems is chosen here alone.
+All differences between Linux and other systems are in this module.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from contextlib import suppress
 
 LINUX = sys.platform.startswith("linux")
 PAUSE = 0.005
+"""The first pause between two attempts to kill processes, in seconds."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 class ProcessInfo:
-    """A process as the system's table shows it."""
+    """A process in the system's process table."""
 
     __slots__ = ("group", "parent", "session", "zombie")
 
@@ -29,15 +30,16 @@ class ProcessInfo:
 
 
 Table = dict[int, ProcessInfo]
+"""The process table: process id to process."""
 
 
 def become_subreaper() -> bool:
-    """Orphans among the descendants come to this process from now on; False where the system knows no such thing."""
+    """Let this process adopt orphaned descendants from now on; return False if the system does not support it."""
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent() -> None:
-    """To be called after the user is changed, which clears it."""
+    """Let the kernel kill this process when its parent ends (Linux only). Call this after changing the user, which resets the setting."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -50,7 +52,7 @@ def _prctl(option: int, value: int) -> bool:
 
 
 def processes() -> Table:
-    """Every process that is visible."""
+    """Return the process table, with every process that is visible."""
     return _processes_of_proc() if LINUX else _processes_of_ps()
 
 
@@ -67,13 +69,17 @@ def _processes_of_ps() -> Table:
     found = {}
     for line in filter(str.strip, _ps("-A", "-o", "pid=,ppid=,pgid=,stat=").splitlines()):
         pid, parent, group, state = line.split()[:4]
-        # macOS shows no session ids; a group is what comes closest.
+        # macOS shows no session ids; the process group comes closest.
         found[int(pid)] = ProcessInfo(int(parent), int(group), int(group), state)
     return found
 
 
 def variables(names: Collection[str], pids: Collection[int] | None = None) -> dict[int, dict[str, str]]:
-    """Those of the variables *names* that processes were started with, as far as we may read them."""
+    """Return the variables *names* with which processes were started, by process id. Unreadable environments are left out.
+
+    Args:
+        pids: the processes to look at; None for all.
+    """
     found = _variables_of_proc(names, pids) if LINUX else _variables_of_ps(names)
     return {pid: values for pid, values in found.items() if values and (pids is None or pid in pids)}
 
@@ -88,7 +94,7 @@ def _variables_of_proc(names: Collection[str], pids: Collection[int] | None) -> 
 
 
 def _variables_of_ps(names: Collection[str]) -> dict[int, dict[str, str]]:
-    # Blanks separate everything there, so that a value ends with the first of them: marks hold none.
+    # `ps` separates everything with blanks, so a value ends at the first blank. Marks contain none.
     pattern = re.compile(r"\s(" + "|".join(map(re.escape, names)) + r")=(\S*)")
     found = {}
     for line in filter(str.strip, _ps("-A", "-E", "-ww", "-o", "pid=,command=").splitlines()):
@@ -98,7 +104,7 @@ def _variables_of_ps(names: Collection[str]) -> dict[int, dict[str, str]]:
 
 
 def nameless_in(folder: str) -> set[int]:
-    """Processes without any variable that work in *folder* or below; none where the system does not show that."""
+    """Return the processes with an empty environment whose working directory is in *folder* (Linux only; else none)."""
     found = set()
     for name in os.listdir("/proc") if LINUX else ():
         with suppress(OSError):
@@ -110,7 +116,7 @@ def nameless_in(folder: str) -> set[int]:
 
 
 def start_time(pid: int) -> str:
-    """When a process began, in the system's own terms; empty for one that has ended, a zombie too."""
+    """Return the start time of a process in a format of the system; "" if the process has ended or is a zombie."""
     if LINUX:
         fields = (read(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].decode().split()
         return "" if not fields or fields[0] in "ZX" else fields[19]
@@ -119,7 +125,7 @@ def start_time(pid: int) -> str:
 
 
 def memory_kb() -> int:
-    """What this process holds of the memory."""
+    """Return the resident memory of this process, in KiB."""
     if LINUX:
         pages = int((read("/proc/self/statm") or b"0 0").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") // 1024
@@ -127,12 +133,13 @@ def memory_kb() -> int:
 
 
 def send(pid: int, number: int, how: Callable[[int, int], None] = os.kill) -> None:
-    """A signal for a process (or with os.killpg a group) that may be gone, or another user's."""
+    """Send signal *number* to a process, or with os.killpg to a group. Do nothing if it is gone or belongs to another user."""
     with suppress(ProcessLookupError, PermissionError):
         how(pid, number)
 
 
 def with_descendants(roots: Collection[int], table: Table) -> set[int]:
+    """Return *roots* and all their descendants."""
     children: dict[int, list[int]] = {}
     for pid, seen in table.items():
         children.setdefault(seen.parent, []).append(pid)
@@ -146,10 +153,12 @@ def with_descendants(roots: Collection[int], table: Table) -> set[int]:
 
 
 def descendants(pid: int, table: Table) -> set[int]:
+    """Return the descendants of a process, without the process itself."""
     return with_descendants([pid], table) - {pid}
 
 
 def ancestors(pid: int, table: Table) -> set[int]:
+    """Return a process and its ancestors, as far as they are visible."""
     found: set[int] = set()
     while pid in table and pid not in found:
         found.add(pid)
@@ -158,9 +167,10 @@ def ancestors(pid: int, table: Table) -> set[int]:
 
 
 def kill(find: Callable[[Table], Collection[int]]) -> set[int]:
-    """Kills what *find* chooses from the table of processes, and answers with it; all is gone when nothing is left to choose.
+    """Kill the processes that *find* selects from the process table; return their ids. An empty result means that all are gone.
 
-    They are halted first, until there is no new one: whoever is halted forks no more, and a child keeps its parent, by which it is found.
+    The processes are first stopped with SIGSTOP until *find* selects no new ones. A stopped process cannot fork, and it remains the
+    parent through which its children are found.
     """
     halted: set[int] = set()
     while new := _living(find) - halted:
@@ -180,7 +190,13 @@ def _living(find: Callable[[Table], Collection[int]]) -> set[int]:
 def kill_all(
     find: Callable[[Table], Collection[int]], between: Callable[[], object] = lambda: None, patience: float | None = None
 ) -> set[int]:
-    """Kills until nothing is left, or *patience* has run out; *between* the attempts somebody may have to be reaped."""
+    """Call `kill` until nothing is left; return the ids of all killed processes.
+
+    Args:
+        find: selects the processes from the process table.
+        between: called after each attempt, for example to reap children.
+        patience: seconds after which to give up; None for no limit.
+    """
     killed: set[int] = set()
     until = None if patience is None else time.monotonic() + patience
     pause = PAUSE
@@ -196,16 +212,22 @@ def kill_all(
 
 
 def kill_adopted(ours: Callable[[], Collection[int]], patience: float | None = None) -> None:
-    """Kills what came to this process as to a subreaper: children that are not *ours*, and all below them."""
+    """Kill the orphans that this process has adopted as a subreaper, and their descendants.
+
+    Args:
+        ours: returns the children that this process has started itself; they are not killed.
+        patience: seconds after which to give up; None for no limit.
+    """
     me = os.getpid()
     kill_all(lambda table: with_descendants(_adopted(table, me, ours()), table), lambda: reap_adopted(ours), patience)
 
 
 def reap_adopted(ours: Callable[[], Collection[int]]) -> None:
+    """Reap the zombies among the orphans that this process has adopted; *ours* returns the children that it has started itself."""
     table = processes()
     for pid in _adopted(table, os.getpid(), ours()):
         if table[pid].zombie:
-            with suppress(ChildProcessError):  # another thread was faster
+            with suppress(ChildProcessError):  # another thread has reaped it
                 os.waitpid(pid, os.WNOHANG)
 
 
@@ -222,7 +244,7 @@ def _ps(*arguments: str) -> str:
 
 
 def read(path: str) -> bytes | None:
-    """A file of the kernel's; None where it cannot be read."""
+    """Return the content of a file in /proc or /sys; None if it cannot be read."""
     try:
         with open(path, "rb", buffering=0) as stream:
             return stream.readall()

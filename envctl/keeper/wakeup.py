@@ -1,4 +1,4 @@
-"""What wakes a loop that waits with a selector: signals, a word from another thread, the end of the instance's owner."""
+"""The events that wake a loop that waits with a selector: signals, other threads, and the end of the instance's owner."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 RELEASE = b"release\n"
+"""The message with which the owner lets the instance outlive it."""
 
 
 class Wakeup:
-    """A socket that is readable after a signal, or a word from another thread; to be made in the main thread."""
+    """A socket that becomes readable after a signal or a call of `wake`. Create it in the main thread.
+
+    Args:
+        signals: the signals to handle.
+
+    Attributes:
+        reader: the socket to wait for.
+    """
 
     def __init__(self, signals: Iterable[signal.Signals]) -> None:
         self._pending: set[int] = set()
@@ -22,16 +30,17 @@ class Wakeup:
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in signals:
-            # Without a handler, and with one inherited that ignores it, nothing would be written.
+            # Python writes to the socket only for signals that have a handler.
             signal.signal(number, lambda number, _frame: self._pending.add(number))
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     def wake(self) -> None:
-        with suppress(BlockingIOError):  # it is readable already
+        """Wake the loop; for any thread."""
+        with suppress(BlockingIOError):  # the socket is already readable
             self._writer.send(b"\0")
 
     def drain(self) -> set[int]:
-        """The signals that have come since the last time."""
+        """Empty the socket and return the signals that have arrived since the last call."""
         with suppress(BlockingIOError):
             while self.reader.recv(4096):
                 pass
@@ -41,13 +50,16 @@ class Wakeup:
 
 
 class Owner:
-    """A command that holds the other end of a socket: when that ends without a word, so does the instance.
+    """The command that owns the instance and holds the other end of a socket. If it ends without a release, the instance is removed.
 
-    To be asked by the loop's thread alone, except for `watched` and `release`.
+    Only the loop's thread may use this object, except for `watched` and `release`.
 
     Args:
-        descriptor: of the socket; None where nobody owns the instance.
-        selector: what the loop waits with.
+        descriptor: the keeper's end of the socket; None if the instance has no owner.
+        selector: the selector with which the loop waits.
+
+    Attributes:
+        watched: whether the instance is removed when the owner ends.
     """
 
     def __init__(self, descriptor: int | None, selector: selectors.BaseSelector) -> None:
@@ -62,11 +74,11 @@ class Owner:
         self.watched = descriptor is not None
 
     def release(self) -> None:
-        """Its end means nothing any more."""
-        self.watched = False  # the loop lets go of the socket; other threads decide only what it means
+        """Ignore the owner's end from now on."""
+        self.watched = False  # only the loop's thread may close the socket
 
     def has_ended(self) -> bool:
-        """Whether it is gone, and had not released the instance."""
+        """Return whether the owner has ended without releasing the instance."""
         while self.watched:
             try:
                 data = self._stream.recv(4096) if self._stream else b""
@@ -76,7 +88,7 @@ class Owner:
                 data = b""
             if not data:
                 self.let_go()
-                return self.watched  # asked again: it may have been released meanwhile, and closed after that
+                return self.watched  # not always True: another thread may have called `release` in between
             self._said = (self._said + data)[-4096:]
             if RELEASE in self._said:
                 self.release()
@@ -84,7 +96,7 @@ class Owner:
         return False
 
     def let_go(self) -> None:
-        """Closes the socket when nothing more is expected from it: it would be readable for ever."""
+        """Close the socket once its content no longer matters. A socket whose other end is closed would wake the loop without pause."""
         if self._stream is not None:
             self._selector.unregister(self._stream)
             self._stream.close()

@@ -1,1 +1,1 @@
-"""How commands start an instance's keeper, hold it and ask it."""
+"""The client side of the keeper, for commands: start the keeper of an instance, own it, and send requests to it."""

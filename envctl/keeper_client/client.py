@@ -1,4 +1,4 @@
-"""Asking a keeper that runs, over HTTP."""
+"""Send requests to a running keeper over HTTP."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from envctl.keeper_client.connection import Connection
 
 ADDRESS = "keeper.json"
+"""The name of the keeper's address file in the instance's folder."""
 QUICK = 3.0
-"""Seconds within which a keeper says something; one that does not is halted, or stuck."""
+"""Seconds within which a keeper answers a simple request. A keeper that does not is stopped (SIGSTOP) or stuck."""
 
 
 class KeeperGone(EnvctlError):
@@ -30,7 +31,7 @@ class KeeperGone(EnvctlError):
 
 
 class KeeperSilent(KeeperGone):
-    """It runs, and says nothing of use: nobody can tell how the instance is. It is not dead, nor is what it holds."""
+    """The keeper runs but does not answer, so the state of the instance is unknown. Its processes and port forwards may still work."""
 
     def __init__(self, why: str = "") -> None:
         hint = "it may answer again later, and nothing was changed; `envctl down` ends it with all that it holds"
@@ -38,13 +39,15 @@ class KeeperSilent(KeeperGone):
 
 
 class KeeperClient:
-    """One keeper, at its address.
+    """A client of one keeper.
 
     Attributes:
-        pid: of its process.
-        start: when that began, by which a later one of its number is told from it; empty where the keeper has not said.
-        folder: where its private socket is, if it has one.
-        tests_token: the one for tests.
+        port: the keeper's port on 127.0.0.1.
+        token: the token for all requests.
+        pid: the process id.
+        start: the start time of the process, which shows whether the process id was reused; empty if unknown.
+        folder: the folder with the private socket; None if the keeper has none.
+        tests_token: the token that tests receive.
     """
 
     def __init__(self, port: int, token: str, pid: int, start: str = "", folder: Path | None = None) -> None:
@@ -54,10 +57,10 @@ class KeeperClient:
 
     @classmethod
     def at(cls, folder: Path) -> KeeperClient | None:
-        """The keeper that has published its address in the instance's *folder*, and still runs.
+        """Return a client of the keeper whose address file is in the instance's *folder*; None if no such keeper runs.
 
         Raises:
-            UsageError: others may have put an address there.
+            UsageError: another user can write to the folder, so the address file cannot be trusted.
         """
         refuse_foreign(folder.parent, folder)
         try:
@@ -71,36 +74,44 @@ class KeeperClient:
 
     @property
     def identity(self) -> tuple[int, str, int]:
-        """No two keepers share it."""
+        """The process id, the start time and the port; different for every keeper."""
         return self.pid, self.start, self.port
 
     @property
     def runs(self) -> bool:
+        """Whether the keeper's process runs."""
         found = start_time(self.pid)
         return bool(found) and self.start in ("", found)
 
     def kill(self) -> None:
-        """For one that is silent; whoever cannot be told from another process is left alone."""
+        """Kill a keeper that does not answer. Do nothing if its start time is unknown, as the process could be another one."""
         if self.start and self.runs:
             with suppress(OSError):
                 os.kill(self.pid, signal.SIGKILL)
 
     def end_process(self, name: str, grace: float, timeout: float) -> None:
-        """Ends the process *name*, with SIGKILL after *grace* seconds, and waits for that; nothing where there is none.
+        """Stop the local process *name* and wait for its end. Do nothing if there is no such process.
+
+        Args:
+            grace: seconds after which the process is killed.
+            timeout: seconds to wait for the answer.
 
         Raises:
-            KeeperGone: nobody answers.
+            KeeperGone: the keeper does not answer.
         """
         self.ask("DELETE", f"/v1/processes/{quote(name, safe='')}?grace={grace}", timeout=timeout)
 
     def ask(self, method: str, path: str, body: Any = None, timeout: float | None = 60.0) -> tuple[int, Any]:
-        """Status and JSON of the answer. One that was silent once is not waited for again.
+        """Send a request; return the HTTP status and the JSON of the response.
+
+        A keeper that does not answer at all is detected after QUICK seconds, and later requests to it fail at once.
 
         Args:
-            timeout: for this request; whether there is anybody who answers shows earlier.
+            timeout: seconds to wait for the response to this request; None for no limit.
 
         Raises:
-            KeeperGone: nobody answers.
+            KeeperSilent: the keeper runs but does not answer.
+            KeeperGone: the keeper has ended, or is removing the instance.
         """
         if self._silent:
             raise KeeperSilent
@@ -113,21 +124,26 @@ class KeeperClient:
             connection.close()
 
     def connection(self) -> Connection:
-        """One that is not open yet."""
-        from envctl.keeper_client.connection import Connection  # `http.client` takes longer than `envctl list` where there is no keeper
+        """Return a new connection, which is opened by its first request."""
+        from envctl.keeper_client.connection import Connection  # importing `http.client` takes longer than `envctl list` without a keeper
 
         return Connection(self.port, self.folder, QUICK)
 
     def greet(self, connection: Connection) -> None:
-        """There is somebody who answers soon.
+        """Check that the keeper answers a simple request within QUICK seconds.
 
         Raises:
-            KeeperGone: nobody does.
+            KeeperGone: the keeper does not answer.
         """
         self._answer(connection, "GET", "/v1/keeper", None, QUICK)
 
     def ask_over(self, connection: Connection, method: str, path: str, body: Any, timeout: float | None) -> tuple[int, Any]:
-        """As `ask`, over a connection that stays open."""
+        """Send a request as `ask` does, but over *connection*, which stays open, and without the early check.
+
+        Raises:
+            KeeperSilent: the keeper runs but does not answer.
+            KeeperGone: the keeper has ended, or is removing the instance.
+        """
         from envctl.keeper.routing import TORN_DOWN
 
         status, content = self._answer(connection, method, path, body, timeout)
@@ -154,10 +170,10 @@ class KeeperClient:
         return connection.getresponse()
 
     def stream(self, path: str) -> tuple[socket.socket, http.client.HTTPResponse]:
-        """An answer that goes on as long as somebody reads, and the socket that ends it when it is shut down.
+        """Send a GET request for an endless response; return its socket and the response. To end the response, shut the socket down.
 
         Raises:
-            KeeperGone: nobody answers.
+            KeeperGone: the keeper does not answer.
         """
         import http.client
 

@@ -1,4 +1,4 @@
-"""HTTP over a keeper's private socket, or, where it has none, over its port. Imported late: `http.client` takes its time."""
+"""HTTP over a keeper's private socket, or over its port if it has none. Commands import this module late, as `http.client` is slow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from envctl.keeper import private_socket
 
 
 class Connection(http.client.HTTPConnection):
-    """
+    """A connection to a keeper.
+
     Args:
-        folder: of the instance, where its keeper listens in there.
+        port: the keeper's port, which is used without *folder* and in the `Host` header.
+        folder: the instance's folder if the keeper has a private socket there, else None.
+        timeout: seconds to wait for data; None for no limit.
     """
 
     def __init__(self, port: int, folder: Path | None, timeout: float | None) -> None:
@@ -19,6 +22,11 @@ class Connection(http.client.HTTPConnection):
         self._folder = folder
 
     def connect(self) -> None:
+        """Open the connection.
+
+        Raises:
+            OSError: no keeper listens there.
+        """
         if self._folder is None:
             super().connect()
         else:

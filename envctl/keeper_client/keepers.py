@@ -1,4 +1,4 @@
-"""The keepers of the instances here: started before anything else is, held while a command works, told to let go or to end."""
+"""The keepers of the instances below one state folder: start them, let them watch this process, release them and stop them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from envctl.keeper_client.client import QUICK, KeeperClient, KeeperGone, KeeperS
 from envctl.keeper_client.starting import Duties, start_keeper
 
 SUPERVISOR_TIMEOUT = 10.0
+"""Seconds to wait for the supervisor of a killed keeper to end."""
 LAST_WORDS = 2.0
-"""Seconds; a keeper ends right after it has answered that it will."""
+"""Seconds to wait for the end of a keeper after it has answered the request to stop."""
 
 
 class Keepers:
-    """Those of the instances below *home*, and our ends of the sockets by which some of them watch us."""
+    """The keepers of the instances below *home*, and the sockets through which some of these keepers watch this process."""
 
     def __init__(self, home: Path, environ: Mapping[str, str]) -> None:
         self.home, self._environ = home, environ
@@ -30,22 +31,28 @@ class Keepers:
         self._known: dict[tuple[int, str, int], KeeperClient] = {}
 
     def find(self, id: str) -> KeeperClient | None:
-        """The keeper of *id*, where one runs."""
+        """Return a client of the keeper of the instance *id*; None if none runs.
+
+        Raises:
+            UsageError: another user can write to the instance's folder.
+        """
         found = KeeperClient.at(self.home / id)
         return self._known.setdefault(found.identity, found) if found is not None else None
 
     def begin(self, record: Record, duties: Duties, *, watched: bool, started: Callable[[str], object]) -> Callable[[], KeeperClient]:
-        """The instance's keeper, started where none runs; it knows when the instance expires.
+        """Start the instance's keeper, or tell a running keeper when the instance expires.
 
         Args:
-            watched: it tears the instance down when this process ends before `release`.
-            started: told the mark of a new keeper's process, as soon as there is one.
+            duties: what a new keeper has to do besides watching.
+            watched: whether a new keeper removes the instance if this process ends before it calls `release`.
+            started: called with the process mark of a new keeper as soon as its process exists.
 
         Returns:
-            What waits until it answers; it raises EnvctlError where it cannot be started.
+            A function that waits until the keeper answers and returns its client. It raises EnvctlError if the keeper does not start.
 
         Raises:
-            KeeperSilent: one runs and does not answer; it stays as it is, and so does what it holds.
+            KeeperSilent: a keeper runs but does not answer; the keeper and its processes stay as they are.
+            OSError: the keeper's process cannot be created.
         """
         keeper = self.find(record.id)
         if keeper is not None:
@@ -54,7 +61,7 @@ class Keepers:
             except KeeperSilent:
                 raise
             except KeeperGone:
-                pass  # it removes an earlier instance of this name: that its keeper is another one now tells it to stop
+                pass  # it is removing an earlier instance of this name, and gives up once the record names another keeper
             else:
                 return lambda: keeper
         first_word, ours = start_keeper(record, self.home / record.id, duties, self._environ, watched, started)
@@ -63,9 +70,10 @@ class Keepers:
         return first_word
 
     def hear(self, id: str) -> None:
-        """
+        """Check that the keeper of the instance *id* answers, if one runs.
+
         Raises:
-            KeeperSilent: the keeper of *id* runs, and does not answer.
+            KeeperSilent: the keeper runs but does not answer.
         """
         keeper = self.find(id)
         if keeper is not None:
@@ -74,10 +82,10 @@ class Keepers:
             except KeeperSilent:
                 raise
             except KeeperGone:
-                pass  # it ends
+                pass  # the keeper is ending
 
     def release(self, id: str) -> None:
-        """From now on the instance outlives this process."""
+        """Let the instance outlive this process."""
         held = self._held.pop(id, None)
         if held is not None:
             with suppress(OSError):
@@ -85,7 +93,7 @@ class Keepers:
             held.close()
 
     def lost(self, record: Record) -> bool:
-        """Whether the keeper has ended: the one that watches us, or that of an instance that was up before."""
+        """Return whether the instance's keeper has ended, be it one that watches this process or one that ran before."""
         held = self._held.get(record.id)
         if held is None:
             return process_alive(record.keeper) is False
@@ -93,9 +101,14 @@ class Keepers:
         return bool(readable)
 
     def dismiss(self, keeper: KeeperClient | None, id: str) -> None:
-        """The keeper ends; nothing is torn down. (It is found before the record goes, and told after.)
+        """Stop the keeper without removing the instance, and wait for its end.
 
-        One that still runs would be found as that of an instance whose state somebody has deleted.
+        The caller finds the keeper before it deletes the record and calls this afterwards. If the keeper kept running, later commands
+        would take it for the keeper of an instance whose state was deleted by accident.
+
+        Args:
+            keeper: the keeper, or None if none runs.
+            id: the instance's id.
         """
         held = self._held.pop(id, None)
         if keeper is not None:
@@ -106,14 +119,22 @@ class Keepers:
             held.close()
 
     def end_silent(self, keeper: KeeperClient, id: str) -> None:
-        """For what is being removed: a keeper that does not answer goes, and the processes below it, before anybody touches their files."""
+        """Kill a keeper that does not answer, and its processes. Call this before the files of an instance are removed."""
         keeper.kill()
-        # Its supervisor notices, kills what it has and reaps it: in a container nobody else may, and a server takes a zombie for a rival.
+        # The supervisor notices the keeper's end, and kills and reaps its processes. In a container perhaps no other process reaps
+        # zombies, and a server that finds its predecessor's process id in use refuses to start.
         _until(lambda: not process_marks.supervised(id), SUPERVISOR_TIMEOUT)
         process_marks.kill_marked(id)
 
     def stop_processes(self, id: str, grace: Mapping[str, float]) -> bool:
-        """The local processes end, each within its grace; the keeper stays. False where there is none that would have seen to it."""
+        """Stop all local processes of an instance and keep the keeper running.
+
+        Args:
+            grace: seconds that each process has to end; a process that is not listed is killed at once.
+
+        Returns:
+            Whether the keeper has stopped the processes and still runs. False if no keeper runs, or if it has ended with its processes.
+        """
         from envctl.process.threads import each
 
         keeper = self.find(id)
@@ -126,7 +147,7 @@ class Keepers:
         except KeeperSilent:
             self.end_silent(keeper, id)
             return False
-        except KeeperGone:  # it stops the processes itself, as its instance has expired; its address goes after them
+        except KeeperGone:  # the instance has expired, so the keeper stops the processes itself and then removes its address
             _until(lambda: self.find(id) is None, patience)
             return False
         return True
@@ -139,5 +160,5 @@ def _until(condition: Callable[[], bool], patience: float) -> None:
 
 
 def called_by(keeper: str) -> bool:
-    """Whether *keeper*, a process's mark, has started this process."""
+    """Return whether the keeper with this process mark has started the current process."""
     return keeper == process_mark(os.getppid())

@@ -1,4 +1,4 @@
-"""Connections to a keeper that stay open between two requests: a test run sends one or more for each of its tests."""
+"""Connections to a keeper that stay open between requests, because a test run sends at least one request for each test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class KeptKeeper:
-    """The keeper of the instance in *folder*, and whichever runs after it; for any number of threads. A forked process has its own."""
+    """The current keeper of the instance in *folder*, for any number of threads. A forked process opens its own connections."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -22,13 +22,14 @@ class KeptKeeper:
         self._idle: list[tuple[KeeperClient, Connection]] = []
 
     def ask(self, method: str, path: str, body: Any = None, timeout: float = 60.0) -> tuple[int, Any]:
-        """Status and JSON of the answer. No request is sent twice.
+        """Send a request, exactly once; return the HTTP status and the JSON of the response.
 
         Args:
-            timeout: in seconds, for this request.
+            timeout: seconds to wait for the response to this request.
 
         Raises:
-            KeeperGone: nobody answers.
+            KeeperSilent: the keeper runs but does not answer.
+            KeeperGone: the instance has no keeper, or the keeper is removing it.
         """
         client, connection = self._taken()
         try:
@@ -40,19 +41,19 @@ class KeptKeeper:
         return found
 
     def close(self) -> None:
-        """Ends the connections that nobody uses; the next request opens another one."""
+        """Close the idle connections. The next request opens a new one."""
         while (kept := self._popped()) is not None:
             kept[1].close()
 
     def _taken(self) -> tuple[KeeperClient, Connection]:
-        """A connection over which the keeper has answered just now: an idle one may have been closed, or its keeper halted."""
+        """Return a connection after a successful check: an idle connection may be closed, or its keeper may be stopped."""
         if self._owner != os.getpid():
-            self.close()  # here: the parent's descriptors stay open
+            self.close()  # closes only this process's copies; the parent's connections stay open
             self._owner = os.getpid()
         while (kept := self._popped()) is not None:
             client, connection = kept
             with suppress(KeeperGone):
-                if connection.sock is not None:  # else it would connect to whoever has the port now
+                if connection.sock is not None:  # without a socket it would reconnect, perhaps to another process on the same port
                     client.greet(connection)
                     return kept
             connection.close()
@@ -61,7 +62,7 @@ class KeptKeeper:
     def _popped(self) -> tuple[KeeperClient, Connection] | None:
         try:
             return self._idle.pop()
-        except IndexError:  # another thread was quicker
+        except IndexError:  # another thread has taken the last one
             return None
 
     def _opened(self) -> tuple[KeeperClient, Connection]:

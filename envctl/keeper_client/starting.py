@@ -1,7 +1,7 @@
-"""Starting a keeper: its configuration, its process, and its first word.
+"""Start a keeper: write its configuration, start its process, and wait until it answers.
 
-The keeper itself is `envctl/keeper`, a program of its own. It watches the other end of a socket that its owner holds: when
-that ends without a word, it tears the instance down.
+The keeper itself is `envctl/keeper`, a separate program. It holds one end of a socket and its owner the other. When the owner's end
+closes without a release, the keeper removes the instance.
 """
 
 from __future__ import annotations
@@ -34,23 +34,31 @@ from envctl.process.spawning import spawn_detached
 CONFIG, LOG = "keeper-config.json", "keeper.log"
 PROGRAM = Path(__file__).resolve().parent.parent / "keeper"
 BY_KEEPER = "ENVCTL_KEEPER"
-"""Set for the commands that a keeper runs."""
+"""The variable that is set in the environment of commands that a keeper runs."""
 FORGET = "forget"
-"""Its value where somebody else has removed the instance, whose id may be another one's by now."""
+"""The value of BY_KEEPER if another machine has removed the instance. Another instance may have the same id by now."""
 PROCESS_MARKS = {
     "RUNNER_TRACKING_ID", "VSTS_PROCESS_LOOKUP_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "HUDSON_SERVER_COOKIE",
     "HUDSON_COOKIE", "BUILD_ID",
 }  # fmt: skip
-"""By these CI systems find what a job has left behind, and kill it: a keeper is to remove more than they can."""
+"""The variables by which CI systems find and kill leftover processes of a job. A keeper must survive, as it removes more than they can."""
 ABOUT = "ENVCTL_ABOUT"
-"""In the environment of keepers: the instance's labels, and its engine."""
+"""The variable in a keeper's environment with the instance's labels, engine and folder, as quoted JSON."""
 START_TIMEOUT = 15.0
+"""Seconds to wait for a new keeper to answer."""
 WAIT = 'read -r word && exit; exec "$@"'
+"""The shell script of the process that waits for a command to end: it runs the recovery if the command ends without a message."""
 RECOVER = "from envctl.lifecycle.recovery import recover_here; recover_here()"
+"""The Python program of the recovery."""
 
 
 class Duties(NamedTuple):
-    """What a keeper does beside watching: it holds local processes; it has data that went with its server made anew."""
+    """The tasks of a keeper besides watching.
+
+    Attributes:
+        processes: whether the keeper runs local processes.
+        reseed: whether the keeper lets a service that has lost its data be seeded again.
+    """
 
     processes: bool = False
     reseed: bool = False
@@ -59,12 +67,21 @@ class Duties(NamedTuple):
 def start_keeper(
     record: Record, folder: Path, duties: Duties, environ: Mapping[str, str], watched: bool, started: Callable[[str], object]
 ) -> tuple[Callable[[], KeeperClient], socket.socket | None]:
-    """What waits for a keeper's first word; where it watches us, our end of the socket too.
+    """Start a keeper.
 
-    The one that is to be called raises EnvctlError where it does not start.
+    Args:
+        folder: the instance's folder.
+        duties: what the keeper has to do besides watching.
+        environ: the environment of this process.
+        watched: whether the keeper removes the instance when this process ends without a release.
+        started: called with the process mark of the keeper as soon as its process exists.
+
+    Returns:
+        A function that waits until the keeper answers and returns its client, and this process's end of the socket if the keeper
+        watches it, else None. The function raises EnvctlError if the keeper does not start.
 
     Raises:
-        OSError: its process cannot be made.
+        OSError: the process cannot be created.
     """
     ours, theirs = socket.socketpair()
     with theirs:
@@ -101,14 +118,17 @@ def _spawn(record: Record, folder: Path, environ: Mapping[str, str], descriptor:
 
 
 def _environment(record: Record, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Ours without what chooses options, as the command that it runs in the end must mean this instance; and whose it is."""
+    """Return the keeper's environment: *environ* without envctl's own variables, with the instance's mark and description.
+
+    Variables such as ENVCTL_ENGINE are options, and must not affect the commands that the keeper runs for this instance.
+    """
     plain = {key: value for key, value in _outliving(environ).items() if not key.startswith("ENVCTL_")}
     about = labels_of(record) | {ENGINE: record.engine, FOLDER: str(folder)}
     return {**plain, MARK: record.id, ABOUT: quote(json.dumps(about), safe="")}
 
 
 def _outliving(environ: Mapping[str, str]) -> dict[str, str]:
-    """*environ* for what is to see to an instance after the job's end, in another folder."""
+    """Return *environ* for a process that outlives the CI job and works in another folder."""
     kept = {key: value for key, value in environ.items() if key not in PROCESS_MARKS}
     if kept.get("KUBECONFIG"):
         kept["KUBECONFIG"] = os.pathsep.join(map(os.path.abspath, filter(None, kept["KUBECONFIG"].split(os.pathsep))))
@@ -130,9 +150,12 @@ def _published(folder: Path, process: subprocess.Popen[bytes]) -> KeeperClient:
 
 @contextmanager
 def watched_until_kept(environ: Mapping[str, str]) -> Iterator[Callable[[], None]]:
-    """A shell waits beside this command: should that be killed before there is a keeper, the shell starts the recovery.
+    """Start a shell that runs the recovery if this command is killed before its keeper runs.
 
-    To be entered before anything is on disk; what it yields is called once a keeper watches.
+    Enter the context before anything is written to disk, and call the function that it yields once a keeper watches.
+
+    Raises:
+        OSError: the shell cannot be started.
     """
     reader, writer = os.pipe()
     try:
@@ -148,7 +171,7 @@ def watched_until_kept(environ: Mapping[str, str]) -> Iterator[Callable[[], None
         nonlocal told
         if not told:
             told = True
-            with suppress(BrokenPipeError):  # somebody has killed it
+            with suppress(BrokenPipeError):  # the shell was killed
                 os.write(writer, b"go\n")
             os.close(writer)
 
@@ -159,14 +182,16 @@ def watched_until_kept(environ: Mapping[str, str]) -> Iterator[Callable[[], None
 
 
 FOLDER = "folder"
-"""Beside the labels: where the instance's state is."""
+"""The key, beside the labels, of the folder with the instance's state."""
 KEPT = (labels.NAME, labels.INSTANCE, labels.PROJECT, labels.OWNER, labels.ENVIRONMENT, labels.KEY, labels.ENGINE, FOLDER)
+"""The keys that `labels_of_keepers` returns."""
 
 
 def labels_of_keepers() -> dict[str, dict[str, str]]:
-    """The labels of instances whose keeper runs, and their folders, by id: also of those whose state somebody has deleted.
+    """Return the labels and the folder of each instance whose keeper runs, by id, even if the instance's state was deleted.
 
-    An environment is what whoever started the process says: only our own processes are asked, and what is no id is no path either.
+    They come from the environments of processes, and any user can start a process with any environment. So only processes of the
+    current user count, and the id must be valid, as it becomes part of a path.
     """
     from envctl.keeper.system import variables
 

@@ -1,1 +1,1 @@
-"""Servers of ours that stand in for others: each runs by itself in a plain Python."""
+"""Small servers that replace real ones. Each is a separate program, which needs no other part of envctl."""

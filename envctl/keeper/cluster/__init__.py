@@ -1,1 +1,1 @@
-"""Port forwards into a cluster: one fixed local port for each port of a service, whichever pod is behind it."""
+"""Port forwards into a Kubernetes cluster: a local port for each port of a service, which stays the same when the pod is replaced."""

@@ -1,4 +1,6 @@
-"""The API server with the standard library: its address and credentials, as a kubeconfig gives them, as texts.
+"""A client of the Kubernetes API server that needs only the standard library.
+
+Its address and credentials come from a kubeconfig and are given as JSON, with certificates and keys as text:
 
 {"server": url, "ca": pem or null, "insecure": bool, "tls_server_name", "cert": pem, "key": pem, "token", "user", "password",
  "token_file": path, "proxy": url, "impersonate": {"as", "as-uid", "as-groups", "as-user-extra"},
@@ -26,18 +28,22 @@ from envctl.keeper.cluster.protocol import Object, Refused, events, impersonated
 from envctl.keeper.cluster.proxy import basic, through
 
 CONNECT = 10.0
+"""Seconds to wait for a connection, and for the response to `fetch`."""
 CHUNK = 1 << 16
 PLUGIN = 60.0
+"""Seconds that a credential plugin may take."""
 EARLY = 30.0
-"""Seconds before their end at which credentials of a plugin are asked for again."""
+"""Seconds before a plugin's credentials expire at which the plugin is run again."""
 Run = Callable[[Sequence[str], Mapping[str, str], float], "subprocess.CompletedProcess[bytes]"]
+"""Runs a program: its command, the variables that are added to its environment, and the seconds that it may take."""
 
 
 class Cluster:
-    """One API server, as one user; used by many threads.
+    """An API server with the credentials of one user; for any number of threads.
 
     Args:
-        run: runs the plugin that gives credentials: its command, its additions to the environment, and seconds.
+        told: the address and the credentials, as the module's docstring describes them.
+        run: runs the credential plugin.
     """
 
     def __init__(self, told: dict[str, Any], run: Run) -> None:
@@ -53,16 +59,16 @@ class Cluster:
         self._resumable: ssl.SSLSession | None = None
 
     def renew(self, told: dict[str, Any]) -> None:
-        """Other credentials for the same server, from the next connection on."""
+        """Use other credentials for the same server from the next connection on."""
         with self._lock:
             self.told, self._given, self._until, self._tls = told, {}, 0.0, None
 
     def connect(self) -> socket.socket:
-        """A stream to it, over TLS and through its proxy where it has them.
+        """Open a connection to the API server, with TLS and through a proxy if the kubeconfig says so.
 
         Raises:
-            OSError
-            Refused: the proxy, or the plugin of the credentials.
+            OSError: the connection fails.
+            Refused: the proxy refuses the connection (502), or the plugin gives no credentials (401).
         """
         stream = self._stream()
         if not self.secure:
@@ -75,13 +81,17 @@ class Cluster:
             raise
 
     def remember(self, stream: socket.socket) -> None:
-        """Later connections resume its session, which it has once something was read from it (TLS 1.3)."""
+        """Let later connections resume the TLS session of *stream*. With TLS 1.3, call this after something was read from it."""
         if isinstance(stream, ssl.SSLSocket):
             with self._lock:
                 self._resumable = stream.session if stream.context is self._tls else None
 
     def tls(self) -> ssl.SSLContext | None:
-        """For whoever has connections of his own to it; None where it is reached without TLS."""
+        """Return the TLS settings for other connections to the API server; None if it is reached without TLS.
+
+        Raises:
+            Refused: the plugin gives no credentials (401).
+        """
         return self._context()[0] if self.secure else None
 
     def _stream(self) -> socket.socket:
@@ -89,7 +99,7 @@ class Cluster:
         return _alert(through(proxy, self.host, self.port, CONNECT) if proxy else socket.create_connection((self.host, self.port), CONNECT))
 
     def _context(self) -> tuple[ssl.SSLContext, ssl.SSLSession | None]:
-        """One for all connections, and the session that can be resumed."""
+        """Return the TLS context, which all connections share, and the session that can be resumed."""
         with self._lock:
             given = self._credentials()
             if self._tls is None:
@@ -98,7 +108,8 @@ class Cluster:
 
     def _make_context(self, given: dict[str, Any]) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.told.get("ca") or None)
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 sets it; clusters' own authorities leave extensions out
+        # Python 3.13 sets this flag by default, but the certificates of clusters often lack the extensions that it requires.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self.told.get("insecure"):
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         cert, key = given.get("cert") or self.told.get("cert"), given.get("key") or self.told.get("key")
@@ -107,7 +118,7 @@ class Cluster:
         return context
 
     def _credentials(self) -> dict[str, Any]:
-        """Of the plugin, asked again when what it gave is about to end; the lock is held."""
+        """Return the plugin's credentials, running the plugin again when they are about to expire. The caller holds the lock."""
         if not self.told.get("exec") or (self._given and time.time() < self._until):
             return self._given
         status = _ask_plugin(self.told["exec"], _shown(self.told), self._run)
@@ -117,7 +128,11 @@ class Cluster:
         return self._given
 
     def headers(self) -> list[tuple[str, str]]:
-        """Who asks, and as whom; a name may stand several times."""
+        """Return the headers that authenticate a request and name the impersonated user. A header name may occur several times.
+
+        Raises:
+            Refused: the plugin gives no credentials (401).
+        """
         with self._lock:
             token = self._credentials().get("token") or self._token_of_file() or self.told.get("token")
         user, password = self.told.get("user"), self.told.get("password")
@@ -125,7 +140,7 @@ class Cluster:
         return [*([("Authorization", said)] if said else []), *impersonated(self.told.get("impersonate") or {})]
 
     def _token_of_file(self) -> str:
-        """Read each time: whoever mounted it puts another one there before it expires."""
+        """Return the token in the token file, or "". The file is read each time, as Kubernetes replaces the token before it expires."""
         with suppress(OSError):
             if path := self.told.get("token_file"):
                 with open(path, encoding="utf-8") as stream:
@@ -133,26 +148,32 @@ class Cluster:
         return ""
 
     def forget_credentials(self) -> None:
-        """They were refused."""
+        """Discard the plugin's credentials, because the API server has refused them."""
         with self._lock:
             self._given = {}
 
     @property
     def authority(self) -> str:
+        """The host and the port, as in a `Host` header."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def open(self, path: str, timeout: float | None, **query: str) -> tuple[http.client.HTTPResponse, socket.socket]:
-        """The answer to a GET, which the caller reads and closes, and its stream.
+        """Send a GET request; return the response, which the caller reads and closes, and its stream.
+
+        Args:
+            path: the path of a resource, without the base path of the API server.
+            timeout: seconds to wait for data; None for no limit.
+            query: the query parameters.
 
         Raises:
-            OSError, http.client.HTTPException
-            Refused: its status is not 200.
+            OSError, http.client.HTTPException: the connection fails.
+            Refused: the status is not 200, or there are no credentials.
         """
         connection = http.client.HTTPConnection(self.host, self.port)
         connection.sock = stream = self.connect()
         stream.settimeout(timeout)
         target = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
-        # `close`: else the answer does not own its stream, and nobody closes that.
+        # With `close`, the response owns the stream and closes it.
         headers = [("Host", self.authority), ("Accept", "application/json"), ("Connection", "close"), *self.headers()]
         try:
             connection.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
@@ -172,13 +193,13 @@ class Cluster:
         return answer, stream
 
     def fetch(self, path: str, **query: str) -> Any:
-        """As `PodWatch` wants it; errors are those of `open`."""
+        """Return the JSON of a resource, as `Transport` describes. It raises what `open` raises, and ValueError for invalid JSON."""
         answer, stream = self.open(path, CONNECT, **query)
         with stream, answer:
             return json.loads(answer.read())
 
     def watch(self, path: str, silence: float, opened: Callable[[Callable[[], None]], None], **query: str) -> Iterator[Object]:
-        """As `PodWatch` wants it; errors are those of `open`."""
+        """Yield the events of a watch, as `Transport` describes. It raises what `open` raises."""
         answer, stream = self.open(path, silence, watch="true", **query)
         with stream, answer:
             opened(lambda: _hang_up(stream))
@@ -186,13 +207,13 @@ class Cluster:
 
 
 def _hang_up(stream: socket.socket) -> None:
-    """Ends an answer that another thread reads."""
-    with suppress(OSError):  # it has ended meanwhile
+    """End a response that another thread reads."""
+    with suppress(OSError):  # the response has already ended
         stream.shutdown(socket.SHUT_RDWR)
 
 
 def _alert(stream: socket.socket) -> socket.socket:
-    """Small messages go at once; an other side that is gone without a word (a laptop that slept, a router) is noticed within a minute."""
+    """Send small messages without delay, and detect a peer that vanished without closing (sleep, a router) within a minute."""
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
@@ -202,7 +223,7 @@ def _alert(stream: socket.socket) -> socket.socket:
 
 
 def _end_of(status: dict[str, Any]) -> float:
-    """Of a plugin's credentials, in seconds since 1970."""
+    """Return the time at which a plugin's credentials expire, in seconds since 1970; infinity if the plugin names none."""
     ends = status.get("expirationTimestamp")
     try:
         return datetime.fromisoformat(ends).timestamp() if ends else float("inf")
@@ -211,7 +232,7 @@ def _end_of(status: dict[str, Any]) -> float:
 
 
 def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
-    """OpenSSL takes files only; they are ours alone, and gone at once."""
+    """Load a certificate and its key through temporary files, which are private and removed at once. OpenSSL reads only files."""
     with tempfile.NamedTemporaryFile("w") as certs, tempfile.NamedTemporaryFile("w") as keys:
         for stream, text in ((certs, cert), (keys, key)):
             stream.write(text)
@@ -220,7 +241,7 @@ def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
 
 
 def _shown(told: dict[str, Any]) -> dict[str, Any]:
-    """What a plugin may know of the cluster."""
+    """Return the description of the cluster that a credential plugin receives."""
     found = {"server": told["server"], "tls-server-name": told.get("tls_server_name"), "proxy-url": told.get("proxy")}
     found |= {
         "insecure-skip-tls-verify": told.get("insecure"),
@@ -230,7 +251,10 @@ def _shown(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ask_plugin(told: dict[str, Any], cluster: dict[str, Any], run: Run) -> dict[str, Any]:
-    """https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins"""
+    """Run a credential plugin and return the status with the credentials.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+    """
     version = told.get("api_version") or "client.authentication.k8s.io/v1"
     asked = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False, "cluster": cluster}}
     env = {**told.get("env", {}), "KUBERNETES_EXEC_INFO": json.dumps(asked)}

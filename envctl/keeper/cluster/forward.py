@@ -1,4 +1,4 @@
-"""One endpoint: a local port that leads to whichever pod is behind a service now."""
+"""A port forward: a local port that leads to the current pod of a service."""
 
 from __future__ import annotations
 
@@ -19,11 +19,21 @@ from envctl.keeper.cluster.websocket import WebSocket
 from envctl.keeper.relay import accept, reset
 
 PATIENCE, PAUSE = 15.0, 0.1
-"""Seconds for which an API server that hiccups is asked again, and between two attempts."""
+"""Seconds for which a failed connection to the API server is retried, and seconds between two attempts."""
 
 
 class Target:
-    """What matters of a pod; the whole of it would be much to keep."""
+    """The facts about a pod that a forward needs. The whole JSON of the pod would take much more memory.
+
+    Attributes:
+        created: the time stamp of its creation.
+        running: whether the service's own container runs and the pod is not being deleted.
+        complete: whether all containers run.
+        ready: whether all containers are ready.
+        has_data: whether the pod needs no data or is seeded.
+        seeded: whether the pod is marked as seeded.
+        data_ids: see `pod_status.data_ids`.
+    """
 
     def __init__(self, pod: Object) -> None:
         self.name, self.uid = str(pod["metadata"]["name"]), pod_status.uid(pod)
@@ -37,14 +47,21 @@ class Target:
 
 
 class Forward:
-    """Listens from the moment it is made.
+    """A port forward that listens as soon as it is created.
 
     Args:
         told: {"name", "selector", "port", "listen": [host, port], "needs_approval": bool, "approved": data_id or null,
-            "gated": bool} (of another machine's instance: it leads to no pod that is said not to have its data)
+            "gated": bool}. With `needs_approval`, the forward accepts connections only to approved data. With `gated`, for an instance
+            of another machine, it accepts none to a pod that is marked as not seeded.
+        namespace: the namespace of the pods.
+        pods: the pods of the instance.
+
+    Attributes:
+        number: the port of the pod.
+        port: the local port.
 
     Raises:
-        OSError: it cannot listen there.
+        OSError: the forward cannot listen there.
     """
 
     def __init__(self, told: Mapping[str, Any], cluster: Cluster, namespace: str, pods: PodWatch[Target]) -> None:
@@ -53,7 +70,7 @@ class Forward:
         self.needs_approval, self.approved = bool(told.get("needs_approval")), told.get("approved")
         self.gated = bool(told.get("gated"))
         self.error = self.failure = ""
-        """Of the last connection; of making its data anew."""
+        """The error of the last connection, and the error of seeding the service again; empty without an error."""
         self._cluster, self._namespace, self._pods = cluster, namespace, pods
         self._connections: set[Connection] = set()
         self._lock = threading.Lock()
@@ -65,25 +82,27 @@ class Forward:
 
     @property
     def told(self) -> dict[str, Any]:
+        """The argument with which this forward can be created again on the same port."""
         found = {"name": self.name, "selector": self.selector, "port": self.number, "listen": [self._host, self.port]}
         found |= {"gated": True} if self.gated else {}
         return found | ({"needs_approval": True, "approved": self.approved} if self.needs_approval else {})
 
     @property
     def shown(self) -> dict[str, Any]:
+        """The state, as GET /v1/forwards shows it."""
         pod = self.best()
         state = "waiting" if pod is None else "ready" if self._open(pod) else "refused"
         error = self.failure or self.error or self._pods.error
         return {"port": self.port, "pod": pod.name if pod else None, "state": state, "error": error}
 
     def best(self) -> Target | None:
-        """The pod to lead to: it runs; one that is ready before others, then the newest."""
+        """Return the running pod to connect to: a ready one if possible, and among equals the newest; None if no pod runs."""
         fit = [pod for pod in self._pods.known.values() if pod.running and self._labels.items() <= pod.labels.items()]
         return max(fit, key=lambda pod: (pod.ready, pod.created), default=None)
 
     @property
     def approved_for_pod(self) -> bool:
-        """Whether the data lives as long as its pod: a container's may be gone again though its pod is said to have it."""
+        """Whether the approved data lives as long as the pod. Data in a container may be lost while its pod is still marked as seeded."""
         return self.approved not in (None, pod_status.NO_DATA) and " " not in str(self.approved)
 
     def _open(self, pod: Target) -> bool:
@@ -92,13 +111,14 @@ class Forward:
         return not self.gated or pod.has_data
 
     def close(self) -> None:
+        """Stop listening and end all connections."""
         self._closed = True
         _wake(self._listening)
         self._listening.close()
         self.close_broken()
 
     def close_broken(self) -> None:
-        """Breaks off connections to pods that are gone; all of them once it is closed. A pod on its way out finishes what it has begun."""
+        """End connections to pods that are gone, or all connections after `close`. A pod that is being deleted may finish its work."""
         known = self._pods.known
         with self._lock:
             broken = [connection for connection in self._connections if self._closed or connection.uid not in known]
@@ -114,7 +134,7 @@ class Forward:
         connection = Connection(client, server, pod.uid)
         with self._lock:
             self._connections.add(connection)
-        self.close_broken()  # it may have gone since it was dialled
+        self.close_broken()  # the pod may have gone since the connection was opened
         try:
             self.error = connection.run()
         finally:
@@ -122,7 +142,7 @@ class Forward:
                 self._connections.discard(connection)
 
     def _dialled(self) -> tuple[WebSocket, Target] | None:
-        """Tried again while the pod is there and the API server is not."""
+        """Connect to the best pod, and retry while that fails. Return None if there is no pod or no permission, or the time is up."""
         until = time.monotonic() + PATIENCE
         while (pod := self.best()) is not None and self._open(pod):
             try:
@@ -138,7 +158,7 @@ class Forward:
 
 
 def _wake(listening: socket.socket) -> None:
-    """Whoever waits in `accept` keeps the port. Linux takes a shutdown; elsewhere a connection does it."""
+    """Wake the thread that waits in `accept`, which keeps the port open. Linux allows a shutdown; other systems need a connection."""
     try:
         listening.shutdown(socket.SHUT_RDWR)
     except OSError:

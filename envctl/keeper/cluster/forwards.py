@@ -1,4 +1,7 @@
-"""All forwards of an instance: kept on disk for a keeper that is started anew, and closed to a pod whose data is not there yet."""
+"""The port forwards of an instance.
+
+They are stored on disk for a later keeper. A forward refuses connections to a pod that is not seeded yet.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,19 @@ from envctl.keeper.helpers import Helper, Helpers
 from envctl.keeper.process_marks import INSTANCE_LABEL
 
 FILE = "forwards.json"
+"""The file in the instance's folder that stores the forwards."""
 AGAIN = 15.0
-"""Seconds after which what failed is tried again."""
+"""Seconds after which a failed seeding is tried again."""
 
 
 class Forwards:
-    """
+    """All port forwards of an instance, for any number of threads.
+
     Args:
-        folder: of the instance's state.
-        reseed: the command that makes the data of a service anew; its name comes after it.
-        env: of that command.
+        id: the instance's id.
+        folder: the folder of the instance's state.
+        reseed: the command that seeds a service again; the service's name is appended to it. Empty for none.
+        env: variables that are added to the environment of that command.
         ended: called when the instance is found to be `gone`.
     """
 
@@ -48,17 +54,17 @@ class Forwards:
 
     @property
     def gone(self) -> bool:
-        """Whether somebody else has removed the instance."""
+        """Whether another machine has removed the instance."""
         return self._presence is not None and self._presence.gone
 
     def take_up(self) -> None:
-        """Those that an earlier keeper had, as far as their ports are free; nothing where it had none."""
+        """Restore the forwards of an earlier keeper, as far as their ports are free. Do nothing if it had none."""
         try:
             with open(self._path, encoding="utf-8") as stream:
                 told = json.load(stream)
             cluster, namespace, wanted = told["cluster"], told["namespace"], told["forwards"]
         except (OSError, ValueError, KeyError, TypeError):
-            return  # another version's
+            return  # there is no such file, or another version of envctl wrote it
         with self._lock:
             self._connect(cluster, namespace)
             self._look_after(seen=True)
@@ -69,10 +75,15 @@ class Forwards:
                     self._say(f"port forward {each['name']}: {error}")
 
     def set(self, cluster: dict[str, Any], namespace: str, wanted: Sequence[Mapping[str, Any]], whole: bool = True) -> dict[str, Forward]:
-        """These, and no others where they are the *whole*; those that are there already stay untouched.
+        """Set the forwards and return all of them by name. A forward that exists with the same settings keeps its connections.
+
+        Args:
+            cluster: the API server (see api.py).
+            wanted: the forwards, as `Forward` takes them.
+            whole: whether all other forwards are closed.
 
         Raises:
-            OSError: one cannot listen.
+            OSError: a forward cannot listen.
         """
         with self._lock:
             self._connect(cluster, namespace)
@@ -97,7 +108,7 @@ class Forwards:
         threading.Thread(target=self._pods.follow, name="pods", daemon=True).start()
 
     def _look_after(self, seen: bool = False) -> None:
-        """The instance that is there now: a command has just made it, or an earlier keeper has *seen* it."""
+        """Start to check that the instance still exists. It was just created, or an earlier keeper has already *seen* it."""
         assert self._cluster is not None
         assert self._pods is not None
         if self._presence is not None:
@@ -119,7 +130,7 @@ class Forwards:
         self._forwards[str(told["name"])] = Forward(told, self._cluster, self._namespace, self._pods)
 
     def approve(self, name: str, data_id: str) -> bool:
-        """Whether there is such a forward: from now on it leads to the pod, or the container, that has this data."""
+        """Let a forward accept connections to the pod or container with this data; return whether there is such a forward."""
         with self._lock:
             forward = self._forwards.get(name)
             if forward is not None:
@@ -130,10 +141,12 @@ class Forwards:
         return forward is not None
 
     def shown(self) -> dict[str, Any]:
+        """Return the state of each forward by name, as GET /v1/forwards shows it."""
         with self._lock:
             return {name: forward.shown for name, forward in self._forwards.items()}
 
     def close(self) -> None:
+        """Close all forwards and stop watching the cluster."""
         with self._lock:
             for forward in self._forwards.values():
                 forward.close()
@@ -144,7 +157,7 @@ class Forwards:
                 self._presence.stop()
 
     def _keep(self) -> None:
-        """Replaced at once, readable by its owner alone: there are credentials in it."""
+        """Write the file with an atomic replacement. Only its user may read it, as it contains credentials."""
         beside = f"{self._path}.{os.getpid()}"
         cluster, told = self._cluster and self._cluster.told, [each.told for each in self._forwards.values()]
         content = {"cluster": cluster, "namespace": self._namespace, "forwards": told}
@@ -153,7 +166,7 @@ class Forwards:
         os.replace(beside, self._path)
 
     def _changed(self, there: Sequence[Target]) -> None:
-        """In the thread of the watch, which has seen these, or that one has gone."""
+        """Handle new and changed pods, or with an empty list the end of a pod. Runs in the thread of the watch."""
         if not there and self._presence is not None:
             self._presence.doubt()
         with self._lock:
@@ -167,12 +180,12 @@ class Forwards:
         if pod is None or not forward.needs_approval or forward.approved in (None, *pod.data_ids):
             return
         if pod.seeded and forward.approved_for_pod:
-            self.approve(forward.name, pod.data_ids[0])  # by another machine
+            self.approve(forward.name, pod.data_ids[0])  # another machine has seeded it
         elif pod.complete:
             self._make_anew(forward, pod.data_ids[-1])
 
     def _make_anew(self, forward: Forward, data_id: str) -> None:
-        """A server that lost its data gets it again, once, before its endpoint answers."""
+        """Seed a server again that has lost its data, once for each loss. Until then its forward accepts no connections."""
         service = forward.name.partition("/")[0]
         if not self._reseed or (service, data_id) in self._asked:
             return

@@ -1,4 +1,4 @@
-"""What the JSON of a pod says of it."""
+"""Facts about a pod, read from its JSON."""
 
 from __future__ import annotations
 
@@ -8,86 +8,93 @@ from typing import Any
 from envctl.keeper.cluster.protocol import Object
 
 MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
-"""The annotation that names it; kubectl follows it, too."""
+"""The annotation that names the service's own container; kubectl uses it, too."""
 SEEDED = "envctl/seeded"
-"""The condition of a pod whose data has been made."""
+"""The condition of a pod that is seeded."""
 SEEDING = "Seeding"
-"""Its reason while somebody makes the data."""
+"""The reason of that condition while a process seeds the pod."""
 NO_DATA = "none"
-"""In the place of the id of approved data: whatever is there, something of it is missing."""
+"""The value that stands for the id of the approved data when the data of a service is known to be incomplete."""
 OURS = "envctl-"
-"""Containers whose names begin so are ours, beside the service's own."""
+"""The prefix of the names of containers that envctl adds to a pod."""
 
 
 def uid(pod: Mapping[str, Any]) -> str:
+    """Return the uid of a pod."""
     return str(pod["metadata"]["uid"])
 
 
 def labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the labels of a pod."""
     return pod["metadata"].get("labels") or {}
 
 
 def alive(pod: Mapping[str, Any]) -> bool:
-    """It is not on its way out."""
+    """Return whether the pod is not being deleted."""
     return not pod["metadata"].get("deletionTimestamp")
 
 
 def has_ended(pod: Mapping[str, Any]) -> bool:
-    """All its containers have, for good."""
+    """Return whether all containers of the pod have ended and will not be restarted."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
 def newest(pods: Iterable[Object]) -> Object | None:
-    """The one that counts: not going, and the last one made."""
+    """Return the newest pod, preferring pods that are not being deleted; None if there are no pods."""
     return max(pods, key=lambda pod: (alive(pod), pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]), default=None)
 
 
 def own_container(pod: Mapping[str, Any]) -> str:
-    """The service's own: the one that the pod names, for a cluster may add others anywhere; of an older pod the first that is not ours."""
+    """Return the name of the service's own container.
+
+    The pod's annotation names it, because a cluster may add other containers at any place. A pod of an older version of envctl has no
+    annotation; there it is the first container that envctl has not added.
+    """
     names = [str(c["name"]) for c in pod["spec"]["containers"]]
     named = (pod["metadata"].get("annotations") or {}).get(MAIN_CONTAINER)
     return named if named in names else next((name for name in names if not name.startswith(OURS)), names[0])
 
 
 def own_status(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The status of the service's own container; empty until there is one."""
+    """Return the status of the service's own container; empty until Kubernetes reports one."""
     name = own_container(pod)
     return next((status for status in _statuses(pod) if status["name"] == name), {})
 
 
 def is_running(pod: Mapping[str, Any]) -> bool:
+    """Return whether the service's own container runs."""
     return "running" in own_status(pod).get("state", {})
 
 
 def all_running(pod: Mapping[str, Any]) -> bool:
-    """With our containers beside the service's own."""
+    """Return whether all containers run, including those that envctl has added."""
     return all("running" in status.get("state", {}) for status in _statuses(pod))
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
-    """Its containers are: whether it has its data is asked separately."""
+    """Return whether all containers are ready; this does not say whether the pod is seeded (see `has_data`)."""
     told = _conditions(pod)
     return told.get("ContainersReady", told.get("Ready")) == "True"
 
 
 def is_admitted(pod: Mapping[str, Any]) -> bool:
-    """Others reach it: no gate of its keeps it from being ready."""
+    """Return whether the pod is ready for Kubernetes, including its readiness gates, so that other pods can reach it."""
     return _conditions(pod).get("Ready") == "True"
 
 
 def has_data(pod: Mapping[str, Any]) -> bool:
-    """Nothing says that its data is not made yet."""
+    """Return whether the pod is seeded, or has no readiness gate for that."""
     gates = [gate.get("conditionType") for gate in pod["spec"].get("readinessGates") or []]
     return SEEDED not in gates or is_seeded(pod)
 
 
 def is_seeded(pod: Mapping[str, Any]) -> bool:
-    """Somebody has said that its data is made."""
+    """Return whether the pod is marked as seeded."""
     return _conditions(pod).get(SEEDED) == "True"
 
 
 def maker(pod: Mapping[str, Any]) -> str:
-    """Who has begun to make its data and has not said that it is made; empty where nobody has."""
+    """Return the worker that is seeding the pod, as its condition names it; "" if there is none."""
     given = pod.get("status", {}).get("conditions") or []
     return next((str(c.get("message", "")) for c in given if c["type"] == SEEDED and c.get("reason") == SEEDING), "")
 
@@ -97,7 +104,7 @@ def _conditions(pod: Mapping[str, Any]) -> dict[str, str]:
 
 
 def exit_status(pod: Mapping[str, Any]) -> int | None:
-    """Of the service's own container, where it has ended: now, or the time before."""
+    """Return the last exit status of the service's own container; None if it has not ended yet."""
     status = own_status(pod)
     for state in (status.get("state", {}), status.get("lastState", {})):
         if "terminated" in state:
@@ -106,12 +113,12 @@ def exit_status(pod: Mapping[str, Any]) -> int | None:
 
 
 def data_ids(pod: Mapping[str, Any]) -> tuple[str, str]:
-    """The id of data that lives as long as the pod, and of data that goes with the service's own container."""
+    """Return two data ids: of data that lives as long as the pod, and of data that lives as long as the service's own container."""
     return uid(pod), f"{uid(pod)} {own_status(pod).get('containerID', '')}"
 
 
 def waiting(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Container, reason and message of every container that cannot start, or is waiting to be started again."""
+    """Yield the container's name, the reason and the message for each container that cannot start or waits for its restart."""
     for each in [*(pod.get("status", {}).get("initContainerStatuses") or []), *_statuses(pod)]:
         told = each.get("state", {}).get("waiting")
         if told and told.get("reason"):
@@ -119,7 +126,7 @@ def waiting(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def unschedulable(pod: Mapping[str, Any]) -> str:
-    """Why no node accepts it; empty where one does, or nobody has tried yet."""
+    """Return why no node accepts the pod; "" if a node does or the scheduler has not tried yet."""
     for condition in pod.get("status", {}).get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("reason") == "Unschedulable":
             return str(condition.get("message", "no node accepts it"))

@@ -1,6 +1,6 @@
-"""The pods that carry a label, as the API server tells of them: listed, then watched, and listed anew whenever the watch ends.
+"""A watch of the pods with certain labels: list the pods, watch for changes, and list them again whenever the watch ends.
 
-The keeper and the engine use it, each with its own way to the API server.
+The keeper and the Kubernetes engine use it, each with its own client of the API server.
 """
 
 from __future__ import annotations
@@ -14,36 +14,42 @@ from envctl.keeper.cluster.pod_status import uid
 from envctl.keeper.cluster.protocol import Object, path_of
 
 SILENCE = 90.0
-"""Seconds without a word after which a watch is begun anew: a connection may have died without one. Bookmarks come about each minute."""
+"""Seconds without an event after which a watch is restarted, as its connection may be dead. Bookmarks arrive about once a minute."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds before the next attempt, after one failure, two failures and so on."""
 LASTED = 5.0
-"""Seconds after which the end of a watch is no failure."""
+"""Seconds that a watch has to last for its end not to count as a failure."""
 P = TypeVar("P")
 
 
 class Transport(Protocol):
-    """A way to one API server."""
+    """A client of an API server."""
 
     def fetch(self, path: str, **query: str) -> Any:
-        """The JSON that is there."""
+        """Return the JSON of the resource at *path*."""
 
     def watch(self, path: str, silence: float, opened: Callable[[Callable[[], None]], None], **query: str) -> Iterator[Object]:
-        """The events of a watch, until it ends, or *silence* seconds bring nothing (an error).
+        """Yield the events of a watch until it ends.
 
         Args:
-            opened: told how any thread can end the watch.
+            silence: seconds without data after which the watch fails with an exception.
+            opened: called with a function that ends the watch from any thread.
         """
 
 
 class PodWatch(Generic[P]):
-    """
+    """The pods of a namespace that match a label selector. P is the type of what is stored for each pod.
+
     Args:
-        read: what is kept of a pod.
-        changed: called after each change, in the thread that follows, with those that are new or other than before.
-        gone: called before, with what was last known of one that is there no more.
+        api: the client of the API server.
+        namespace: the namespace, quoted for a URL.
+        selector: the label selector.
+        read: returns what is to be stored, from the JSON of a pod.
+        changed: called in the thread of `follow` after each change, with the new and changed pods; with [] after a pod was deleted.
+        gone: called before that with the last state of a deleted pod.
 
     Attributes:
-        error: why nothing is heard at the moment; empty where that is not so.
+        error: why the watch fails at the moment; empty while it works.
     """
 
     def __init__(
@@ -60,15 +66,15 @@ class PodWatch(Generic[P]):
 
     @property
     def known(self) -> dict[str, P]:
-        """By uid. What is known stays so while nothing is heard."""
+        """The known pods, by uid. They are kept while the watch fails."""
         with self._lock:
             return dict(self._known)
 
     def list(self) -> str:
-        """Asks for all of them; the version from which to `follow`.
+        """List the pods; return the resource version from which to `follow`.
 
         Raises:
-            Exception: that of the transport.
+            Exception: any exception of the transport.
         """
         answer = self._api.fetch(self._path, labelSelector=self._selector)
         found = {uid(pod): self._read(pod) for pod in answer["items"]}
@@ -79,10 +85,11 @@ class PodWatch(Generic[P]):
         return str(answer["metadata"]["resourceVersion"])
 
     def follow(self, version: str = "", patience: float | None = None) -> None:
-        """Returns once it is stopped. Without the *version* of a list it begins with one.
+        """Watch the pods until `stop` is called.
 
         Args:
-            patience: seconds of nothing but failures, after which the last of them is raised; None: it goes on for ever.
+            version: the resource version that `list` has returned; without it, the pods are listed first.
+            patience: seconds of failures only, after which the last exception is raised; None to retry for ever.
         """
         failures, heard = 0, time.monotonic()
         while not self._stopped.is_set():
@@ -102,10 +109,11 @@ class PodWatch(Generic[P]):
             failures += 1
 
     def doubt(self) -> None:
-        """What is known may be wrong, since a watch whose connection died in silence tells nothing: they are listed anew."""
+        """List the pods again, because the known ones may be wrong: a watch with a dead connection reports no changes."""
         self._hang_up()
 
     def stop(self) -> None:
+        """End the watch; for any thread."""
         self._stopped.set()
         self._hang_up()
 

@@ -1,6 +1,7 @@
-"""Whether the instance is still there that a keeper is for: another machine may have removed it, and made another one of its id.
+"""Check whether a keeper's instance still exists. Another machine may have removed it, and created another instance with the same id.
 
-Its record in the cluster tells: it is asked for at first, when a pod goes, and again and again while there is none.
+The instance's record in the cluster shows this. The keeper reads the record at first, when a pod is deleted, and every few seconds
+while there is no pod.
 """
 
 from __future__ import annotations
@@ -12,24 +13,26 @@ from typing import Any
 from envctl.keeper.cluster.protocol import Refused, path_of
 
 EVERY = 5.0
-"""Seconds between two looks while there is a doubt."""
+"""Seconds between two checks while the instance may be gone."""
 
 
 def record_name(id: str) -> str:
-    """Of the Secret that holds an instance's record."""
+    """Return the name of the Secret that contains the record of the instance *id*."""
     return f"{id}-instance"
 
 
 class Presence:
-    """
+    """The check whether an instance still exists.
+
     Args:
-        fetch: gives the JSON at a path of the API server, or raises.
-        namespace: as it stands in a path.
-        empty: whether no pod is known.
-        seen: an earlier keeper has found it there.
+        fetch: returns the JSON at a path of the API server, or raises an exception.
+        namespace: the namespace, quoted for a URL.
+        id: the instance's id.
+        empty: returns whether no pod of the instance is known.
+        seen: whether an earlier keeper has already found the record.
 
     Attributes:
-        gone: its record is not there any more, or another one is.
+        gone: whether the record was deleted or replaced by that of another instance.
     """
 
     def __init__(self, fetch: Callable[[str], Any], namespace: str, id: str, empty: Callable[[], bool], seen: bool = False) -> None:
@@ -39,7 +42,7 @@ class Presence:
         self.gone = False
 
     def follow(self, ended: Callable[[], None]) -> None:
-        """Returns once it is stopped, nobody may look, or it is gone, which *ended* is told."""
+        """Check until `stop` is called, the record can never be read, or the instance is gone. In the last case, call *ended*."""
         sure = self._look()
         while sure is not None and not self.gone:
             self._doubt.wait(None if sure and not self._empty() else EVERY)
@@ -51,14 +54,16 @@ class Presence:
             ended()
 
     def doubt(self) -> None:
+        """Check again now."""
         self._doubt.set()
 
     def stop(self) -> None:
+        """Make `follow` return; for any thread."""
         self._stopped = True
         self._doubt.set()
 
     def _look(self) -> bool | None:
-        """Whether somebody could tell; None where nobody ever will."""
+        """Read the record and set `gone`. Return whether that worked; None if it never will (there is no record, or no permission)."""
         try:
             uid = str(self._fetch(self._path)["metadata"]["uid"])
         except Refused as error:

@@ -1,4 +1,4 @@
-"""What the API server's protocol consists of, whoever carries it: the paths of resources, refusals, the events of a watch."""
+"""The protocol of the API server, for any transport: paths of resources, errors, and the events of a watch."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from typing import Any
 from urllib.parse import quote
 
 Object = dict[str, Any]
+"""The JSON of a Kubernetes object."""
 PLURALS = {
     "NetworkPolicy": "networkpolicies", "Ingress": "ingresses", "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
 }  # fmt: skip
 CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+"""The kinds that do not belong to a namespace."""
 GONE = 410
-"""The status of a watch whose beginning the server does not know any more."""
+"""The HTTP status of a watch whose resource version the server no longer knows."""
 
 
 class Refused(Exception):
-    """The API server did not do it; the text is its own, or that of whoever stands before it.
+    """The API server, or a proxy in front of it, has refused a request. The text is the server's message.
 
     Attributes:
-        status: of HTTP.
-        reason: the server's word for it, such as AlreadyExists; empty where there is none.
+        status: the HTTP status; 0 if there was no response.
+        reason: the server's reason, such as AlreadyExists; empty if it gave none.
+        details: the server's details; empty if it gave none.
     """
 
     def __init__(self, status: int, message: str, reason: str = "", details: Mapping[str, Any] | None = None) -> None:
@@ -30,7 +33,13 @@ class Refused(Exception):
 
 
 def path_of(version: str, kind: str, namespace: str | None = None, name: str | None = None, plural: str = "") -> str:
-    """The path of a resource; without a name that of its collection."""
+    """Return the URL path of a resource, or without *name* of its collection.
+
+    Args:
+        version: the API version, such as `v1` or `apps/v1`.
+        kind: the kind, such as `Pod`.
+        plural: the name of the collection, if it does not follow from the kind.
+    """
     root = f"/api/{version}" if "/" not in version else f"/apis/{version}"
     inside = f"/namespaces/{namespace}" if namespace and kind not in CLUSTER_WIDE else ""
     plural = plural or PLURALS.get(kind) or f"{kind.lower()}s"
@@ -38,7 +47,7 @@ def path_of(version: str, kind: str, namespace: str | None = None, name: str | N
 
 
 def impersonated(user: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The headers of a kubeconfig's `as`, `as-uid`, `as-groups` and `as-user-extra`; a name stands once for each of its values."""
+    """Return the headers for a kubeconfig's `as`, `as-uid`, `as-groups` and `as-user-extra`, one header for each value."""
     found = [(f"Impersonate-{name}", str(user[key])) for key, name in (("as", "User"), ("as-uid", "Uid")) if user.get(key)]
     found += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or []]
     extra = user.get("as-user-extra") or {}
@@ -46,7 +55,7 @@ def impersonated(user: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def refusal(status: int, body: bytes) -> Refused:
-    """What a body says that came with a status of refusal: a `Status` object, or plain words."""
+    """Return the exception for an error response, whose body is a `Status` object or plain text."""
     try:
         told = json.loads(body)
     except ValueError:
@@ -57,10 +66,13 @@ def refusal(status: int, body: bytes) -> Refused:
 
 
 def events(pieces: Iterable[bytes]) -> Iterator[Object]:
-    """The events of a watch, whose answer comes in pieces; without bookmarks, which only show that it is alive.
+    """Yield the events of a watch without its bookmarks, which only show that the watch is alive.
+
+    Args:
+        pieces: the body of the response, split at any place.
 
     Raises:
-        Refused: the watch has to begin anew, with a list.
+        Refused: the server has sent an error; the pods have to be listed again.
     """
     rest = b""
     for piece in pieces:

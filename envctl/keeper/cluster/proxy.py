@@ -1,4 +1,4 @@
-"""A stream to a server through a proxy: CONNECT of HTTP (RFC 9110, 9.3.6), or SOCKS 5 (RFC 1928, 1929), which `ssh -D` speaks."""
+"""Connect to a server through a proxy: with HTTP's CONNECT (RFC 9110, 9.3.6), or SOCKS 5 (RFC 1928 and 1929), which `ssh -D` uses."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from envctl.keeper.cluster.protocol import Refused
 
 PORTS = {"http": 80, "socks5": 1080, "socks5h": 1080}
-"""The schemes that we speak, with their usual ports."""
+"""The supported schemes of a proxy's URL, with their default ports."""
 FAILURES = {
     2: "its rules do not allow it", 3: "the network cannot be reached", 4: "the host cannot be reached", 5: "the connection is refused",
     6: "it took too long",
 }  # fmt: skip
 NO_LOGIN, LOGIN, NONE_OF_THESE = 0, 2, 255
+"""The authentication methods of SOCKS 5."""
 
 
 def through(proxy: str, host: str, port: int, patience: float) -> socket.socket:
-    """A connection to *host* that begins at *proxy*, a URL with its user's name and password.
+    """Open a connection to *host* through *proxy*.
 
     Args:
-        patience: seconds.
+        proxy: the URL of the proxy, with a user name and a password if needed.
+        patience: seconds to wait for the connection and for each answer of the proxy.
 
     Raises:
-        OSError
-        Refused: by the proxy; 502.
+        OSError: the connection to the proxy fails.
+        Refused: the proxy refuses the connection (502).
     """
     parts = urlsplit(proxy)
     stream = socket.create_connection((parts.hostname or "", parts.port or PORTS[parts.scheme]), patience)
@@ -39,7 +41,7 @@ def through(proxy: str, host: str, port: int, patience: float) -> socket.socket:
 
 
 def basic(user: str, password: str) -> str:
-    """How HTTP says who asks."""
+    """Return the value of an `Authorization` header for basic authentication."""
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
@@ -66,7 +68,7 @@ def _refused(proxy: SplitResult, words: str) -> Refused:
 
 
 def _socks(stream: socket.socket, proxy: SplitResult, host: str, port: int) -> None:
-    """The proxy looks the name up, as Go's programs ask it to."""
+    """Ask a SOCKS proxy for a connection. The proxy resolves the host name, as it does for programs in Go."""
     methods = bytes([NO_LOGIN, LOGIN] if proxy.username else [NO_LOGIN])
     stream.sendall(bytes([5, len(methods)]) + methods)
     version, method = _exactly(stream, 2)
@@ -99,9 +101,10 @@ def _address(host: str) -> bytes:
 
 
 def _exactly(stream: socket.socket, count: int) -> bytes:
-    """
+    """Return exactly *count* bytes.
+
     Raises:
-        ConnectionError: it ends before.
+        ConnectionError: the proxy has closed the connection before.
     """
     found = b""
     while len(found) < count:

@@ -1,6 +1,6 @@
-"""The client's side of a WebSocket (RFC 6455), as much of it as a port forward needs.
+"""The client side of a WebSocket (RFC 6455), as far as a port forward needs it.
 
-A client must mask what it sends, and a mask of four zero bytes is one: then nothing has to be changed.
+A client must mask the data that it sends. The mask here is four zero bytes, which is valid and leaves the data unchanged.
 """
 
 from __future__ import annotations
@@ -25,10 +25,15 @@ FINAL, MASKED = 0x80, 0x80
 NO_MASK = b"\0\0\0\0"
 BUFFER = 64 * 1024
 LONGEST_LINE = LONGEST_BODY = 65536
+"""The longest status line, and the longest body of an error response that is read, in bytes."""
 
 
 class Ended(Exception):
-    """The other side has ended it; the text is its reason. Without its word (a close frame) what came may be a part."""
+    """The server has ended the WebSocket; the text is its reason.
+
+    Attributes:
+        orderly: whether the server has sent a close frame. Otherwise the data may be incomplete.
+    """
 
     def __init__(self, words: str, orderly: bool = False) -> None:
         super().__init__(words)
@@ -36,11 +41,11 @@ class Ended(Exception):
 
 
 class Wire:
-    """A stream, with TLS or without, that one thread reads while another writes; it belongs to it from then on.
+    """A connection, with TLS or without, that one thread reads while another thread writes. It owns the stream.
 
-    OpenSSL does not take two calls on a connection at once (https://docs.openssl.org/3.0/man7/openssl-threads/), and Python 3.13.6
-    waits in one with a lock held: so every call is short, and waiting happens between them. The number of a descriptor goes to the
-    next connection as soon as it is closed: `end` wakes whoever waits; `close` is for when nobody does any more.
+    OpenSSL does not allow two calls on a connection at once (https://docs.openssl.org/3.0/man7/openssl-threads/), and Python 3.13.6
+    holds a lock while such a call waits. Therefore the stream never blocks, and threads wait between the calls. The system reuses the
+    number of a descriptor as soon as it is closed: call `end` to wake waiting threads, and `close` only when no thread waits any more.
     """
 
     def __init__(self, stream: socket.socket) -> None:
@@ -51,6 +56,11 @@ class Wire:
         self._writable.register(stream, select.POLLOUT)
 
     def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Wait for data, read it into *buffer* and return its size; 0 at the end of the stream.
+
+        Raises:
+            OSError: the connection is broken.
+        """
         while True:
             try:
                 with self._lock:
@@ -61,6 +71,11 @@ class Wire:
                 self._writable.poll()
 
     def sendall(self, data: bytes) -> None:
+        """Send all data.
+
+        Raises:
+            OSError: the connection is broken.
+        """
         left = memoryview(data)
         while left:
             try:
@@ -73,17 +88,19 @@ class Wire:
                 self._readable.poll()
 
     def end(self) -> None:
-        with suppress(OSError):  # the other side was faster
-            # An SSLSocket's own would forget its TLS first: who writes meanwhile would do so in the clear.
+        """Shut the connection down, which wakes the threads that wait for it."""
+        with suppress(OSError):  # the server has closed it already
+            # `SSLSocket.shutdown` discards the TLS state first, so that another thread could then write unencrypted data.
             socket.socket.shutdown(self._stream, socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Close the connection; only when no other thread uses it."""
         self.end()
         self._stream.close()
 
 
 class WebSocket(Wire):
-    """One that is open. One thread may send while another receives."""
+    """An open WebSocket. One thread may send while another thread receives."""
 
     def __init__(self, stream: socket.socket) -> None:
         super().__init__(stream)
@@ -94,6 +111,11 @@ class WebSocket(Wire):
         self._start = self._end = 0
 
     def send(self, payload: bytes, opcode: int = BINARY) -> None:
+        """Send a message in one frame.
+
+        Raises:
+            OSError: the connection is broken.
+        """
         size = len(payload)
         if size < 126:
             head = bytes((FINAL | opcode, MASKED | size))
@@ -101,13 +123,13 @@ class WebSocket(Wire):
             head = bytes((FINAL | opcode, MASKED | 126)) + size.to_bytes(2)
         else:
             head = bytes((FINAL | opcode, MASKED | 127)) + size.to_bytes(8)
-        with self._sending:  # a pong comes from another thread
+        with self._sending:  # pongs are sent by another thread
             self.sendall(head + NO_MASK + payload)
 
     def _pong(self, payload: bytes) -> None:
-        """By a thread of its own: who receives must not wait until the other side reads, which may wait for just that.
+        """Answer a ping from a new thread. The receiving thread must not wait here: the server may not read until its data is read.
 
-        Only the latest of several pings has to be answered.
+        If several pings arrive, only the last one has to be answered.
         """
         waiting, self._owed = self._owed is not None, payload
         if not waiting:
@@ -119,10 +141,11 @@ class WebSocket(Wire):
         self._owed = None
 
     def receive(self) -> bytes:
-        """The next message, its parts put together; pings are answered.
+        """Wait for the next message, join its fragments and return it. Pings are answered.
 
         Raises:
-            Ended, OSError
+            Ended: the server has ended the WebSocket.
+            OSError: the connection is broken.
         """
         parts: list[bytes] = []
         while True:
@@ -150,7 +173,7 @@ class WebSocket(Wire):
         return bool(first & FINAL), first & 0x0F, payload
 
     def _take(self, size: int) -> bytes:
-        """Exactly *size* bytes; what is larger than the buffer is put together."""
+        """Return exactly *size* bytes, in several reads if needed."""
         held = self._end - self._start
         if held >= size:
             taken = bytes(self._view[self._start : self._start + size])
@@ -171,11 +194,17 @@ class WebSocket(Wire):
 
 
 def open_websocket(stream: socket.socket, host: str, path: str, headers: Iterable[tuple[str, str]], protocol: str) -> WebSocket:
-    """The stream as a WebSocket.
+    """Turn an HTTP connection into a WebSocket.
+
+    Args:
+        stream: the connection, on which nothing was sent yet; the WebSocket owns it afterwards.
+        host: the value of the `Host` header.
+        headers: further headers.
+        protocol: the subprotocol.
 
     Raises:
-        Refused: the server does not switch to the protocol.
-        OSError
+        Refused: the server does not switch to the subprotocol.
+        OSError: the connection is broken.
     """
     key = base64.b64encode(os.urandom(16)).decode()
     told = [
@@ -194,7 +223,7 @@ def open_websocket(stream: socket.socket, host: str, path: str, headers: Iterabl
 
 
 def _head(stream: socket.socket) -> tuple[int, Message]:
-    """The status and the headers of an answer, and not a byte more: what follows are frames already."""
+    """Read the status and the headers of a response, without a buffer: the bytes that follow already belong to frames."""
     with stream.makefile("rb", buffering=0) as reader:
         first = reader.readline(LONGEST_LINE).split()
         fields = parse_headers(reader)

@@ -1,10 +1,10 @@
-"""What the keeper can be asked, on 127.0.0.1 and the port of its address file, with `Authorization: Bearer TOKEN`; JSON both ways.
+"""The routes of the keeper, on 127.0.0.1 at the port in its address file, with `Authorization: Bearer TOKEN`. Bodies are JSON.
 
-A file for each subject; its docstring says what it takes and answers, its ROUTES which scope that needs. A new subject is a file,
-and its name in the list here.
+Each module has the routes of one subject: its docstring describes requests and responses, its ROUTES name the required scopes. To add
+a subject, add a module and its name in the list below.
 
-What is not 2xx is {"error": words}: 400, 401 (no token that is known), 403 (another Host; a token that may not do that), 404, 405,
-413 (16 MB), 503 (it is tearing down, or ending).
+An error response is {"error": text} with one of these statuses: 400, 401 (unknown token), 403 (another Host, or a scope that the token
+lacks), 404, 405, 413 (body larger than 16 MB), 503 (the instance is being removed, or the keeper is ending).
 """
 
 from __future__ import annotations

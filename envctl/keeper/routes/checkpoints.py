@@ -1,11 +1,11 @@
-"""What tests leave behind in the data.
+"""Checkpoints: which changes of the data each test leaves behind.
 
-POST /v1/checkpoints  {"test": name, "lane": number; 1 without it}: what has changed since the checkpoint before
+POST /v1/checkpoints  {"test": name, "lane": number, 1 by default}: record what has changed since the last checkpoint
                       200 {"test", "lane", "touched": [tests whose data was changed],
                            "changes": {service: {thing: {"added", "changed", "removed", "items": {...}}}}}
-                      (an empty name: of nobody, and not listed)
-GET /v1/checkpoints   200 [all of them]
-DELETE /v1/checkpoints  200 {}: they are forgotten, and what is there now is nobody's
+                      (with an empty name, the changes are attributed to no test and not listed)
+GET /v1/checkpoints   200 [all checkpoints]
+DELETE /v1/checkpoints  200 {}: delete all checkpoints; the current data is the new starting point
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def take(keeper: Keeper, call: Call) -> Response:
+    """Record a checkpoint after a test."""
     only(call.body, "test", "lane")
     lane = optional(call.body, "lane", int)
     status, body = keeper.data.ask("checkpoint", test=needed(call.body, "test", str), lane=1 if lane is None else lane)
@@ -27,11 +28,13 @@ def take(keeper: Keeper, call: Call) -> Response:
 
 
 def show(keeper: Keeper, _call: Call) -> Response:
+    """List the checkpoints."""
     status, body = keeper.data.ask("checkpoints")
     return reply(body, status)
 
 
 def begin(keeper: Keeper, _call: Call) -> Response:
+    """Delete the checkpoints and take the current data as the new starting point."""
     status, body = keeper.data.ask("begin_checkpoints")
     return reply(body, status)
 

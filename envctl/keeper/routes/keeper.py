@@ -1,9 +1,9 @@
-"""The keeper itself, and how long the instance lives.
+"""The keeper itself, and the lifetime of the instance.
 
-GET /v1/keeper    200 {"id", "expires": stamp or null}, and for control also {"pid", "owned": bool, "memory_kb"}
+GET /v1/keeper    200 {"id", "expires": time stamp or null}, and with the scope `control` also {"pid", "owned": bool, "memory_kb"}
 POST /v1/expires  {"expires": "2026-11-22T10:00:00Z" or null} -> 200 {"expires"}
-POST /v1/release  200; the owner's end means nothing any more
-POST /v1/stop     {"grace": {name: seconds}} -> 200 once nothing is left; the address file is gone, and so is the keeper after that
+POST /v1/release  200; the keeper ignores the owner's end from now on
+POST /v1/stop     {"grace": {name: seconds}} -> 200 once all processes have ended and the address file is removed; then the keeper ends
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def show(keeper: Keeper, call: Call) -> Response:
+    """Describe the keeper and the lifetime of the instance."""
     shown: dict[str, Any] = {"id": keeper.config.id, "expires": keeper.expires}
     if CONTROL in call.scopes:
         shown |= {"pid": os.getpid(), "owned": keeper.owner.watched, "memory_kb": system.memory_kb()}
@@ -28,6 +29,7 @@ def show(keeper: Keeper, call: Call) -> Response:
 
 
 def expire(keeper: Keeper, call: Call) -> Response:
+    """Set the time at which the instance expires."""
     if "expires" not in call.body:
         raise Refused(400, "expires is needed")
     stamp = optional(call.body, "expires", str)
@@ -39,11 +41,13 @@ def expire(keeper: Keeper, call: Call) -> Response:
 
 
 def release(keeper: Keeper, _call: Call) -> Response:
+    """Let the instance outlive its owner."""
     keeper.release()
     return reply()
 
 
 def stop(keeper: Keeper, call: Call) -> Response:
+    """Stop everything that the keeper has started, then the keeper."""
     graces = optional(call.body, "grace", dict) or {}
     keeper.stop({name: grace(seconds) for name, seconds in graces.items()})
     return reply(then=keeper.leave)

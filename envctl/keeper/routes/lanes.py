@@ -1,8 +1,8 @@
-"""Lanes, and back to the seeded state; whoever uses the data goes on running.
+"""Lanes, and resets of data to the seeded state. The services that use the data keep running.
 
-GET /v1/lanes              200 [{"number", "outputs": {name: value}}]; an empty list where there are none
-POST /v1/lanes/{n}/reset   {"services": [names]} or nothing -> 200 {}; 404 there is no such lane
-POST /v1/reset             {"services": [names]} or nothing: everything -> 200 {}
+GET /v1/lanes              200 [{"number", "outputs": {name: value}}]; an empty list without lanes
+POST /v1/lanes/{n}/reset   {"services": [names]}, or no body for all services -> 200 {}; 404 if there is no such lane
+POST /v1/reset             {"services": [names]}, or no body for all services -> 200 {}
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from envctl.keeper.keeper import Keeper
 
 RESET = 600.0
-"""Seconds for a reset: what no driver can bring back is seeded again."""
+"""Seconds that a reset may take: data that no driver can reset is seeded again."""
 
 
 def show(keeper: Keeper, _call: Call) -> Response:
+    """List the lanes with their outputs."""
     status, body = keeper.data.ask("lanes")
     return reply(body, status)
 
 
 def reset_lane(keeper: Keeper, call: Call) -> Response:
+    """Reset the data of one lane."""
     number = call.parameters["n"]
     if not re.fullmatch("[0-9]{1,9}", number):
         raise Refused(404, f"there is no lane {number}")
@@ -34,6 +36,7 @@ def reset_lane(keeper: Keeper, call: Call) -> Response:
 
 
 def reset(keeper: Keeper, call: Call) -> Response:
+    """Reset the data of the whole instance."""
     return _reset(keeper, call, None)
 
 

@@ -1,12 +1,12 @@
-"""Leases: a unit of a server for one test. `service` alone is needed.
+"""Leases: a unit of a server for one test.
 
-POST /v1/leases         {"service", "name": which of several databases or buckets, "ttl": seconds or "5m", "wait": seconds for one to
-                         come free, "pid": a process with whose end it is over}
-                        201 {"id", "service", "properties": {"url": ...}, "expires": stamp}; 404 there is nothing of that name to lease;
-                        503 none came free in time
-GET /v1/leases          200 {"leases": [the same], "pools": [{"service", "name", "ready", "leased", "kept",
+POST /v1/leases         {"service", "name": which of several databases or buckets, "ttl": seconds or "5m", "wait": seconds to wait for
+                         a unit, "pid": a process whose end also ends the lease}; only "service" is required
+                        201 {"id", "service", "properties": {"url": ...}, "expires": time stamp}; 404 if nothing of that name can be
+                        leased; 503 if no unit became free in time
+GET /v1/leases          200 {"leases": [as above], "pools": [{"service", "name", "ready", "leased", "kept",
                         "disk" and "memory": bytes of one unit}]}
-DELETE /v1/leases/{id}  {"keep": true where the unit is to stay as it is} or nothing -> 200 {..., "kept"}; 404 there is no such lease
+DELETE /v1/leases/{id}  {"keep": true to keep the unit and its data} or no body -> 200 {..., "kept"}; 404 if there is no such lease
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from envctl.keeper.keeper import Keeper
 
 WAIT, LONGEST_WAIT = 60.0, 600.0
+"""Seconds to wait for a unit: by default, and at most."""
 LONGEST_TTL = 86400.0
+"""The longest lifetime of a lease, in seconds."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001}
+"""The seconds of each unit of time."""
 
 
 def take(keeper: Keeper, call: Call) -> Response:
+    """Lease a unit."""
     only(call.body, "service", "name", "ttl", "wait", "pid")
     service, name = needed(call.body, "service", str), optional(call.body, "name", str)
     wait = optional(call.body, "wait", float)
@@ -37,11 +41,13 @@ def take(keeper: Keeper, call: Call) -> Response:
 
 
 def show(keeper: Keeper, _call: Call) -> Response:
+    """List the leases and the pools of units."""
     status, body = keeper.data.ask("list_leases")
     return reply(body, status)
 
 
 def give_back(keeper: Keeper, call: Call) -> Response:
+    """End a lease."""
     only(call.body, "keep")
     keep = optional(call.body, "keep", bool) or call.query.get("keep") == "true"
     status, body = keeper.data.ask("give_back", id=call.parameters["id"], keep=keep)
@@ -49,7 +55,11 @@ def give_back(keeper: Keeper, call: Call) -> Response:
 
 
 def seconds(told: object, key: str) -> float | None:
-    """A number of them, or a text such as `5m`; None where nothing is said."""
+    """Return the seconds in a number or a text such as `5m`, at most LONGEST_TTL; None for None.
+
+    Raises:
+        Refused: *told* is neither, or 0 (400); the message names *key*.
+    """
     if told is None:
         return None
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)?", str(told)) if not isinstance(told, bool) else None

@@ -1,4 +1,4 @@
-"""GET /openapi.json: what tests can ask for, as an OpenAPI 3.1 document, for clients that are generated."""
+"""GET /openapi.json: the routes for tests as an OpenAPI 3.1 document, from which clients can be generated."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ DOCUMENT: Schema = {
 
 
 def show(_keeper: Keeper, _call: Call) -> Response:
+    """Return the OpenAPI document."""
     return reply(DOCUMENT)
 
 

@@ -1,14 +1,14 @@
 """Ports of this machine that lead to another address (relays) or to pods (forwards).
 
-POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 it cannot listen there
-DELETE /v1/relays         {"listen": [host, port]} -> 200, also where there is none
+POST /v1/relays           {"listen": [host, port], "to": [host, port]} -> 201 {"port"}; 422 if the relay cannot listen there
+DELETE /v1/relays         {"listen": [host, port]} -> 200, even if there is no such relay
 PUT /v1/forwards          {"cluster": see cluster/api.py, "namespace",
-                           "whole": false where the others stay,
+                           "whole": false to keep the forwards that are not listed,
                            "forwards": [{"name": "SERVICE/PORT", "selector": "a=b,c=d", "port", "listen": [host, port],
                                          "needs_approval": bool}]}
-                          200 {"forwards": {name: {"port"}}}, these and no others; 422 one cannot listen
+                          200 {"forwards": {name: {"port"}}}, all forwards; 422 if a forward cannot listen
 GET /v1/forwards          200 {name: {"port", "pod": name or null, "state": "ready", "waiting" or "refused", "error"}}
-POST /v1/forwards/approve {"name", "data_id"} -> 200: it leads to that data from now on; 404 there is no such forward
+POST /v1/forwards/approve {"name", "data_id"} -> 200: the forward accepts connections to that data from now on; 404 if there is none
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def relay(keeper: Keeper, call: Call) -> Response:
+    """Start a relay."""
     try:
         made = Relay(address(call.body, "listen"), address(call.body, "to"))
     except (OSError, OverflowError) as error:
@@ -34,16 +35,19 @@ def relay(keeper: Keeper, call: Call) -> Response:
 
 
 def unrelay(keeper: Keeper, call: Call) -> Response:
+    """Close a relay."""
     if made := keeper.relays.pop(address(call.body, "listen"), None):
         made.close()
     return reply()
 
 
 def show(keeper: Keeper, _call: Call) -> Response:
+    """Describe the forwards."""
     return reply(keeper.forwards_shown)
 
 
 def set_them(keeper: Keeper, call: Call) -> Response:
+    """Set the forwards."""
     cluster, namespace = needed(call.body, "cluster", dict), needed(call.body, "namespace", str)
     wanted = needed(call.body, "forwards", list)
     if not isinstance(cluster.get("server"), str) or not all(map(_is_forward, wanted)):
@@ -56,6 +60,7 @@ def set_them(keeper: Keeper, call: Call) -> Response:
 
 
 def approve(keeper: Keeper, call: Call) -> Response:
+    """Let a forward lead to data that was just seeded."""
     name = needed(call.body, "name", str)
     if not keeper.forwards.approve(name, needed(call.body, "data_id", str)):
         raise Refused(404, f"no forward {name}")

@@ -2,11 +2,13 @@
 
 POST /v1/processes  {"name", "argv", "env", "cwd", "log", "user": uid or null, "limits": {"memory_bytes", "cpu"}, "stop_signal"}
                     201 {"pid", "since", "enforced": {"memory_bytes": "cgroup", "rlimit" or null, "cpu": "cgroup" or null}};
-                    409 one of that name runs; 422 it cannot start. `env` is all it gets, beside ENVCTL_MARK and ENVCTL_PROCESS
+                    409 if a process of that name runs; 422 if it cannot start.
+                    Its environment is `env`, ENVCTL_MARK and ENVCTL_PROCESS, and nothing else
 GET /v1/processes   200 {name: {"pid", "running", "status": null while it runs, 128 + n after signal n, "since"}}
 DELETE /v1/processes/{name}?grace=SECONDS
-                    200 {"status"} once nothing of its tree is left, however often; 404 none was started. No grace: killed at once
-GET /v1/exit-events 200, then a line {"name", "status"} for every end of a process, until the client closes
+                    200 {"status"} once its whole tree is gone, also if it had ended before; 404 if no such process was started.
+                    Without `grace`, the process is killed at once
+GET /v1/exit-events 200, then a line {"name", "status"} for each process that ends, until the client closes the connection
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
 
 def show(keeper: Keeper, _call: Call) -> Response:
+    """Describe the processes."""
     return reply(keeper.processes.shown())
 
 
 def start(keeper: Keeper, call: Call) -> Response:
+    """Start a process."""
     name = needed(call.body, "name", str)
     if not name or "/" in name or "\0" in name:
         raise Refused(400, "the name of a process is missing")
@@ -33,10 +37,12 @@ def start(keeper: Keeper, call: Call) -> Response:
 
 
 def end(keeper: Keeper, call: Call) -> Response:
+    """Stop a process."""
     return reply({"status": keeper.processes.stop(call.parameters["name"], grace(call.query.get("grace", "0")))})
 
 
 def follow(keeper: Keeper, _call: Call) -> Response:
+    """Stream the ends of processes."""
     return Response(200, take_over=keeper.exit_events.follow)
 
 

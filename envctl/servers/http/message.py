@@ -1,4 +1,4 @@
-"""One request, one response."""
+"""HTTP requests and responses."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ if TYPE_CHECKING:
     import socket
 
 Headers = tuple[tuple[str, str], ...]
+"""The names and values of headers, in their order."""
 
 
 class Request:
-    """A request as it arrived; `url` is the path with the query, both still percent-encoded."""
+    """A request as it was received.
+
+    Attributes:
+        url: the path and the query, both still percent-encoded.
+        body: the body without chunked encoding, but still compressed if it was.
+        version: the protocol version, such as `HTTP/1.1`.
+        client: the address of the client; empty if unknown.
+    """
 
     def __init__(
         self, method: str, url: str, headers: Headers = (), body: bytes = b"", version: str = "HTTP/1.1", client: str = ""
@@ -23,22 +31,22 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The URL without its query."""
+        """The path of the URL, without the query and still percent-encoded."""
         return self.url.partition("?")[0]
 
     def header(self, name: str) -> list[str]:
-        """Every value of a header, whatever the case of its name."""
+        """Return all values of a header. The case of its name does not matter."""
         wanted = name.lower()
         return [value for known, value in self.headers if known.lower() == wanted]
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
-        """The query parameters, decoded."""
+        """The values of each query parameter, decoded."""
         return parse_qs(self.url.partition("?")[2], keep_blank_values=True)
 
     @cached_property
     def cookies(self) -> dict[str, list[str]]:
-        """The cookies, without the quotes around a value."""
+        """The values of each cookie, without quotes around a value."""
         found: dict[str, list[str]] = {}
         for crumb in "; ".join(self.header("Cookie")).split(";"):
             name, separator, value = crumb.strip().partition("=")
@@ -48,12 +56,12 @@ class Request:
 
     @cached_property
     def text(self) -> str | None:
-        """The body as text, decompressed; an empty one is None."""
+        """The decompressed body as text; None if it is empty."""
         return self.content.decode("utf-8", "replace") or None
 
     @property
     def content(self) -> bytes:
-        """The body without the compression of its transport."""
+        """The body, decompressed if its Content-Encoding is gzip."""
         if [coding.lower() for coding in self.header("Content-Encoding")] != ["gzip"]:
             return self.body
         import zlib
@@ -65,12 +73,13 @@ class Request:
 
 
 class Response:
-    """An answer.
+    """A response.
 
     Args:
-        delay: seconds for which it is held back.
-        then: called after it was sent, or could not be.
-        take_over: gets the connection in place of an answer.
+        reason: the reason phrase; empty for the standard one.
+        delay: seconds to wait before the response is sent.
+        then: called after the response was sent, or could not be sent.
+        take_over: called with the connection; it sends the response itself, and the other arguments are ignored.
     """
 
     def __init__(
@@ -88,6 +97,7 @@ class Response:
 
 
 def text_response(status: int, text: str) -> Response:
+    """Return a response with plain text."""
     return Response(status, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=text.encode("utf-8", "replace"))
 
 

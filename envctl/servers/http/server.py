@@ -1,4 +1,4 @@
-"""Connections: a thread each, one request after the other on it."""
+"""The HTTP server: one thread for each connection, which handles the requests one after the other."""
 
 from __future__ import annotations
 
@@ -20,41 +20,44 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Application(Protocol):
-        """What a server answers with."""
+        """The part of a server that decides on the responses."""
 
         def admit(self, request: Request) -> None:
-            """Looks at the head of a request before its body is read.
+            """Check the head of a request before its body is read.
 
             Raises:
-                Refused: the body is not wanted.
+                Refused: the request is refused, and the connection is closed after the response.
             """
 
         def answer(self, request: Request) -> Response:
-            """Answers a whole request.
+            """Return the response to a complete request.
 
             Raises:
-                Refused: it gets `refusal`, and the connection goes on.
+                Refused: the response is that of `refusal`, and the connection stays open.
             """
 
         def refusal(self, status: int, words: str) -> Response:
-            """The response to a request that is refused, or (500) that made `answer` fail."""
+            """Return the response to a request that is refused, or (500) for which `answer` has raised another exception."""
 
 
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER = 2.0
+"""Seconds to read on after the last response on a connection."""
 PAUSE = 0.05
+"""Seconds to wait after `accept` has failed."""
 
 
 class Settings:
-    """
+    """The limits of a server.
+
     Args:
-        limits: of a request.
-        connections: at once; more of them wait.
-        idle: seconds that a connection may be silent between two requests; None for ever.
-        patience: seconds within which the head of a request has to come, something of its body, and something of a response to be
-            taken; None for ever.
-        strangers: connections at once on which no request has been admitted; the oldest is dropped for a new one.
-        first: seconds that such a connection may be silent, in the place of *idle* and *patience*.
+        limits: the limits of a request.
+        connections: the largest number of open connections; further clients wait.
+        idle: seconds that a connection may be silent between two requests; None for no limit.
+        patience: seconds in which the client has to send the head of a request, and in which it has to send some more of a body or
+            accept some more of a response; None for no limit.
+        strangers: the largest number of open connections without an admitted request; a further one replaces the oldest.
+        first: the values of *idle* and *patience* for a connection without an admitted request; None for no difference.
     """
 
     def __init__(
@@ -66,13 +69,18 @@ class Settings:
 
 
 def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
-    """A socket that accepts connections; port 0 is any free one. `0.0.0.0` is every address, of IPv6 too: a pod may have no other.
+    """Return a socket that accepts connections.
+
+    Args:
+        host: the address. `0.0.0.0` stands for all addresses including those of IPv6, as a pod may have only an IPv6 address.
+        port: the port; 0 is any free one.
+        backlog: the largest number of connections that wait to be accepted.
 
     Raises:
-        OSError: it cannot listen there.
+        OSError: the socket cannot listen there.
     """
     if host == "0.0.0.0" and socket.has_dualstack_ipv6():
-        with contextlib.suppress(OSError):  # a kernel may have IPv6, and a container none
+        with contextlib.suppress(OSError):  # the kernel may support IPv6 although the container has no such address
             return socket.create_server(("::", port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -82,7 +90,7 @@ def listen(host: str, port: int, backlog: int = 1024) -> socket.socket:
 
 
 def say(line: str) -> None:
-    """A whole line on stdout at once from any thread, whatever it is made of, and whether or not somebody reads it."""
+    """Print a line on stdout in one write, for any thread. Replace unprintable characters, and ignore a closed stdout."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in line)
     with contextlib.suppress(OSError):
         sys.stdout.buffer.write(f"{printable}\n".encode())
@@ -90,7 +98,7 @@ def say(line: str) -> None:
 
 
 def serve(listener: socket.socket, application: Application, settings: Settings = Settings()) -> None:
-    """Answers every request that arrives, until the listener is closed."""
+    """Accept connections and answer requests until the listener is closed."""
     free, strangers = threading.BoundedSemaphore(settings.connections), Strangers(settings.strangers)
 
     def attend(connection: socket.socket, client: str) -> None:
@@ -108,13 +116,18 @@ def serve(listener: socket.socket, application: Application, settings: Settings 
             free.release()
             if listener.fileno() < 0:
                 return
-            time.sleep(PAUSE)  # out of descriptors or threads: those in use become free again
+            time.sleep(PAUSE)  # the process has no descriptors or threads left; wait until some are free again
 
 
 def converse(
     connection: socket.socket, client: str, application: Application, settings: Settings = Settings(), strangers: Strangers | None = None
 ) -> None:
-    """Answers the requests of one connection until one side ends it."""
+    """Answer the requests on one connection until one side closes it.
+
+    Args:
+        client: the address of the client.
+        strangers: the connections without an admitted request that share a limit.
+    """
     strangers = strangers or Strangers(settings.strangers)
     try:
         with connection, strangers.having(connection), _Incoming(connection) as incoming, io.BufferedReader(incoming) as stream:
@@ -123,7 +136,7 @@ def converse(
             while conversation.more(lambda: bool(stream.peek(1))):
                 pass
     except OSError:
-        pass  # the client has left, or is too slow
+        pass  # the client has closed the connection, or is too slow
 
 
 def _speed(connection: socket.socket) -> None:
@@ -133,7 +146,7 @@ def _speed(connection: socket.socket) -> None:
 
 
 class _Incoming(io.RawIOBase):
-    """What a connection sends; a `deadline` (of time.monotonic) ends it however little comes at a time."""
+    """The incoming bytes of a connection. Reading fails after `deadline` (of time.monotonic), even if bytes keep arriving slowly."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection, self.deadline = connection, math.inf
@@ -158,7 +171,7 @@ class _Conversation:
         self._idle, self._patience = settings.first or settings.idle, settings.first or settings.patience
 
     def more(self, begun: Callable[[], bool]) -> bool:
-        """Answers the next request; whether another one may follow. *begun* waits for its first byte."""
+        """Answer the next request; return whether another one may follow. *begun* waits for the first byte of a request."""
         self._connection.settimeout(self._idle)
         if not begun():
             return False
@@ -199,7 +212,7 @@ class _Conversation:
             return self._application.answer(request)
         except Refused as refused:
             return self._application.refusal(refused.status, str(refused))
-        except Exception as error:  # whatever a request does, it must not take its connection down without an answer
+        except Exception as error:  # a request that fails must get a response
             return self._application.refusal(500, f"{type(error).__name__}: {error}")
 
     def _send(self, response: Response, method: str, keep: bool) -> bool:
@@ -216,7 +229,7 @@ class _Conversation:
 
 
 def _linger(connection: socket.socket) -> None:
-    """Reads on for a moment: closing with something unread would reset the connection, and the answer with it."""
+    """Read on for a moment. To close a connection with unread data would reset it, and the client could lose the response."""
     connection.shutdown(socket.SHUT_WR)
     until = time.monotonic() + LINGER
     connection.settimeout(LINGER / 2)

@@ -1,4 +1,4 @@
-"""Connections on which no request has been admitted yet: few at a time, so that idle ones keep nobody out."""
+"""The connections without an admitted request. Their number is limited, so that idle connections cannot keep other clients out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 
 class Strangers:
-    """
+    """The connections of a server on which no request has been admitted yet.
+
     Args:
-        most: at once; the oldest is dropped for a new one.
+        most: the largest number of such connections; a further one replaces the oldest.
     """
 
     def __init__(self, most: int) -> None:
@@ -21,7 +22,7 @@ class Strangers:
 
     @contextlib.contextmanager
     def having(self, connection: socket.socket) -> Iterator[None]:
-        """*connection* is one of them until it is `admitted`; to be left before that is closed, as its number is reused."""
+        """Count *connection* until it is `admitted` or the context ends. End the context before the connection is closed."""
         with self._lock:
             self._there[connection] = None
             if len(self._there) > self._most:
@@ -32,11 +33,12 @@ class Strangers:
             self.admitted(connection)
 
     def admitted(self, connection: socket.socket) -> None:
+        """Stop counting *connection*, because a request on it was admitted or it ends."""
         with self._lock:
             self._there.pop(connection, None)
 
     def _drop(self, oldest: socket.socket) -> None:
-        """Its thread reads the end of it."""
+        """Shut a connection down, so that its thread reads the end of it and closes it."""
         del self._there[oldest]
-        with contextlib.suppress(OSError):  # the client has left
+        with contextlib.suppress(OSError):  # the client has closed it
             oldest.shutdown(socket.SHUT_RDWR)

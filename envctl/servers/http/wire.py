@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a stream of bytes: reading requests, writing responses."""
+"""The HTTP/1.1 protocol: read requests from a stream of bytes, and encode responses."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ _OURS = ("content-length", "transfer-encoding", "connection")
 
 
 class Limits:
-    """The longest line of a head, how many headers it may have, and how large a body may be, in bytes."""
+    """The limits of a request.
+
+    Attributes:
+        line: the longest line of the head, in bytes.
+        headers: the largest number of headers.
+        body: the largest body, in bytes.
+    """
 
     def __init__(self, line: int = 65536, headers: int = 500, body: int = 1 << 30) -> None:
         self.line, self.headers, self.body = line, headers, body
 
 
 class Refused(Exception):
-    """A request that gets an answer other than the one it hoped for; the words say why."""
+    """A request that is refused; the text is the reason.
+
+    Attributes:
+        status: the HTTP status of the response.
+    """
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(words)
@@ -27,20 +37,20 @@ class Refused(Exception):
 
 
 class Reader:
-    """The requests of one connection, one after the other.
+    """A reader for the requests of one connection. Its methods raise the exceptions below.
 
     Raises:
-        Refused: what came is not a request, or too large.
-        ConnectionAbortedError: the client left in the middle of one.
+        Refused: the data is not a valid request, or is too large.
+        ConnectionAbortedError: the client has closed the connection in the middle of a request.
     """
 
     def __init__(self, stream: BinaryIO, client: str = "", limits: Limits = Limits()) -> None:
         self._stream, self._client, self._limits = stream, client, limits
 
     def head(self) -> Request | None:
-        """The next request without its body; None at the end of the connection."""
+        """Read and return the next request without its body; None at the end of the connection."""
         try:
-            start = self._line() or self._line()  # RFC 9112, 2.2: an empty line before a request is to be skipped
+            start = self._line() or self._line()  # RFC 9112, 2.2: a server should ignore an empty line before a request
         except ConnectionAbortedError:
             return None
         parts = start.split(" ")
@@ -49,6 +59,7 @@ class Reader:
         return Request(parts[0], _origin_form(parts[1]), self._headers(), b"", parts[2], self._client)
 
     def body(self, request: Request) -> bytes:
+        """Read and return the body of a request whose head was read."""
         encoding = request.header("Transfer-Encoding")
         if encoding and encoding[-1].lower().endswith("chunked"):
             return self._chunks()
@@ -104,21 +115,28 @@ class Reader:
 
 
 def awaits_go_ahead(request: Request) -> bool:
-    """Whether the client sends the body once it is told to."""
+    """Return whether the client waits for `100 Continue` before it sends the body."""
     return [value.lower() for value in request.header("Expect")] == ["100-continue"]
 
 
 def keeps_alive(request: Request) -> bool:
+    """Return whether the client wants to keep the connection open."""
     options = ",".join(request.header("Connection")).lower()
     return "close" not in options if request.version == "HTTP/1.1" else "keep-alive" in options
 
 
 def closes(response: Response) -> bool:
+    """Return whether the response has the header `Connection: close`."""
     return any(name.lower() == "connection" and value.lower() == "close" for name, value in response.headers)
 
 
 def encode(response: Response, method: str, keep: bool) -> bytes:
-    """The bytes of a response to a request with that method."""
+    """Return the bytes of a response.
+
+    Args:
+        method: the method of the request.
+        keep: whether the connection stays open.
+    """
     bodiless = response.status in (204, 304)
     headers = [pair for pair in response.headers if pair[0].lower() not in _OURS]
     if not bodiless:
@@ -132,7 +150,7 @@ def encode(response: Response, method: str, keep: bool) -> bytes:
 
 def _length(response: Response, method: str) -> str:
     if method == "HEAD" and not response.body:
-        # A HEAD answer may announce a size that no mapping wants to spell out as a body.
+        # A mapping for HEAD may declare the length of a body without giving the body.
         declared = [value for name, value in response.headers if name.lower() == "content-length"]
         return next(iter(declared), "0")
     return str(len(response.body))

@@ -1,4 +1,4 @@
-"""The mail server, set up by Mailpit's variables: `python -m envctl.servers.mail`."""
+"""Start the mail server, which is configured by Mailpit's variables: `python -m envctl.servers.mail`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DIGEST = 20
 
 
 def main() -> int:
-    """Serve until the process ends; 1 where an address or a password file cannot be had."""
+    """Serve until the process is killed. Return 1 if an address is in use or a password file is unusable."""
     try:
         smtp = _listen(os.environ.get("MP_SMTP_BIND_ADDR", "127.0.0.1:1025"))
         http = _listen(os.environ.get("MP_UI_BIND_ADDR", "127.0.0.1:8025"))
@@ -45,11 +45,14 @@ def _listen(address: str) -> socket.socket:
 
 
 def _login(path: str | None) -> Callable[[bytes, bytes], bool] | None:
-    """Whether a name and a password may log in; None where nobody has to. A file has lines of `NAME:{SSHA}HASH`, as the kind writes.
+    """Return a function that checks a user name and a password; None without a password file, as then nobody has to log in.
+
+    Args:
+        path: the password file. It has lines of `NAME:{SSHA}HASH`, as the kind writes them.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: a password is written in another of Mailpit's notations.
+        ValueError: a line has another of Mailpit's formats.
     """
     if not path:
         return None
@@ -70,7 +73,7 @@ def _print_message(message: Message) -> None:
 
 
 if __name__ == "__main__":
-    # Abruptly: the daemon threads must not outlive the interpreter's own shutdown.
+    # os._exit ends the process at once: daemon threads that still run during the interpreter's shutdown can crash it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The messages that came in, in memory, as long as the process lives."""
+"""The received messages, which are kept in memory until the process ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]")
 
 
 class Unreadable(Exception):
-    """Bytes that are no message."""
+    """The received bytes are not a mail message."""
 
 
 class Inbox:
-    """Messages, the newest first; `arrived` is told of each new one."""
+    """The received messages, for any number of threads.
+
+    Args:
+        arrived: called with each new message.
+    """
 
     def __init__(self, arrived: Callable[[Message], object]) -> None:
         self._messages: list[Message] = []
@@ -27,10 +31,16 @@ class Inbox:
         self._lock = threading.Lock()
 
     def add(self, sender: str, recipients: Sequence[str], content: bytes, username: str) -> Message:
-        """Keep a message.
+        """Store a message and return it.
+
+        Args:
+            sender: the sender's address in the envelope.
+            recipients: the addresses in the envelope.
+            content: the message as it was received.
+            username: the user that has logged in; empty for none.
 
         Raises:
-            Unreadable: it is none.
+            Unreadable: *content* is not a message.
         """
         message = Message(token_hex(11), completed(sender, recipients, content), datetime.now(UTC), username)
         with self._lock:
@@ -39,23 +49,25 @@ class Inbox:
         return message
 
     def all(self) -> list[Message]:
+        """Return all messages, the newest first."""
         with self._lock:
             return list(self._messages)
 
     def remove(self, messages: Collection[Message]) -> None:
+        """Remove messages; those that are already removed are ignored."""
         gone = {message.id for message in messages}
         with self._lock:
             self._messages = [message for message in self._messages if message.id not in gone]
 
 
 def completed(sender: str, recipients: Sequence[str], content: bytes) -> bytes:
-    """A message with the headers that Mailpit adds. Recipients that no header names are put into Bcc, so that searches find them.
+    """Return a message with the headers that Mailpit adds. Recipients that no header names are added as Bcc, so that searches find them.
 
     Raises:
-        Unreadable: it begins with lines that are no headers.
+        Unreadable: the message begins with lines that are not headers.
     """
     raw = content.replace(b"\r\r\n", b"\r\n")
-    head = (b"\r\n" + raw).partition(b"\r\n\r\n")[0][2:]  # of which there may be nothing
+    head = (b"\r\n" + raw).partition(b"\r\n\r\n")[0][2:]  # the line end in front allows for a message without headers
     if head[:1] in (b" ", b"\t") or not all(_HEADER.match(line) for line in head.split(b"\r\n") if line):
         raise Unreadable
     message = parsed(raw)

@@ -1,4 +1,4 @@
-"""A message as Mailpit's API describes it."""
+"""A message, with its descriptions in the format of Mailpit's API."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ from typing import Any
 from .mime import Content, Part, addresses_of, headers_of, parsed, text_of_html
 
 _SNIPPET = 200
+"""The longest snippet, in bytes of UTF-8."""
 _SEARCHED = ("From", "Subject", "To", "Cc", "Bcc", "Reply-To", "Return-Path")
 
 
 class Message:
-    """A message that was received, and whether somebody has read it.
+    """A received message.
 
-    `facts` is what every description of it says of its head; `searched` is the text that a search for words looks at.
+    Attributes:
+        id: the id in the API.
+        raw: the bytes of the message.
+        created: the time at which it was received.
+        username: the user that has sent it; empty without a login.
+        read: whether a client has read it.
+        headers: the values of each header, by its canonical name.
+        content: its texts and files.
+        facts: the addresses, the subject and the message id, in the format of the API.
+        date: the date in the message, or else `created`.
+        searched: the text that a search for words looks at.
     """
 
     def __init__(self, identity: str, raw: bytes, created: datetime, username: str) -> None:
@@ -30,15 +41,16 @@ class Message:
 
     @property
     def recipients(self) -> list[str]:
+        """The addresses in To, Cc and Bcc."""
         return [address["Address"] for key in ("To", "Cc", "Bcc") for address in self.facts[key]]
 
     @property
     def files(self) -> list[Part]:
-        """Its attachments, and what is shown in its text."""
+        """The attachments and the inline files."""
         return [*self.content.attachments, *self.content.inline]
 
     def summary(self) -> dict[str, Any]:
-        """As it stands in a list: nobody in To, Cc or Bcc is null there."""
+        """Return the message as it appears in a list of the API. There, an empty To, Cc or Bcc is null."""
         return {
             **self._common(),
             **{key: self.facts[key] or None for key in ("To", "Cc", "Bcc")},
@@ -49,7 +61,7 @@ class Message:
         }
 
     def document(self) -> dict[str, Any]:
-        """All of it, but for the contents of its files."""
+        """Return the complete message as the API shows it, without the contents of its files."""
         path = self.headers.get("Return-Path", [""])[0].strip("<>")
         return {
             **self._common(),

@@ -1,4 +1,4 @@
-"""A message -> its headers, its texts and its files, by the standard library's `email`."""
+"""Parse a message into its headers, texts and files, with the standard library's `email`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HIDDEN = ("title", "script", "style")
 class _Policy(EmailPolicy):
     def header_fetch_parse(self, name: str, value: str) -> Any:
         try:
-            # In names, the library keeps the blank between encoded words, which belongs to neither of them.
+            # The library keeps the blank between two encoded words in a name, which RFC 2047 says to ignore.
             return super().header_fetch_parse(name, _BETWEEN_WORDS.sub("", unfolded(value)))
         except Exception:  # the library's parser has many ways to fail on a malformed header
             return unfolded(value)
@@ -32,18 +32,18 @@ _POLICY = _Policy()
 
 
 def parsed(raw: bytes) -> EmailMessage:
-    """The message; whatever is wrong with it, there is one."""
+    """Parse a message. Malformed messages are parsed as well as possible."""
     return cast(EmailMessage, message_from_bytes(raw, policy=_POLICY))
 
 
 def unfolded(value: str) -> str:
-    """A header in one line; its bytes beyond ASCII are UTF-8."""
+    """Return the value of a header as one line. Bytes beyond ASCII are decoded as UTF-8."""
     text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return _FOLD.sub(" ", text).strip()
 
 
 def headers_of(message: EmailMessage) -> dict[str, list[str]]:
-    """Every header by its canonical name, as it was sent but for the folding."""
+    """Return the unfolded values of each header, by its canonical name."""
     found: dict[str, list[str]] = {}
     for name, value in message.raw_items():
         found.setdefault("-".join(part.capitalize() for part in name.split("-")), []).append(unfolded(str(value)))
@@ -51,14 +51,14 @@ def headers_of(message: EmailMessage) -> dict[str, list[str]]:
 
 
 def addresses_of(message: EmailMessage, name: str) -> list[dict[str, str]]:
-    """The addresses in all headers of a name; none where one of them is no address."""
+    """Return the addresses in all headers called *name*; none if one of them is not an address."""
     given = [one for header in message.get_all(name, []) for one in getattr(header, "addresses", ())]
     found = [{"Name": one.display_name, "Address": one.addr_spec} for one in given]
     return found if all("@" in address["Address"].strip("@<>") for address in found) else []
 
 
 class Part(NamedTuple):
-    """One part that is no container; texts are in UTF-8."""
+    """A part of a message that has no parts itself. The content of a text is in UTF-8."""
 
     id: str
     kind: str
@@ -69,11 +69,12 @@ class Part(NamedTuple):
 
     @property
     def text(self) -> str:
+        """The content as text."""
         return self.content.decode("utf-8", "replace")
 
     @property
     def document(self) -> dict[str, Any]:
-        """As Mailpit's API describes it."""
+        """The description of the part in Mailpit's API."""
         return {
             "PartID": self.id,
             "FileName": self.name or self.content_id,
@@ -85,7 +86,14 @@ class Part(NamedTuple):
 
 
 class Content:
-    """What a message holds; `inline` are also files that nothing is said of. Text is made of HTML where there is none."""
+    """The texts and files of a message.
+
+    Attributes:
+        inline: the inline files, including files without a disposition.
+        attachments: all other files.
+        html: the HTML; empty if there is none.
+        text: the plain text, derived from the HTML if there is none.
+    """
 
     def __init__(self, message: EmailMessage) -> None:
         parts = list(_parts(message))
@@ -100,7 +108,7 @@ class Content:
 
 
 def _parts(part: EmailMessage, number: str = "0") -> Iterator[Part]:
-    """Numbered as by Mailpit: `1`, `2`, `2.1`; `0` where there is only one."""
+    """Yield the parts with Mailpit's numbers: `1`, `2`, `2.1`; `0` for a message with only one part."""
     if part.get_content_maintype() == "multipart" and part.is_multipart():
         prefix = "" if number == "0" else f"{number}."
         for index, inner in enumerate(part.iter_parts(), 1):
@@ -124,7 +132,7 @@ def _bytes(part: EmailMessage) -> bytes:
 
 
 def text_of_html(html: str) -> str:
-    """What is shown of a page, a line for each block, with the addresses that its links lead to."""
+    """Return the visible text of an HTML page, with one line for each block and the URLs of links in parentheses."""
     reader = _Reader()
     reader.feed(html)
     reader.close()

@@ -1,4 +1,4 @@
-"""Mailpit's search: words and quoted phrases, all of which must be found; `-` or `!` before one excludes."""
+"""Mailpit's search: a query has words and quoted phrases, which must all match; `-` or `!` in front of one excludes matches."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import partial
 from .message import Message
 
 Test = Callable[[Message], bool]
+"""Returns whether a message matches one word of a query."""
 
 
 def _people(key: str, message: Message) -> str:
@@ -32,23 +33,23 @@ _MISSING = re.compile(r"(after|before|larger|smaller|tag):.|(is:tagged|has:inlin
 
 
 class Unsupported(Exception):
-    """A filter that only Mailpit has; the text is the filter."""
+    """The query has a filter that only Mailpit supports; the text is the filter."""
 
 
 def search(messages: Sequence[Message], query: str) -> list[Message]:
-    """Those that the query finds.
+    """Return the messages that match a query.
 
     Raises:
-        Unsupported: the query has a filter that is missing here.
+        Unsupported: the query has a filter that is not supported.
     """
-    # Split at blanks, but for those between quotes, which are taken away.
+    # Quoted phrases may contain blanks, so `split` does not suffice.
     words = [found.replace('"', "").strip() for found in re.findall(r'(?:"[^"]*(?:"|$)|[^" ])+', query)]
     tests = [test for word in words if (test := _test(word.lower()))]
     return [message for message in messages if all(test(message) for test in tests)]
 
 
 def _test(word: str) -> Test | None:
-    """None for a word that says nothing, excluded or not."""
+    """Return the test for a word of a query; None for a word without content, which is ignored."""
     if len(word) > 1 and word[0] in "-!":
         positive = _test(word[1:])
         return positive and (lambda message: not positive(message))
@@ -63,5 +64,5 @@ def _test(word: str) -> Test | None:
 
 
 def _clean(text: str) -> str:
-    """In small letters, without line ends and the signs of a list of addresses."""
+    """Return text in lower case, without line ends and the punctuation of address lists."""
     return " ".join(re.sub(r'[\n\t><",;()\ufeff]', " ", text).split()).lower()

@@ -1,4 +1,4 @@
-"""The HTTP side: Mailpit's routes, status codes and documents. docs/local.md says which of them there are."""
+"""The HTTP API: a part of Mailpit's, with its paths, status codes and documents. docs/local.md lists the supported paths."""
 
 from __future__ import annotations
 
@@ -19,27 +19,31 @@ from .search import Unsupported, search
 from .smtp import Login
 
 VERSION = "v1.33.1"
-"""The version of Mailpit whose API this is a part of."""
+"""The version of Mailpit whose API is supported in part."""
 _HINT = "envctl's own mail server does not have it; where `mailpit` is on PATH, that runs"
 _UNSAFE = ("text/html", "text/xml", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xsl")
 _PAGE = 50
 
 
 class Web:
-    """Answers requests about an inbox; the probes are open, the rest asks for a login where there is one."""
+    """The HTTP application for an inbox. All paths but the probes require a login if *login* is given."""
 
     def __init__(self, inbox: Inbox, login: Login | None) -> None:
         self._inbox, self._login = inbox, login
 
     def admit(self, request: Request) -> None:
-        """Every body is read."""
+        """Admit every request."""
 
     def refusal(self, status: int, words: str) -> Response:
-        """The answer to a request that is refused, or that made `answer` fail."""
+        """Return the response to a request that is refused, or for which `answer` has failed."""
         return text_response(status, words)
 
     def answer(self, request: Request) -> Response:
-        """The response to a request."""
+        """Return the response to a request.
+
+        Raises:
+            Refused: the path is unknown, or the request is invalid or not supported.
+        """
         if request.path in ("/livez", "/readyz"):
             return Response(200)
         if not self._may_enter(request):
@@ -102,7 +106,7 @@ class Web:
         return text_response(200, "ok")
 
     def _one(self, request: Request, identity: str) -> Message:
-        """By its id; `latest` is the newest, or the newest that the query finds."""
+        """Return the message with an id; for `latest` the newest message, or the newest that matches the parameter `query`."""
         if identity == "latest":
             found = self._found(_parameter(request, "query"))
         else:
@@ -150,7 +154,7 @@ class Web:
 
 
 def _entry(message: Message) -> str:
-    """A message on the page: from whom to whom and what about; its text, once it is opened; and links to its source and files."""
+    """Return the HTML of a message in the list: sender, recipients and subject, with a folded text and links to source and files."""
     api = f"/api/v1/message/{message.id}"
     files = [(f"{api}/part/{part.id}", part.name or part.content_id or part.kind) for part in message.files]
     links = " ".join(f'<a href="{address}">{escape(name)}</a>' for address, name in [(f"{api}/raw", "source"), *files])

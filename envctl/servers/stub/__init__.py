@@ -1,5 +1,5 @@
-"""The HTTP stub server of `kind: stub`: WireMock mappings in, canned answers out.
+"""The HTTP stub server of `kind: stub`, which answers requests with the responses of WireMock mappings.
 
-Standard library only, and Python 3.9 or newer: these files and those of `servers/http` are copied into one folder of the Python
-image that a stub runs in.
+It needs only the standard library of Python 3.9 or newer, because its files and those of `servers/http` are copied into one folder of
+a Python image.
 """

@@ -1,4 +1,4 @@
-"""Starts the stub: `python3 -m envctl.servers.stub`, or `python3 FOLDER` where its files and those of `servers/http` were copied to."""
+"""Start the stub: `python3 -m envctl.servers.stub`, or `python3 FOLDER` for a folder with its files and those of `servers/http`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import types
 
 
 def _package() -> str:
-    """The name of the package that this file belongs to.
+    """Return the name of the package to which this file belongs.
 
-    A folder that is run directly is no package, and the modules import each other relatively: it becomes one. Those of `servers/http` are
-    in the same folder, which is one mount in place of two, or beside it as they are here.
+    A folder that is run directly is not a package, but the modules use relative imports. So this function creates packages for the
+    folder. The modules of `servers/http` are either in the same folder, which saves a mount, or in the folder `http` beside it.
     """
     if __package__:
         return __package__
@@ -30,8 +30,8 @@ def _pose(name: str, folders: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # First of all: PID 1 ignores signals without a handler, and the daemon threads must not outlive the interpreter's
-    # own shutdown, which can abort while one of them prints.
+    # Set before anything else, because the kernel does not deliver signals without a handler to PID 1. os._exit ends the process at
+    # once, because the interpreter's shutdown can abort while a daemon thread prints.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     sys.exit(importlib.import_module(".stub", _package()).main())

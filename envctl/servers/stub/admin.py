@@ -17,11 +17,18 @@ from .patterns import parse_pattern
 
 
 class Admin(NamedTuple):
+    """The admin API of a stub.
+
+    Attributes:
+        body_folders: the folders in which a new mapping's body file is looked up.
+    """
+
     store: Store
     journal: Journal
     body_folders: Sequence[Path]
 
     def answer(self, request: Request) -> Response:
+        """Return the response to an admin request."""
         target = f"{request.method} {request.path.rstrip('/')}"
         for route, handler in _ROUTES.items():
             if found := re.fullmatch(route.replace("{id}", "([^/]+)"), target):

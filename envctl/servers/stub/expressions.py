@@ -1,6 +1,7 @@
-"""Regular expressions of mappings, with a limit: Python's engine takes for ever over some, and nobody else runs meanwhile.
+"""Regular expressions of mappings, with a time limit. Python can take practically for ever, and blocks all other threads that long.
 
-It heeds signals while it matches, in the main thread alone: that one matches for all others, and a timer ends what takes too long.
+A match can be interrupted only by a signal, and only in the main thread. So the main thread does the matching for all other threads,
+and a timer's signal ends a match that takes too long.
 """
 
 from __future__ import annotations
@@ -12,28 +13,33 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, NoReturn
 
 SECONDS = 1.0
+"""The time limit of a match, in seconds."""
 Job = Callable[[], Any]
 _jobs: SimpleQueue[tuple[Job, SimpleQueue[Any]]] = SimpleQueue()
 _matching: list[bool] = []
-"""Something once the main thread matches for all others."""
+"""Not empty once the main thread does the matching for all threads."""
 
 
 class TooLong(Exception):
-    """An expression has taken too long over a text."""
+    """Matching an expression has exceeded the time limit."""
 
 
 class Expression(NamedTuple):
-    """What is used of a compiled one."""
+    """A compiled regular expression with a time limit."""
 
     compiled: re.Pattern[str]
 
     def fullmatch(self, text: str) -> re.Match[str] | None:
-        """Raises TooLong."""
+        """Match the whole text.
+
+        Raises:
+            TooLong: the match has exceeded the time limit.
+        """
 
         def job() -> re.Match[str] | None:
             return self.compiled.fullmatch(text)
 
-        if not _matching or len(re.findall(r"[*+{]", self.compiled.pattern)) < 2:  # one repeat cannot take long
+        if not _matching or len(re.findall(r"[*+{]", self.compiled.pattern)) < 2:  # with only one repetition, a match is never slow
             return job()
         answer: SimpleQueue[Any] = SimpleQueue()
         _jobs.put((job, answer))
@@ -43,7 +49,7 @@ class Expression(NamedTuple):
 
 
 def match_for_all() -> NoReturn:
-    """What the main thread does from now on."""
+    """Do the matching for all threads from now on. Call this in the main thread."""
     signal.signal(signal.SIGALRM, _ring)
     _matching.append(True)
     while True:

@@ -1,4 +1,4 @@
-"""The requests that came in, for tests that ask what was called."""
+"""The received requests, for tests that check which requests were made."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from .mappings import Mapping
 
 
 class Entry:
-    """One request, the status it was answered with, and the mapping that did, if one did."""
+    """A received request with the status of its response.
+
+    Attributes:
+        mapping: the mapping that has matched; None if none did.
+        logged: the time of the response, in seconds since 1970.
+    """
 
     def __init__(self, request: Request, status: int, mapping: Mapping | None) -> None:
         self.request, self.status, self.mapping = request, status, mapping
         self.logged, self.id = time.time(), str(uuid.uuid4())
 
     def described(self) -> dict[str, object]:
-        """The entry in WireMock's format."""
+        """Return the entry in WireMock's format."""
         description: dict[str, object] = {
             "id": self.id,
             "request": self.described_request(),
@@ -33,6 +38,7 @@ class Entry:
         return description
 
     def described_request(self) -> dict[str, object]:
+        """Return the request in WireMock's format."""
         request = self.request
         host = next(iter(request.header("Host")), "")
         whole, fraction = divmod(int(self.logged * 1000), 1000)
@@ -53,7 +59,12 @@ class Entry:
 
 
 class Journal:
-    """The latest requests, bounded in number and in the bytes of their bodies."""
+    """The latest requests, for any number of threads.
+
+    Args:
+        most_entries: the largest number of requests that are kept.
+        most_bytes: the largest total size of their bodies.
+    """
 
     def __init__(self, most_entries: int = 10_000, most_bytes: int = 128 << 20) -> None:
         self._most_entries = most_entries
@@ -63,7 +74,7 @@ class Journal:
         self._lock = threading.Lock()
 
     def record(self, entry: Entry) -> None:
-        """Add a request; the oldest ones make room for it."""
+        """Add a request, and drop the oldest ones if a limit is exceeded."""
         with self._lock:
             self._entries.append(entry)
             self._bytes += len(entry.request.body)
@@ -71,18 +82,19 @@ class Journal:
                 self._bytes -= len(self._entries.popleft().request.body)
 
     def entries(self) -> list[Entry]:
-        """What is remembered, oldest first."""
+        """Return the requests, the oldest first."""
         with self._lock:
             return list(self._entries)
 
     def clear(self) -> None:
+        """Remove all requests."""
         with self._lock:
             self._entries.clear()
             self._bytes = 0
 
 
 def _merged(headers: Headers) -> Object[str, object]:
-    """Headers by name; a name that was sent several times has a list."""
+    """Return headers by name, with a list as the value of a header that occurs several times."""
     names: dict[str, str] = {}
     values: dict[str, list[str]] = {}
     for name, value in headers:

@@ -1,4 +1,4 @@
-"""`equalToJson`: two JSON values compared by meaning, with json-unit's placeholders in the expected one."""
+"""The matcher `equalToJson`: compare two JSON values, of which the expected one may have placeholders of json-unit."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ _IGNORE_ELEMENT = "ignore-element"
 
 
 class JsonEquality(NamedTuple):
+    """The options of a comparison.
+
+    Attributes:
+        ignore_array_order: whether the elements of arrays may have any order.
+        ignore_extra_elements: whether objects and arrays may have more elements than expected.
+    """
+
     ignore_array_order: bool = False
     ignore_extra_elements: bool = False
 
     def holds(self, expected: Any, actual: Any) -> bool:
+        """Return whether *actual* equals *expected*."""
         if isinstance(expected, dict):
             return isinstance(actual, dict) and self._objects(expected, actual)
         if isinstance(expected, list):
@@ -42,10 +50,10 @@ class JsonEquality(NamedTuple):
         return all(map(self.holds, expected, actual))
 
     def _can_pair(self, expected: list[Any], actual: list[Any]) -> bool:
-        """Whether each expected element can have an actual one of its own.
+        """Return whether each expected element can be paired with a different actual one.
 
-        With extra members ignored, an element may fit several: taking the first that fits could use up the only one
-        that fits another. So a later element may move an earlier one elsewhere (an augmenting path).
+        If extra members are ignored, an element may match several others. Taking the first match could use up the only match of another
+        element. So a later element may move an earlier one to another place (an augmenting path).
         """
         owner: dict[int, int] = {}
         place_of: dict[int, int] = {}
@@ -62,7 +70,7 @@ class JsonEquality(NamedTuple):
     def _free_place(
         self, start: int, expected: list[Any], actual: list[Any], owner: dict[int, int], came_from: dict[int, int]
     ) -> int | None:
-        """A place without an owner, by the shortest way of moves, of which `came_from` has the element for each place."""
+        """Return the free place that needs the fewest moves, or None. `came_from` receives the element that would move to each place."""
         waiting = deque([start])
         while waiting:
             index = waiting.popleft()
@@ -77,7 +85,11 @@ class JsonEquality(NamedTuple):
 
 
 def check_placeholders(expected: Any) -> None:
-    """Refuse a placeholder that is not known anywhere in an expected value."""
+    """Check all placeholders in an expected value.
+
+    Raises:
+        Refusal: a placeholder is unknown, or its regular expression is invalid.
+    """
     for value in _leaves(expected):
         placeholder = _placeholder(value)
         if placeholder and placeholder[0] == "regex":
@@ -87,13 +99,13 @@ def check_placeholders(expected: Any) -> None:
 
 
 def _around(index: int, size: int) -> Iterator[int]:
-    # Elements are mostly where they are expected, so looking there first makes the usual comparison linear.
+    # Elements are usually at their expected place. Looking there first makes the usual comparison linear.
     yield from range(index, size)
     yield from range(min(index, size))
 
 
 def _scalar(value: Any) -> tuple[str, Any]:
-    # Python takes True for 1, JSON does not.
+    # In Python, True equals 1; in JSON it does not.
     if isinstance(value, bool) or value is None:
         return "literal", value
     if isinstance(value, (int, float, Decimal)):

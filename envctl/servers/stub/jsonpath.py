@@ -1,6 +1,6 @@
-"""The part of JSONPath that mappings use, with Jayway's reading of it, which is WireMock's.
+"""The part of JSONPath that mappings use, with the semantics of the library Jayway, which WireMock uses.
 
-`$.a['b'][0][-1]`, `.*` and `[*]`, `..a`, a closing `.length()`, and filters: `[?(@.x == 'y' && @.n > 3)]`.
+Supported are `$.a['b'][0][-1]`, `.*` and `[*]`, `..a`, `.length()` at the end, and filters: `[?(@.x == 'y' && @.n > 3)]`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Condition = Callable[[Any], bool]
 Operand = Callable[[Any], Any]
 
 MISSING = object()
-"""What a path leads to that leads to nothing."""
+"""The result of a path that finds nothing."""
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _NAME = r"[\w-]+"
@@ -28,12 +28,17 @@ _REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.V
 
 
 class JsonPath(NamedTuple):
-    """A path through a JSON value; a definite one leads to one value at most."""
+    """A compiled path.
+
+    Attributes:
+        is_definite: whether the path can find at most one value.
+    """
 
     steps: tuple[Step, ...]
     is_definite: bool
 
     def find(self, document: Any) -> list[Any]:
+        """Return the values that the path finds in a JSON value."""
         found = [document]
         for step in self.steps:
             found = [value for node in found for value in step(node)]
@@ -41,7 +46,11 @@ class JsonPath(NamedTuple):
 
 
 def compile_path(text: str) -> JsonPath:
-    """The path that `text` describes; a leading `$` may be left out."""
+    """Compile a path. A leading `$` may be omitted.
+
+    Raises:
+        Refusal: *text* is not a supported path.
+    """
     text = text.strip()
     scanner = _Scanner(text if text.startswith("$") else f"$.{text}")
     scanner.take(r"\$")
@@ -56,7 +65,7 @@ class _Scanner:
         self._position = 0
 
     def take(self, pattern: str) -> str | None:
-        """What `pattern` matches here, which is then behind us."""
+        """Return what `pattern` matches at the current position, and move behind it; None if it does not match."""
         found = re.compile(pattern).match(self._text, self._position)
         if not found:
             return None
@@ -64,7 +73,11 @@ class _Scanner:
         return found[0]
 
     def expect(self, pattern: str, what: str) -> str:
-        """The same, where nothing else may stand; `what` says what that is."""
+        """Return what `pattern` matches at the current position, and move behind it.
+
+        Raises:
+            Refusal: `pattern` does not match; `what` describes what is expected.
+        """
         found = self.take(pattern)
         if found is None:
             raise Refusal(f"JSONPath {self._text!r}: {what} is expected at position {self._position}")
@@ -195,7 +208,7 @@ def _length(node: Any) -> Iterable[Any]:
 
 def _filter(condition: Condition) -> Step:
     def matching(node: Any) -> Iterator[Any]:
-        # An object is asked itself, not its members: Jayway reads `$[?(@.x)]` that way.
+        # Jayway applies the filter `$[?(@.x)]` to an object itself, not to its members.
         candidates = node if isinstance(node, list) else [node] if isinstance(node, dict) else []
         return filter(condition, candidates)
 
@@ -203,7 +216,7 @@ def _filter(condition: Condition) -> Step:
 
 
 def _descend(node: Any) -> Iterator[Any]:
-    # A stack of our own: a document may be nested more deeply than Python's generators.
+    # Without recursion, as a document may be nested more deeply than Python's recursion limit.
     waiting = [node]
     while waiting:
         current = waiting.pop()
@@ -228,7 +241,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: Any) -> Any:
-    # Jayway takes '1' for 1 when it compares them for equality, though not for order.
+    # In Jayway, the text '1' equals the number 1, but the two have no order.
     if not isinstance(value, str):
         return value
     return Decimal(value) if re.fullmatch(_NUMBER, value) else None

@@ -1,4 +1,4 @@
-"""Mappings from files: a JSON file, or a folder in the layout of WireMock's `mappings/` and `__files/`."""
+"""Load mappings from JSON files, or from folders with WireMock's layout of `mappings/` and `__files/`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from .mappings import Mapping, parse_mapping
 from .parsing import Refusal, kind_of
 
 FILES = "__files"
+"""The name of the folder with body files."""
 
 _FILE_KEYS = {"mappings", "meta", "importOptions", "$schema"}
 
 
 class MappingError(Exception):
-    """Mapping files are wrong; `messages` has one line per mistake."""
+    """Mapping files have mistakes.
+
+    Attributes:
+        messages: one line for each mistake.
+    """
 
     def __init__(self, messages: Sequence[str]) -> None:
         super().__init__("\n".join(messages))
@@ -24,11 +29,18 @@ class MappingError(Exception):
 
 
 Reader = Callable[[Path], bytes]
-"""What a file holds. Raises OSError: it cannot be read."""
+"""Returns the content of a file; raises OSError if it cannot be read."""
 
 
 def load(paths: Iterable[str | os.PathLike[str]], read: Reader = Path.read_bytes) -> list[Mapping]:
-    """Every mapping of some files and folders, in order; a MappingError has all the mistakes of all of them."""
+    """Load all mappings of files and folders, in their order.
+
+    Args:
+        read: returns the content of a file.
+
+    Raises:
+        MappingError: with all mistakes in all files.
+    """
     messages: list[str] = []
     mappings: list[Mapping] = []
     for route, file in _files([Path(path) for path in paths], messages):
@@ -43,7 +55,14 @@ def load(paths: Iterable[str | os.PathLike[str]], read: Reader = Path.read_bytes
 
 
 def files_folders(route: Path, file: Path) -> list[Path]:
-    """Where the body files of a mapping file may be: `__files` beside it or above, up to beside its route."""
+    """Return the folders that may contain the body files of a mapping file, in the order of the search.
+
+    They are the folders `__files` beside the mapping file and in each folder above it, up to the one beside *route*.
+
+    Args:
+        route: the file or folder that was given to `load`.
+        file: the mapping file, which is *route* or is in it.
+    """
     start, top = Path(os.path.abspath(file)), Path(os.path.abspath(route)).parent
     if not route.is_dir():
         top = top.parent
@@ -57,7 +76,11 @@ def files_folders(route: Path, file: Path) -> list[Path]:
 
 
 def read_body_file(name: str, folders: Iterable[Path], read: Reader = Path.read_bytes) -> bytes:
-    """The content of a body file in the first of the folders that has it."""
+    """Return the content of a body file, from the first folder that contains it.
+
+    Raises:
+        Refusal: the file is missing, outside of the folders, or unreadable.
+    """
     if os.path.isabs(name) or ".." in Path(name).parts:
         raise Refusal(f"{name!r} is outside of {FILES}")
     tried = [folder / name for folder in folders]
@@ -83,7 +106,7 @@ def _files(routes: Iterable[Path], messages: list[str]) -> Iterator[tuple[Path, 
 
 def _json_files(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
-        # Kubernetes keeps what a mounted ConfigMap shows a second time, in folders whose names begin with dots.
+        # Kubernetes mounts a ConfigMap as links to copies of its files in folders whose names begin with dots.
         folders[:] = sorted(name for name in folders if name != FILES and not name.startswith("."))
         for name in sorted(names):
             if name.endswith(".json") and not name.startswith("."):

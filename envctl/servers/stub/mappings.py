@@ -1,4 +1,4 @@
-"""Mappings: which requests get which response, and those that are in force."""
+"""Mappings: parse them, and find the one that matches a request."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .parsing import Problems, Refusal, as_object, as_settings, as_text, as_whol
 from .patterns import Pattern, parse_pattern
 
 ReadFile = Callable[[str], bytes]
+"""Returns the content of a body file, by its name; raises Refusal."""
 
 DEFAULT_PRIORITY = 5
 
@@ -39,7 +40,13 @@ _DAY = 86_400_000
 
 
 class Mapping(NamedTuple):
-    """A mapping that is ready to answer; `source` is the object it was made of, `origin` its place in a file, if any."""
+    """A parsed mapping.
+
+    Attributes:
+        priority: mappings with smaller numbers are tried first.
+        origin: the file and the position in it; empty for a mapping that was added over the admin API.
+        source: the JSON object from which the mapping was parsed.
+    """
 
     id: str
     name: str
@@ -51,50 +58,66 @@ class Mapping(NamedTuple):
 
     @property
     def label(self) -> str:
+        """The name for messages."""
         return self.name or self.origin or self.id
 
     def described(self) -> dict[str, object]:
-        """The mapping in WireMock's format."""
+        """Return the mapping in WireMock's format."""
         return {"id": self.id, **self.source, "uuid": self.id}
 
 
 class Store:
-    """The mappings in force, which can change while requests are answered."""
+    """The active mappings, for any number of threads.
+
+    Args:
+        loaded: the initial mappings; among mappings of equal priority, later ones are tried first.
+    """
 
     def __init__(self, loaded: Iterable[Mapping] = ()) -> None:
         self._loaded = self._mappings = _ranked(tuple(loaded)[::-1])
         self._lock = threading.Lock()
 
     def all(self) -> tuple[Mapping, ...]:
-        """Every mapping, in the order in which they are tried."""
+        """Return all mappings in the order in which they are tried."""
         return self._mappings
 
     def find(self, request: Request) -> Mapping | None:
+        """Return the mapping that matches a request; None if there is none.
+
+        Raises:
+            TooLong: a regular expression has exceeded its time limit.
+        """
         return next((mapping for mapping in self._mappings if mapping.pattern.matches(request)), None)
 
     def get(self, identity: str) -> Mapping | None:
+        """Return the mapping with an id; None if there is none."""
         return next((mapping for mapping in self._mappings if mapping.id == identity), None)
 
     def add(self, mapping: Mapping) -> None:
-        """Add a mapping, which goes before the others of its priority."""
+        """Add a mapping, which is tried before the others of its priority.
+
+        Raises:
+            Refusal: another mapping has the same id.
+        """
         with self._lock:
             if self.get(mapping.id):
                 raise Refusal(f"id {mapping.id!r} is taken by another mapping")
             self._mappings = _ranked((mapping, *self._mappings))
 
     def remove(self, identity: str) -> bool:
-        """Remove the mapping with an id; whether there was one."""
+        """Remove the mapping with an id; return whether there was one."""
         with self._lock:
             before = self._mappings
             self._mappings = tuple(mapping for mapping in before if mapping.id != identity)
             return len(self._mappings) < len(before)
 
     def clear(self) -> None:
+        """Remove all mappings."""
         with self._lock:
             self._mappings = ()
 
     def reset(self) -> None:
-        """Back to what was loaded."""
+        """Restore the initial mappings."""
         with self._lock:
             self._mappings = self._loaded
 
@@ -104,9 +127,15 @@ def _ranked(newest_first: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
 
 
 def parse_mapping(value: object, origin: str, read_file: ReadFile) -> Mapping:
-    """The mapping that an object describes; everything wrong with it is in the Refusal.
+    """Parse a mapping.
 
-    `read_file` fetches the file of a `bodyFileName`.
+    Args:
+        value: the JSON of the mapping.
+        origin: its file and the position in it, for messages.
+        read_file: returns the content of the file that `bodyFileName` names.
+
+    Raises:
+        Refusal: with all mistakes in the mapping.
     """
     spec = as_settings(value)
     problems = Problems(key_problems(_without(spec, _WITHOUT_EFFECT), _KNOWN, _UNSUPPORTED))

@@ -1,4 +1,4 @@
-"""The matchers of a request pattern: what a header, a parameter, a cookie or a body must look like."""
+"""The matchers of a request pattern, which check a header, a parameter, a cookie or a body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from .parsing import Refusal, as_flag, as_object, as_text, compile_regex, parse_
 
 
 class Matcher(NamedTuple):
-    """One expectation of one value; None stands for a value that is not there."""
+    """A check of one value.
+
+    Attributes:
+        operator: the name of the matcher.
+        expected: the expected value, for messages.
+        accepts: returns whether a value passes; None stands for a missing value.
+    """
 
     operator: str
     expected: str
@@ -19,6 +25,7 @@ class Matcher(NamedTuple):
 
 
 def equal_to(expected: str, ignore_case: bool = False) -> Matcher:
+    """Return a matcher that accepts exactly one text."""
     if not ignore_case:
         return Matcher("equalTo", expected, lambda value: value == expected)
     folded = expected.casefold()
@@ -26,20 +33,28 @@ def equal_to(expected: str, ignore_case: bool = False) -> Matcher:
 
 
 def contains(text: str, negated: bool = False) -> Matcher:
-    """Takes what holds a text; or, negated, everything else."""
+    """Return a matcher that accepts values that contain *text*, or if negated, all other values."""
     operator = "doesNotContain" if negated else "contains"
     return Matcher(operator, text, lambda value: negated != (value is not None and text in value))
 
 
 def matches(pattern: str, negated: bool = False) -> Matcher:
-    """Takes what a regular expression matches as a whole; or, negated, everything else."""
+    """Return a matcher that accepts values that a regular expression matches as a whole, or if negated, all other values.
+
+    Raises:
+        Refusal: the regular expression is invalid.
+    """
     compiled = compile_regex(pattern)
     operator = "doesNotMatch" if negated else "matches"
     return Matcher(operator, pattern, lambda value: negated != (value is not None and compiled.fullmatch(value) is not None))
 
 
 def parse_matcher(value: object) -> Matcher:
-    """The matcher that an object of a mapping describes, such as `{"equalTo": "x"}`."""
+    """Parse a matcher of a mapping, such as `{"equalTo": "x"}`.
+
+    Raises:
+        Refusal: the object is not a supported matcher.
+    """
     spec = as_object(value)
     operators = [key for key in spec if key in _PARSERS]
     strangers = [key for key in spec if key not in _PARSERS and key not in _ALL_OPTIONS]
@@ -95,7 +110,7 @@ def _equals_json(value: str | None, equality: JsonEquality, wanted: Any) -> bool
 
 
 def _result(path: JsonPath, value: str | None) -> Any:
-    """What the path leads to in a JSON text: a value where it is definite, else a list; None for nothing."""
+    """Return what a path finds in a JSON text: a value or None if the path is definite, else a list. None for invalid JSON."""
     try:
         found = path.find(parse_json(value or ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A request pattern: the checks that a request passes or fails."""
+"""Request patterns: the checks that a request must pass for a mapping to match."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from .matchers import Matcher, equal_to, matches, parse_matcher
 from .parsing import Problems, Refusal, as_object, as_settings, as_text, key_problems, kind_of, unknown
 
 Values = Callable[[Request], "Sequence[str | None]"]
+"""Returns the values of one part of a request; none if the request does not have the part."""
 Parse = Callable[[object], "list[Check]"]
+"""Returns the checks for the value of one key of a pattern; raises Refusal."""
 
 _FIELD = r"\{([A-Za-z]\w*)\}"
 _URL_KEYS = ("url", "urlPath", "urlPattern", "urlPathPattern", "urlPathTemplate")
@@ -21,7 +23,12 @@ _UNSUPPORTED = ("scheme", "host", "port", "clientIp", "formParameters", "multipa
 
 
 class Check(NamedTuple):
-    """One part of a request and what is expected of it; of several values one is enough."""
+    """A check of one part of a request. If the part has several values, one of them has to pass.
+
+    Attributes:
+        part: the name of the part, for messages.
+        weight: the importance of the part for finding the closest mapping.
+    """
 
     part: str
     matcher: Matcher
@@ -29,18 +36,26 @@ class Check(NamedTuple):
     weight: int = 1
 
     def passes(self, request: Request) -> bool:
+        """Return whether a request passes this check."""
         return any(map(self.matcher.accepts, self.values(request) or (None,)))
 
 
 class Pattern(NamedTuple):
+    """A request pattern. Without checks, it matches every request."""
+
     checks: tuple[Check, ...] = ()
 
     def matches(self, request: Request) -> bool:
+        """Return whether a request passes all checks."""
         return all(check.passes(request) for check in self.checks)
 
 
 def parse_pattern(value: object) -> Pattern:
-    """The pattern that the `request` of a mapping describes; none at all takes every request."""
+    """Parse the `request` of a mapping. A missing one matches every request.
+
+    Raises:
+        Refusal: with all mistakes in the pattern.
+    """
     spec = as_settings(value)
     problems = Problems(key_problems(spec, (*_PARSERS, "pathParameters"), _UNSUPPORTED, _URL_KEYS))
     checks: list[Check] = []
@@ -73,7 +88,7 @@ def _template(template: str) -> Matcher:
 
 
 def _template_pattern(template: str) -> re.Pattern[str]:
-    """The regular expression of a path template: `{name}` is one segment, `**` at the end all the rest."""
+    """Compile a path template. In it, `{name}` stands for one segment, and `**` at the end for the rest of the path."""
     body, rest = (template[:-2], ".*") if template.endswith("**") else (template, "")
     names = re.findall(_FIELD, body)
     if len(set(names)) < len(names) or set("{}*") & set(re.sub(_FIELD, "", body)):
@@ -90,7 +105,7 @@ def _path_parameters(spec: Mapping[str, object]) -> list[Check]:
     try:
         pattern = _template_pattern(template)
     except Refusal:
-        return []  # noted with the template itself
+        return []  # the mistake is reported for `urlPathTemplate`
 
     def values(name: str, request: Request) -> Sequence[str]:
         found = pattern.fullmatch(request.path)
@@ -143,7 +158,7 @@ def _body_patterns(value: object) -> list[Check]:
     return checks
 
 
-# In the order in which they are asked: what is cheap and tells most apart comes first.
+# Checks run in this order: cheap ones that rule out most requests come first.
 _PARSERS: dict[str, Parse] = {
     "method": _method,
     "url": _url(equal_to),

@@ -1,4 +1,4 @@
-"""The stub: its command line, what it answers to a request, and what it says where no mapping matches."""
+"""The stub: its command line, its responses, and the explanation for a request that no mapping matches."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from .patterns import Check
 
 _ADMIN = "/__admin"
 _LONGEST = 300
+"""The largest number of characters of a value that an explanation shows."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Load the mappings and serve them for ever; 2 where they are wrong, 1 where the address cannot be had."""
+    """Load the mappings and serve until the process is killed. Return 2 if mappings have mistakes, 1 if the address is in use."""
     options = _parser().parse_args(arguments)
     routes: list[Path] = options.routes
     try:
@@ -56,24 +57,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class Stub(NamedTuple):
-    """What requests are answered from, and how they are remembered."""
+    """The application of the stub.
+
+    Attributes:
+        store: the mappings.
+        journal: the received requests.
+        body_folders: the folders in which a new mapping's body file is looked up.
+    """
 
     store: Store
     journal: Journal
     body_folders: Sequence[Path] = ()
 
     def admit(self, request: Request) -> None:
-        """Everybody is served."""
+        """Admit every request."""
 
     def refusal(self, status: int, words: str) -> Response:
-        """What a client gets whose request cannot be read, or made the stub fail."""
+        """Return the response to a request that cannot be read, or for which `answer` has failed."""
         return text_response(status, f"Bad request: {words}\n" if status < 500 else f"The stub failed on this request: {words}\n")
 
     def answer(self, request: Request) -> Response:
-        """The response to a request, which is logged and, unless it is an admin one, remembered."""
+        """Return the response to a request, and log it. Requests other than admin requests are added to the journal."""
         if request.path == _ADMIN or request.path.startswith(f"{_ADMIN}/"):
             response = Admin(self.store, self.journal, self.body_folders).answer(request)
-            if request.path != f"{_ADMIN}/health":  # whoever waits for the stub asks several times a second
+            if request.path != f"{_ADMIN}/health":  # a probe sends it several times a second
                 _log(request, response, "admin")
             return response
         mapping = self.store.find(request)
@@ -88,7 +95,7 @@ def _log(request: Request, response: Response, remark: str) -> None:
 
 
 def explain_mismatch(request: Request, mappings: Sequence[Mapping]) -> str:
-    """The request, the mapping that comes closest, and where the two differ."""
+    """Return a text with the request, the closest mapping, and the differences between them."""
     lines = [f"Request was not matched: {request.method} {request.url}", ""]
     if not mappings:
         return "\n".join([*lines, "There are no mappings in this stub.", ""])
@@ -111,7 +118,7 @@ def _distance(mapping: Mapping, request: Request) -> float:
 
 
 def _likeness(check: Check, request: Request) -> float:
-    """How much of the two texts is a beginning that both share, from 0 to 1."""
+    """Return the length of the common beginning of the expected and the actual text, relative to the longer one, from 0 to 1."""
     expected, found = check.matcher.expected[:_LONGEST], _found(check, request)[:_LONGEST]
     shared = sum(1 for _ in takewhile(bool, map(eq, expected, found)))
     return shared / max(len(expected), len(found), 1)

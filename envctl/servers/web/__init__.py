@@ -1,1 +1,1 @@
-"""Files of a folder over HTTP, and other servers behind the same address: what nginx does where there are containers."""
+"""A web server for files of a folder and for other servers behind the same address. It replaces nginx without containers."""

@@ -1,6 +1,6 @@
-"""The web server: `python -m servers.web PORT FOLDER PROXIES HOSTS`, where its folder and `servers/http` were copied to.
+"""Start the web server: `python -m servers.web PORT FOLDER PROXIES HOSTS`, from a folder with copies of this package and `servers/http`.
 
-PROXIES is a JSON object of path to URL, HOSTS one of host to path to URL.
+PROXIES is a JSON object of path to URL, HOSTS is a JSON object of host name to an object of path to URL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .site import Site
 
 
 def main(port: str, folder: str, proxies: str, hosts: str = "{}") -> int:
-    """Serve until the process ends; 1 where the port is taken."""
+    """Serve until the process is killed. Return 1 if the port is in use."""
     try:
         listener = listen("127.0.0.1", int(port))
     except OSError as error:
@@ -26,7 +26,7 @@ def main(port: str, folder: str, proxies: str, hosts: str = "{}") -> int:
 
 
 if __name__ == "__main__":
-    # Abruptly: the daemon threads must not outlive the interpreter's own shutdown.
+    # os._exit ends the process at once: daemon threads that still run during the interpreter's shutdown can crash it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     sys.exit(main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""A request, asked again of another server."""
+"""Forward a request to another server."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from ..http.message import Request, Response
 from ..http.wire import Refused
 
 SECONDS = 60
-# RFC 9110, 7.6.1: of one connection each. Lengths are those of the bodies that are sent here.
+"""Seconds to wait for the other server."""
+# RFC 9110, 7.6.1: these headers are about one connection. The length is set anew for the body that is sent.
 HOP = ("connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "expect")
 
 
 def ask(request: Request, url: str) -> Response:
-    """What the server of *url* answers to *request*.
+    """Send *request* to *url* and return the response of the server there.
 
     Raises:
-        Refused: 502, it does not answer.
+        Refused: the server does not answer (502).
     """
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection

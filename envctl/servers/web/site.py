@@ -1,4 +1,4 @@
-"""The answers: a file, or what another server says."""
+"""The application of the web server: respond with a file or forward the request to another server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .proxy import ask
 
 
 class Site:
-    """Answers for a folder.
+    """The application for one folder.
 
     Args:
-        folder: its files are served, `index.html` for a folder in it.
-        proxies: path to URL: what begins with the path is asked there, with the rest of its path.
-        hosts: host to path to URL: what is asked of that host at the path or below it is asked there, with all of its path.
+        folder: the folder with the files; for a subfolder, the response is its `index.html`.
+        proxies: path to URL. A request whose path begins with the path is forwarded to the URL, followed by the rest of its path.
+        hosts: host name to path to URL. A request for that host, at that path or below it, is forwarded to the URL with its whole path.
     """
 
     def __init__(self, folder: str, proxies: Mapping[str, str] = {}, hosts: Mapping[str, Mapping[str, str]] = {}) -> None:
@@ -29,17 +29,17 @@ class Site:
         self._proxies = _longest_first(proxies)
 
     def admit(self, request: Request) -> None:
-        """Every body is read."""
+        """Admit every request."""
 
     def refusal(self, status: int, words: str) -> Response:
-        """The answer to a request that is refused, or that made `answer` fail."""
+        """Return the response to a request that is refused, or for which `answer` has failed."""
         return text_response(status, f"{words}\n")
 
     def answer(self, request: Request) -> Response:
-        """The response to a request.
+        """Return the response to a request, and log it.
 
         Raises:
-            Refused: there is no such file, or the server behind does not answer.
+            Refused: there is no such file or path (404), the method is not allowed (405), or the other server does not answer (502).
         """
         response = self._answer(request)
         say(f'"{request.method} {request.url}" {response.status}')
@@ -80,5 +80,5 @@ class Site:
 
 
 def _longest_first(paths: Mapping[str, str]) -> Sequence[tuple[str, str]]:
-    """As nginx chooses."""
+    """Sort paths so that the longest matching prefix is found first, as in nginx."""
     return sorted(paths.items(), key=lambda item: -len(item[0]))
