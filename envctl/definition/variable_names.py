@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 SERVICE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*", re.ASCII)
-"""The name of a service's variable. Some servers have settings such as `discovery.type`; no character of such a name is special to a shell.
-"""
+"""The name of a service's variable. Servers have settings such as `discovery.type`; none of these characters is special to a shell."""
 
 STEERING = {
     "PATH", "HOME", "SHELL", "ENV", "BASH_ENV", "BASHOPTS", "SHELLOPTS", "IFS", "CDPATH", "FPATH", "GLOBIGNORE", "PROMPT_COMMAND",
