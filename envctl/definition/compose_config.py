@@ -27,10 +27,11 @@ _ADVICE = "install Docker with its Compose plugin, or describe the services in t
 def ask_compose(
     answers: Answers, files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str], *what: str, options: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Return the result of `docker compose config` for *files*, as JSON, or with the options *what* instead.
+    """Return the result of `docker compose config` for *files*.
 
     Args:
-        options: options of `docker compose` itself, before `config`.
+        what: the options of `config` (default: print the whole configuration as JSON).
+        options: further options of `docker compose` itself, before `config`.
 
     Raises:
         EngineMissing: Docker Compose is not installed, or cannot be started.
@@ -53,7 +54,7 @@ def ask_compose(
 def begin_reading(answers: Answers, file: Path, project: Path, environ: Mapping[str, str]) -> None:
     """Start Docker Compose in the background, to read *file* alone for a later call of `ask_compose`.
 
-    Nothing starts if *file* has a mistake, or names a path outside of *project*. The later code reports that.
+    Nothing starts if *file* has a mistake, or names a path outside of *project*: `read_compose` reports that later.
     """
     with suppress(EnvctlError, OSError):
         found = inside(file.name, file.parent, project, what="file")

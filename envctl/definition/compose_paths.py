@@ -30,7 +30,7 @@ class Named(NamedTuple):
         leaf: the text that names the file.
         what: COMPOSE, VARIABLES or OTHER.
         base: for an included file, the text with the folder (if *moved*) or with a file in the folder to which its paths are relative.
-        known: whether the variables in its paths have the same values as in the Compose file that names it.
+        known: whether variables inside the named file have the same values as in the Compose file that names it.
     """
 
     where: str

@@ -40,9 +40,13 @@ class Recognised:
 
     kind: str
     ports: Mapping[str, int]
+    """The kind's ports, name to number; the first is the main one."""
     parameters: Mapping[str, Sequence[str]]
+    """The places of each parameter."""
     several: Sequence[str] = ()
+    """The parameters that are lists of items."""
     credentials: Sequence[str] = ()
+    """The parameters that are credentials."""
     data: Sequence[str] = ()
     """The folders in which the image keeps data, and the places that name other such folders."""
     advertised: Sequence[str] = ()
@@ -67,11 +71,13 @@ class Losses:
     _about: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, service: str, text: str) -> None:
+        """Record the difference *text* for *service*."""
         names = self._about.setdefault(text, [])
         if service not in names:
             names.append(service)
 
     def lines(self) -> list[str]:
+        """Return one line for each difference, with the names of its services."""
         return [f"{', '.join(names)}: {text}" for text, names in self._about.items()]
 
 

@@ -101,6 +101,7 @@ class _Growing:
         return _Growing(self.base, self.given, self.shared, dict(self.values), dict(self.env), self.entrypoint, self.command)
 
     def made(self) -> Made:
+        """Return the image of the stage."""
         env = {name: value.replace(_DOLLAR, "$") for name, value in self.env.items() if value is not None}
         unknown = frozenset(name for name, value in self.env.items() if value is None)
         return Made(self.base.replace(_DOLLAR, "$"), env, self.entrypoint, self.command, unknown)

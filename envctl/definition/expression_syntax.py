@@ -35,6 +35,8 @@ class Reference:
 
 @dataclass(frozen=True)
 class Expression:
+    """The text of an expression, between the braces of `${...}`."""
+
     source: str
 
 
@@ -159,6 +161,7 @@ def _message(text: str | None) -> str:
 
 
 def too_deep(source: str) -> ExpressionError:
+    """Return the error for an expression that is nested too deeply."""
     return ExpressionError(f"`{shortened(source.strip())}` is nested too deeply")
 
 
@@ -208,7 +211,7 @@ def _known_name(token: re.Match[str], names: Collection[str]) -> tuple[str, bool
     before, after = token.string[: token.start()].rstrip(), token.string[token.end() :]
     for count in range(len(pieces), 0, -1):
         name = "-".join(pieces[:count])
-        # A service may be called 17, which is a number everywhere but before a property.
+        # A service may be called 17, which is a number unless a property follows.
         if name in names and (not name.isdigit() or (count == len(pieces) and re.match(r"\.[A-Za-z_]", after))):
             return name, True
     if pieces[0].isdigit() or pieces[0] in WORDS or before.endswith("|"):
@@ -300,4 +303,5 @@ def shell_advice(source: str, scope: Collection[str] = ()) -> str:
 
 
 def shortened(text: str) -> str:
+    """Return *text* in at most 60 characters, for messages."""
     return text if len(text) <= 60 else text[:57] + "..."

@@ -129,7 +129,7 @@ class Program(Model):
 
 
 class Missing(Model):
-    """A file that must exist before anything starts: `each` is a parameter with a list, `file` may contain its `item`."""
+    """A file that must exist before anything starts, for each item of the parameter `each`; `file` may contain the `item`."""
 
     each: str
     file: str = Field(description="A pattern below the folder that contains the program's `bin`.")

@@ -208,7 +208,7 @@ def _compose_alone(file: Path) -> Document:
 
 @dataclass
 class _Includes:
-    """The reading of a file and its includes: what is the same for all of them, and what they contribute besides their trees."""
+    """A reader of a definition file and its includes, which collects what they contribute besides their trees."""
 
     project: Path
     environ: Mapping[str, str]

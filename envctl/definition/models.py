@@ -113,6 +113,8 @@ Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_number)]
 
 
 class Model(BaseModel):
+    """The base of all models of a definition: unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
@@ -263,10 +265,12 @@ class SeedStep(Model):
 
     @property
     def format(self) -> str:
+        """The format of the step, one of FORMATS."""
         return next(name for name in SeedStep.FORMATS if getattr(self, name) is not None)
 
     @property
     def file_format(self) -> FileFormat | None:
+        """The requirements for the file that the step names; None if it names no file."""
         return SeedStep.FILES.get(self.format) if self.file is not None else None
 
     @property

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 class Regexp(Protocol):
     """A regular expression, compiled by `re2`."""
 
-    def search(self, text: str | bytes) -> Any: ...
+    def search(self, text: str | bytes) -> Any:
+        """Return the first match in *text*; None if there is none."""
 
 
 class BadPattern(ValueError):

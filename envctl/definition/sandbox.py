@@ -65,6 +65,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return super().getattr(obj, attribute)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Return whether a template may use the attribute, as Jinja's sandbox decides; `format` of texts is not allowed."""
         if isinstance(obj, str) and attr in ("format", "format_map"):
             return False  # its widths have no limit; `~` and `%` can replace it
         return super().is_safe_attribute(obj, attr, value)
@@ -73,6 +74,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Return the result of an arithmetic operator, after a check that the budget allows it.
+
+        Raises:
+            OverflowError: a number in the operation is too large.
+        """
         budget = of(context)
         if _is_number(left) and _is_number(right):
             budget.step()
@@ -87,6 +93,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return found
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  (the names are Jinja's)
+        """Return the result of a call, after a check that the budget allows it."""
         budget = of(__context)
         if isinstance(__obj, Macro):
             budget.step(_STEPS_OF_A_MACRO)
@@ -161,7 +168,7 @@ def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _environment(made: type[Sandbox] = Sandbox, **options: Any) -> Sandbox:
-    # Not optimised: constants would be folded while compiling, which costs more than it gains for texts used once.
+    # Not optimised, because to fold constants during compilation takes longer than it saves for texts that are used once.
     env = made(undefined=_Undefined, autoescape=False, optimized=False, **{"cache_size": 0, **options})
     for name in [name for name in env.globals if name not in _HARMLESS_GLOBALS]:
         del env.globals[name]

@@ -13,6 +13,8 @@ Headers = dict[str, Scalar]
 
 
 class Entry(BaseModel):
+    """The base of all entries: unknown keys are errors, and types are strict."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
 
 

@@ -169,6 +169,11 @@ class _Reading:
         self._count = self._characters = 0
 
     def value(self, node: Node, path: TreePath) -> Any:
+        """Return the plain value of *node*, and record the places of its parts below *path*.
+
+        Raises:
+            YamlError: a key is not valid, or aliases make the value too large.
+        """
         self._count_one(node)
         self.marks.setdefault(path, (self._file, node.line))
         if isinstance(node, Leaf):

@@ -33,7 +33,7 @@ class Validated:
 
 
 def validate(tree: Mapping[str, Any], source: Source, composed: Collection[str], unknown: Collection[TreePath]) -> Validated:
-    """Check the shape of *tree*.
+    """Return the valid part of *tree* as a definition, and a problem for each mistake in its shape.
 
     Args:
         composed: the names of the services that a Compose file describes.
@@ -127,6 +127,7 @@ class _Checking:
                 yield self.source.problem((*at, "build", key), f"unknown key '{key}'", did_you_mean(key, known, limit=30))
 
     def name(self, name: str, path: TreePath) -> bool:
+        """Return whether *name* is valid for a service; report a problem at *path* if it is not."""
         problem = name_problem(name)
         if problem is not None:
             self.problems.append(self.source.problem(path, *problem))

@@ -48,7 +48,7 @@ def is_output(name: str) -> bool:
 
 
 def sourced(values: Mapping[str, str], service: bool) -> dict[str, str]:
-    """Return the *values* that may be written for a shell or a CI runner.
+    """Return the *values* that may be written for a shell or a CI runner, which are those with valid names.
 
     Args:
         service: whether *values* are a service's own variables; those that change how every command runs are then left out.

@@ -230,6 +230,7 @@ class EarlyEvaluation:
     """The paths of values that could not be determined, so that nothing else is reported about them."""
 
     def tree(self, value: Any, path: TreePath = ()) -> Any:
+        """Return *value*, which is at *path*, with its early expressions evaluated; mistakes are added to `problems`."""
         if isinstance(value, dict):
             known = self.known_keys(path)
             return {key: item if is_unknown(key, known) else self.tree(item, (*path, key)) for key, item in value.items()}

@@ -128,7 +128,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
     line = min(mark.line, text.count("\n")) if mark else 0
     content = (text.splitlines() or [""])[line : line + 1]
-    if "nesting depth" in str(error.problem):  # PyYAML has had a limit of its own since 6.0.4
+    if "nesting depth" in str(error.problem):  # since 6.0.4, PyYAML has a limit of its own
         return _too_deep(line + 1)
     return YamlError(line + 1, f"not valid YAML: {_message(error)}", _advice(content[0] if content else "", error, mark))
 
@@ -160,6 +160,7 @@ def _advice(content: str, error: yaml.MarkedYAMLError, mark: Any) -> str:
 
 
 def too_many(line: int) -> YamlError:
+    """Return the error for more than MAX_VALUES values."""
     return YamlError(line, f"there are more than {MAX_VALUES:,} values in this file, those of aliases counted each time")
 
 
@@ -174,6 +175,11 @@ class _Builder:
         self._count = 0
 
     def take(self, event: Any) -> None:
+        """Add what *event* describes to the nodes.
+
+        Raises:
+            YamlError: the document is not valid, or is too large.
+        """
         line = event.start_mark.line + 1
         if isinstance(event, events.DocumentStartEvent) and self.root is not None:
             raise YamlError(line, "a second document begins here", "a definition is one document; remove the `---`")
