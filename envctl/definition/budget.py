@@ -41,7 +41,7 @@ class Budget:
     _compiled: set[str] = field(default_factory=set)
 
     def step(self, count: int = 1) -> None:
-        """Count *count* steps."""
+        """Add *count* to the steps."""
         self.steps += count
         if self.steps > MAX_STEPS:
             raise OutOfBudget(f"the expressions of this definition take more than {MAX_STEPS:,} steps together; simplify them")

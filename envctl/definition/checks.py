@@ -45,7 +45,7 @@ class Checks:
     source: Source
     project: Path
     base: Callable[[TreePath], Path]
-    """Returns the folder to which paths at a place are relative."""
+    """A function that returns the folder to which paths at a place are relative."""
     services: tuple[str, ...]
     """The names of all services, including those with mistakes."""
 

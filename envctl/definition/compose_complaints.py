@@ -39,7 +39,7 @@ def place_of(said: str, nodes: Mapping[Path, Node | None], first: Path) -> Place
 
 
 def _by_path(said: str, document: Node) -> int | None:
-    """Return the line of the path of keys, or of the service, in a message; rather that of the wrong key or value below it."""
+    """Return the line of the path of keys, or of the service, in a message; if possible, that of the wrong key or value below it."""
     wrong = _KEY.search(said)
     if path := _PATH.search(said):
         below = f"{path[1]}.{path[2].replace(']', '')}"

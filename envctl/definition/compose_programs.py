@@ -1,4 +1,4 @@
-"""Whether the container of a Compose service runs the server of its image, or another program such as a client or a job."""
+"""The programs that the container of a Compose service runs: the server of its image, or others, such as a client or a job."""
 
 from __future__ import annotations
 

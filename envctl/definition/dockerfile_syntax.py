@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 _HEREDOC = re.compile(r"(?<!\S)\d*<<-?[\"']?([A-Za-z_]\w*)")
-"""The start of a here-document. As in BuildKit, it is a separate word; `<<<` and the shift operator are no starts."""
+"""The start of a here-document. As in BuildKit, it is a separate word; `<<<` and the shift operator do not match."""
 _ESCAPE = re.compile(r"\A(?:[ \t]*#[^\n]*\n)*?[ \t]*#[ \t]*escape[ \t]*=[ \t]*`", re.IGNORECASE)
 
 

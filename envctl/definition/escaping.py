@@ -113,7 +113,7 @@ def htpasswd_hash(value: object) -> str:
 
 
 def nats_password(value: object) -> str:
-    """Return a password for a NATS configuration file. If NATS would take it for a bcrypt hash, it is hashed with bcrypt itself."""
+    """Return a password for a NATS configuration file. A password that NATS would take for a bcrypt hash is replaced by its bcrypt hash."""
     text = str(value)
     return hex_bytes(_bcrypt(text) if text.startswith("$2") else text)
 

@@ -65,7 +65,7 @@ def compose_files(folder: Path) -> list[str]:
 
 
 def is_compose_file(file: Path) -> bool:
-    """Return whether *file* is a Compose file, by its name or its content. A file in `environments/` always is a definition."""
+    """Return whether *file* is a Compose file, by its name or its content. `environment.yaml` and files in `environments/` never are."""
     if file.parent.name == FOLDER or file.stem == "environment":
         return False
     return _COMPOSE.fullmatch(file.name) is not None or reads_like_compose(file, project_of(file.parent))

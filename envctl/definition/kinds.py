@@ -323,7 +323,7 @@ def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:
 def can_divide(service: Service, kind: Kind) -> bool:
     """Return whether *service* can have the units that its kind describes.
 
-    A service of a Compose file cannot, if units are part of the server's configuration: it has a configuration of its own.
+    A service of a Compose file cannot if units are part of the server's configuration, because it has a configuration of its own.
     """
     return not (service.from_compose and kind.unit is not None and kind.unit.configured)
 
@@ -432,7 +432,7 @@ def _read_kind(file: Path, files: Mapping[str, list[Path]]) -> Kind:
         kind = Kind.model_validate({**data, "kind": file.stem})
     except ValidationError as error:
         raise DefinitionError([_known(p) for p in problems_of(error, data, (), document.source)]) from None
-    ours = file.is_relative_to(templates("kinds"))  # the tests check envctl's own kinds, which would take too long here
+    ours = file.is_relative_to(templates("kinds"))  # the tests check envctl's own kinds, because a check here would slow down every command
     if problems := [] if ours else list(_texts_of(data, document.source)):
         raise DefinitionError(problems)
     return kind

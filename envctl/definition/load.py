@@ -92,7 +92,7 @@ class Loaded:
         """Return the file or folder of the project that *text* names, which is at the place *at* or directly below it.
 
         Raises:
-            DefinitionError: the path is outside of the project. This was not checked before if an expression gives the path.
+            DefinitionError: the path is outside of the project, which cannot be checked earlier if the path contains an expression.
         """
         place = locate(self.tree, text, at)
         found = inside(text, self.base(place), self.project, what=None)

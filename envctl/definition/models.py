@@ -58,7 +58,7 @@ def _text(value: object) -> object:
 
 
 def _number(value: object) -> object:
-    """Raise PydanticCustomError for a boolean, which Python accepts as a number."""
+    """Return *value*, but raise PydanticCustomError for a boolean, which Python accepts as a number."""
     if isinstance(value, bool):
         raise PydanticCustomError("number_type", "a number")
     return value

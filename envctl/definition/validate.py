@@ -305,7 +305,7 @@ def known_keys(path: TreePath) -> list[str]:
 
 
 def evaluated_keys(path: TreePath) -> list[str]:
-    """Return the same as `known_keys`, except for `build`, which accepts all keys of Compose: an empty list."""
+    """Return the same as `known_keys`, but an empty list for `build`, which accepts every key of Compose."""
     return known_keys(path) if path[2:3] != ("build",) else []
 
 

@@ -52,7 +52,7 @@ class _Spec:
 
 
 def resolve_variables(declared: Any, source: Source, overrides: Mapping[str, str], environ: Mapping[str, str], budget: Budget) -> Variables:
-    """Return the value of each declared variable: from `--set`, otherwise ENVCTL_VAR_NAME, otherwise its `from`, otherwise its default.
+    """Return the value of each declared variable: from `--set`, ENVCTL_VAR_NAME, its `from` or its default, the first that sets one.
 
     Raises:
         DefinitionError: the evaluation exceeds *budget*.
@@ -224,7 +224,7 @@ class EarlyEvaluation:
     names: Collection[str]
     broken: Collection[str]
     known_keys: Callable[[TreePath], Collection[str]] = lambda path: ()
-    """Returns the keys that the map at a path may have; nothing if they are not limited. Values of other keys are not evaluated."""
+    """A function that returns the keys that the map at a path may have; nothing if any are allowed. Values of other keys stay as they are."""
     problems: list[Problem] = field(default_factory=list)
     unknown: set[TreePath] = field(default_factory=set)
     """The paths of values that could not be determined, so that nothing else is reported about them."""
