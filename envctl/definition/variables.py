@@ -224,7 +224,7 @@ class EarlyEvaluation:
     names: Collection[str]
     broken: Collection[str]
     known_keys: Callable[[TreePath], Collection[str]] = lambda path: ()
-    """A function that returns the keys that the map at a path may have; nothing if any are allowed. Values of other keys stay as they are."""
+    """A function that returns the keys that the map at a path may have; nothing if any are allowed. Other keys stay as they are."""
     problems: list[Problem] = field(default_factory=list)
     unknown: set[TreePath] = field(default_factory=set)
     """The paths of values that could not be determined, so that nothing else is reported about them."""
