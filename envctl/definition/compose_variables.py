@@ -20,7 +20,7 @@ _TEMPLATE = re.compile(r'Invalid template: "(?P<text>.*)|required variable (?P<n
 
 
 def unfit(files: list[Path], project: Path) -> Iterator[Problem]:
-    """Yield a problem for each of *files* that is not readable text, or in which Compose would read other variables than are written."""
+    """Yield a problem for each of *files* that is not text, that programs read differently, or that has a variable without a name."""
     for file in files:
         try:
             text = readable(file, project)
