@@ -1,1 +1,1 @@
-"""Text -> Definition: source lines, includes, variables, expressions, models; `load` is the way in."""
+"""Loading of a definition file into a `Definition`: source lines, includes, variables, expressions, models. Start with `load`."""

@@ -1,4 +1,4 @@
-"""Amounts as people write them: durations (`90`, `90s`, `15m`, `1h30m`, `1d`), and memory (`256M`, `1Gi`)."""
+"""Parsing of amounts as users write them: durations (`90`, `90s`, `15m`, `1h30m`, `1d`), and memory (`256M`, `1Gi`)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 
 
 def parse_duration(value: object) -> float:
-    """Seconds of *value*: a number of seconds, or text with units.
+    """Return the seconds of *value*, which is a number of seconds, or a text with units.
 
     Raises:
-        ValueError: it is neither, negative, or longer than three centuries.
+        ValueError: *value* is not a duration, is negative, or is longer than three centuries.
     """
     seconds = _seconds(value)
     if seconds is None or not 0 <= seconds < 1e10:
@@ -40,10 +40,10 @@ _WRITTEN = re.compile(r"\d{1,9}(\.\d{1,3})?[kmg]?(i?b)?", re.IGNORECASE)
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a *text* that somebody has written.
+    """Return the bytes of a *text* that a user has written.
 
     Raises:
-        ValueError: it is no size.
+        ValueError: *text* is not a size.
     """
     if not _WRITTEN.fullmatch(text):
         raise ValueError(f"{text!r} is not a size; write it like 5G or 800M")
@@ -51,14 +51,14 @@ def parse_size(text: str) -> int:
 
 
 def bytes_of(size: str) -> int:
-    """The bytes of *size*: `256M`, `256MiB` and `256Mi` are the same."""
+    """Return the bytes of *size*, which must be valid. `256M`, `256MiB` and `256Mi` are the same."""
     match = _SIZE.fullmatch(size.lower())
     assert match is not None, size
     return round(float(match[1]) * (1 << 10 * " kmg".index(match[2] or " ")))
 
 
 def size_text(size: int, unit: str = "") -> str:
-    """*size* bytes in the largest of K, M and G that divides it, with *unit* behind the letter (`i`: as Kubernetes writes it)."""
+    """Return *size* bytes as text, in the largest of K, M and G that divides it. *unit* follows the letter (`i` for Kubernetes)."""
     for letter, factor in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
         if size and size % factor == 0:
             return f"{size // factor}{letter}{unit}"

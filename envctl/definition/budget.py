@@ -1,6 +1,6 @@
-"""What the expressions of one opened definition may cost together: characters made, and steps taken.
+"""A limit on what all expressions of one definition may cost together, in characters made and in steps taken.
 
-A scope carries its budget along under `KEY`, which no expression can name.
+A scope contains its budget under `KEY`, a name that no expression can use.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from jinja2.runtime import Context
 
 MAX_CHARACTERS = 10_000_000
-"""A list or map has one for each of its items, too."""
+"""The most characters of all values. Each item of a list or map counts as one more character."""
 MAX_STEPS = 3_000_000
-"""One is about a microsecond: an operation, a turn of a loop, four items looked at."""
+"""The most steps. A step takes about a microsecond: an operation, a loop iteration, or the inspection of four items."""
 KEY = "budget of a definition"
 _STEPS_TO_COMPILE, _STEPS_A_CHARACTER = 500, 10
 _ITEMS_A_STEP = 4
@@ -26,14 +26,14 @@ _USUAL = frozenset([str, int, float, bool, type(None), list, tuple, dict])
 
 
 class OutOfBudget(ExpressionError):
-    """Nothing more can be evaluated: everything after this fails as well."""
+    """The error for an exhausted budget. Every later evaluation fails as well."""
 
 
 @dataclass(eq=False)
 class Budget:
-    """What has been spent so far.
+    """The characters and steps that have been spent so far.
 
-    Every method raises OutOfBudget when a limit is reached by all that was evaluated together.
+    Every method raises OutOfBudget if all evaluations together exceed a limit.
     """
 
     characters: int = 0
@@ -41,36 +41,47 @@ class Budget:
     _compiled: set[str] = field(default_factory=set)
 
     def step(self, count: int = 1) -> None:
+        """Add *count* to the steps."""
         self.steps += count
         if self.steps > MAX_STEPS:
             raise OutOfBudget(f"the expressions of this definition take more than {MAX_STEPS:,} steps together; simplify them")
 
     def afford(self, size: int) -> None:
-        """Whether *size* characters more can be made; ExpressionError where they never could."""
+        """Check that the budget allows *size* more characters.
+
+        Raises:
+            ExpressionError: *size* alone exceeds the limit.
+        """
         if size > MAX_CHARACTERS:
             raise ExpressionError(f"the result is too large: it has more than {MAX_CHARACTERS:,} characters")
         if self.characters + size > MAX_CHARACTERS:
             raise OutOfBudget(f"the values of this definition have more than {MAX_CHARACTERS:,} characters together; make them smaller")
 
     def make(self, value: Any, *, strict: bool = False) -> None:
-        """Counts *value*, which has just been made."""
+        """Count the characters of *value*, which has just been made; *strict* as for `weigh`.
+
+        Raises:
+            ExpressionError: *value* alone exceeds the limit, or is not a value.
+        """
         size = self.weigh(value, strict=strict)
         self.afford(size)
         self.characters += size
 
     def compile(self, source: str) -> None:
-        """Counts that the expression *source* is read; a second time costs nothing."""
+        """Count the compilation of the expression *source*. A second compilation costs nothing."""
         if source not in self._compiled:
             self._compiled.add(source)
             self.step(_STEPS_TO_COMPILE + _STEPS_A_CHARACTER * len(source))
 
     def weigh(self, value: Any, *, strict: bool = True) -> int:
-        """Characters and items of *value* as it would be written, what it holds twice twice; what is left at most, and one.
+        """Return the characters and items of *value* as it would be written. A part that occurs twice counts twice.
+
+        The count ends as soon as it exceeds the rest of the budget.
 
         Raises:
-            ExpressionError: *strict*, and something in it can be no part of a value.
+            ExpressionError: *strict* is true, and *value* contains something that cannot be part of a value.
         """
-        if type(value) is str:  # nearly all are
+        if type(value) is str:  # a fast path, because nearly all values are texts
             self.step(1 + len(value) // _CHARACTERS_A_STEP)
             return len(value) + 1
         size, count, waiting = 0, 0, [value]
@@ -87,7 +98,7 @@ class Budget:
         return size
 
     def listed(self, value: Any) -> Any:
-        """*value*, but what gives its items one by one as a list: its size can be told."""
+        """Return *value*; an iterator or a view as a list, so that its size is known."""
         if type(value) in _USUAL or not isinstance(value, Iterator | MappingView):
             return value
         items: Any = value
@@ -100,7 +111,7 @@ class Budget:
 
 
 def _own(item: Any, strict: bool) -> int:
-    """What *item* counts without what it holds."""
+    """Return the size of *item* without the items in it."""
     if isinstance(item, str | bytes | range):
         size = len(item) + 1
     elif isinstance(item, int):
@@ -115,12 +126,12 @@ def _own(item: Any, strict: bool) -> int:
 def _is_value(item: Any) -> bool:
     from jinja2 import Undefined
 
-    # An undefined one has words of its own for whoever uses it.
+    # An undefined value raises an error of its own when it is used.
     return item is None or isinstance(item, str | int | float | list | tuple | range | Mapping | Undefined)
 
 
 def no_value(item: Any) -> str:
-    """Why *item* can be no part of a value."""
+    """Return why *item* cannot be part of a value."""
     if isinstance(item, Iterator | MappingView):
         return "this is a generator, not a value; add `| list`"
     if isinstance(item, bytes):
@@ -129,6 +140,6 @@ def no_value(item: Any) -> str:
 
 
 def of(scope: Mapping[str, Any] | Context) -> Budget:
-    """The budget of *scope*; one of its own where it has none."""
+    """Return the budget of *scope*; a new one if it has none."""
     found = scope.get(KEY)
     return found if isinstance(found, Budget) else Budget()

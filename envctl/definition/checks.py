@@ -1,4 +1,4 @@
-"""A definition of the right shape -> what is wrong in it all the same: names that are not there, paths, ports, formats."""
+"""Checks of a definition whose shape is valid: unknown names, missing files, ports that occur twice, unknown formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring"
 
 
 LATER = ("faults",)
-"""Keys of a service that are agreed on, and not built yet."""
+"""Keys of a service that are reserved, but not implemented yet."""
 
 _SHELLS_OWN = frozenset({"&&", "||", "|", "&", ">", ">>", "<", "2>&1"})
 _QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
@@ -29,7 +29,7 @@ _SHELLS_COMMANDS = frozenset({"cd", "export", "source", ".", "set", "ulimit", "u
 
 
 def _of_a_shell(command: Any) -> str:
-    """What in a command line only a shell understands; empty where nothing is. What stands in quotes is meant as it is."""
+    """Return the first word of a command line that only a shell understands; an empty text if there is none. Quoted text is ignored."""
     if not isinstance(command, str):
         return ""
     words = _QUOTED.sub("quoted", command).split()
@@ -40,17 +40,17 @@ def _of_a_shell(command: Any) -> str:
 
 @dataclass(frozen=True)
 class Checks:
-    """The checks of one definition. Every path must be there, be what it should be, and stay inside the project."""
+    """The checks of one definition. Every path must exist, have the right type, and be inside the project."""
 
     source: Source
     project: Path
     base: Callable[[TreePath], Path]
-    """The folder that paths of a place are relative to."""
+    """A function that returns the folder to which paths at a place are relative."""
     services: tuple[str, ...]
-    """The names of all services, the broken ones too."""
+    """The names of all services, including those with mistakes."""
 
     def problems(self, definition: Definition) -> Iterator[Problem]:
-        """Every mistake of *definition*."""
+        """Yield a problem for every mistake in *definition*."""
         for name, service in definition.services.items():
             yield from self._service(name, service, ("services", name))
         yield from self._same_hosts(definition)
@@ -100,7 +100,7 @@ class Checks:
             yield self.source.problem((*at, "command"), message)
         if "shell" not in service.model_fields_set and (word := _of_a_shell(service.run)):
             yield self.source.problem((*at, "run"), f"no shell runs this, so `{word}` has no meaning", "`shell: true` beside it runs one")
-        if not service.from_compose:  # Compose has found and resolved these already
+        if not service.from_compose:  # Compose has checked and resolved these already
             yield from self._ports(service, at)
             yield from self._build(service, (*at, "build"))
         if service.ready is not None:
@@ -122,7 +122,7 @@ class Checks:
         found = inside(text, self.base(at), self.project, what="file")
         try:
             yield from wrong_lines(found, self.project) if isinstance(found, Path) else ()
-        except (FileRefused, OSError) as error:  # too large, or no ordinary file
+        except (FileRefused, OSError) as error:  # too large, or not a regular file
             yield self.source.problem(at, f"'{text}' cannot be read: {error}")
 
     def _step(self, step: SeedStep, at: TreePath) -> Iterator[Problem]:
@@ -159,7 +159,7 @@ class Checks:
             yield self.source.problem((*at, "log"), complaint, SYNTAX)
 
     def _same_ports(self, definition: Definition) -> Iterator[Problem]:
-        """A port outside that `publish` gives twice."""
+        """Yield a problem for each port of this machine that `publish` names twice."""
         seen: dict[int, str] = {}
         for name, service in definition.services.items():
             for number in service.publish.values() if isinstance(service.publish, dict) else [service.publish] if service.publish else []:
@@ -170,7 +170,7 @@ class Checks:
                 seen.setdefault(number, name)
 
     def _same_hosts(self, definition: Definition) -> Iterator[Problem]:
-        """Services whose names are one host name, which has no capitals, and on Kubernetes no underscores."""
+        """Yield a problem for services with the same host name, which is in lower case, and on Kubernetes has `-` instead of `_`."""
         seen: dict[str, str] = {}
         composed = {name for name, service in definition.services.items() if service.from_compose}
         for name in self.services:
@@ -194,7 +194,7 @@ class Checks:
         if isinstance(folder, str):
             yield self.source.problem(where, folder)
         elif build.dockerfile_inline is None and (build.dockerfile or service.run is None):
-            # With `run` it can be a local process, which needs no image.
+            # With `run`, the service can be a local process, which needs no image.
             yield from self._dockerfile(build, folder, at)
 
     def _dockerfile(self, build: Build, folder: Path, at: TreePath) -> Iterator[Problem]:
@@ -223,7 +223,7 @@ class Checks:
             yield self.source.problem(path, str(error))
 
     def _inside(self, pattern: str, path: TreePath) -> Iterator[Problem]:
-        """Whether a glob begins inside; `..` behind a wildcard could leave again."""
+        """Yield a problem if a glob begins outside of the project, or has a `..` after a wildcard, which could lead out of it."""
         fixed = pattern[: next((i for i, c in enumerate(pattern) if c in "*?["), len(pattern))].rpartition("/")[0] or "."
         found = inside("/" if pattern.startswith("/") else fixed, self.base(path), self.project, what=None)
         if isinstance(found, str):

@@ -1,4 +1,4 @@
-"""Where what Docker Compose complains of stands in its files: it names services, keys and values, but seldom a line."""
+"""Places of Docker Compose's error messages in Compose files: a message names services, keys and values, but seldom a line."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from envctl.definition.yaml_parser import Leaf, Node
 Place = tuple[Path, int]
 _LINE = re.compile(r"\bline (\d+): ")
 _PATH = re.compile(r"\b(services|networks|volumes|configs|secrets)(?:\.|\[)([\w.\]-]*\w)")
-"""`services.a.image`, or `services[a].image`."""
+"""A path of keys in a message: `services.a.image` or `services[a].image`."""
 _SERVICE = re.compile(r"service \"([^\"]+)\"|cycle detected: (\S+) ->")
 _KEY = re.compile(r"[Aa]dditional property (\S+)")
 _VALUE = re.compile(r"undefined \w+ \"?([\w.-]+)|(/[^\s:]+)|[Ii]nvalid \w+: ([^\s:]+)")
-"""What a key names that is not there, a file, a value of a wrong form."""
+"""A value in a message: a name that is not defined, a file, or a value in a wrong format."""
 
 
 def place_of(said: str, nodes: Mapping[Path, Node | None], first: Path) -> Place:
-    """The file and line that *said* is about; the first line of *first* where that cannot be told.
+    """Return the file and line that an error message is about; if they are not found, *first* and the line in the message, or line 1.
 
     Args:
-        nodes: what each Compose file holds.
+        said: the error message of Docker Compose.
+        nodes: the content of each Compose file.
+        first: the first Compose file.
     """
     documents = [(file, node) for file, node in nodes.items() if node is not None]
     for file, node in documents:
@@ -37,7 +39,7 @@ def place_of(said: str, nodes: Mapping[Path, Node | None], first: Path) -> Place
 
 
 def _by_path(said: str, document: Node) -> int | None:
-    """By a path of keys, or a service: there, or at the key or value below it that is wrong."""
+    """Return the line of the path of keys, or of the service, in a message; if possible, that of the wrong key or value below it."""
     wrong = _KEY.search(said)
     if path := _PATH.search(said):
         below = f"{path[1]}.{path[2].replace(']', '')}"
@@ -56,7 +58,7 @@ def _line_of(node: Node, key: re.Match[str] | None) -> int | None:
 
 
 def _descend(node: Node, path: str) -> tuple[Leaf | None, Node | None]:
-    """The deepest key of *path* that is there, and what stands under it; names may have dots in them."""
+    """Return the deepest existing key of *path*, and its value. Keys may contain dots."""
     key, at = None, node
     while path:
         found = max(
@@ -66,7 +68,7 @@ def _descend(node: Node, path: str) -> tuple[Leaf | None, Node | None]:
             break
         key, at = found
         path = path[len(key.text) :].removeprefix(".")
-    # Only the section itself is no better than the first line.
+    # The line of a top-level section tells no more than the first line of the file.
     return (None, None) if key is None or key.text in ("services", "networks", "volumes", "configs", "secrets") else (key, at)
 
 
@@ -75,7 +77,7 @@ def _begins(path: str, key: str) -> bool:
 
 
 def _by_value(said: str, node: Node) -> int | None:
-    """The first text that holds what is named, in the order of the lines."""
+    """Return the first line whose text contains a value from the message."""
     for token in _tokens(said):
         lines = [leaf.line for _, leaf in leaves(node) if isinstance(leaf.text, str) and token in leaf.text]
         if lines:

@@ -1,4 +1,4 @@
-"""What Docker Compose makes of its files. It takes a tenth of a second to say so, and may begin before anybody needs the answer."""
+"""Calls of `docker compose config`. A call takes a tenth of a second, and may begin before its result is needed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from envctl.errors import DefinitionError, EngineMissing, EnvctlError, Problem
 from envctl.process.answers import Answers, Question
 
 TIMEOUT = 8
-"""Seconds; a file of 2,000 services takes one or two."""
+"""The seconds to wait for Docker Compose. A file with 2,000 services takes one or two."""
 NOTHING_REMOTE = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "0"}
-"""Reading a definition asks nobody on the network, whatever the surroundings say."""
+"""Variables for Docker Compose, so that it never uses the network to read a file, whatever the caller's environment sets."""
 WARNING = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 _ADVICE = "install Docker with its Compose plugin, or describe the services in the definition itself"
 
@@ -27,11 +27,15 @@ _ADVICE = "install Docker with its Compose plugin, or describe the services in t
 def ask_compose(
     answers: Answers, files: Sequence[Path], profiles: Sequence[str], environ: Mapping[str, str], *what: str, options: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """What `docker compose config` makes of *files*: as JSON, or *what* is named.
+    """Return the result of `docker compose config` for *files*.
+
+    Args:
+        what: the options of `config` (default: print the whole configuration as JSON).
+        options: further options of `docker compose` itself, before `config`.
 
     Raises:
-        EngineMissing: it is not there, or cannot be started.
-        DefinitionError: it takes too long.
+        EngineMissing: Docker Compose is not installed, or cannot be started.
+        DefinitionError: Docker Compose takes longer than TIMEOUT.
     """
     try:
         done = answers.ask(_question(files, profiles, environ, *what, options=options), TIMEOUT)
@@ -48,9 +52,9 @@ def ask_compose(
 
 
 def begin_reading(answers: Answers, file: Path, project: Path, environ: Mapping[str, str]) -> None:
-    """Compose begins to read *file*, taken by itself: `ask_compose` is going to be asked for that.
+    """Start Docker Compose in the background, to read *file* alone for a later call of `ask_compose`.
 
-    Only where it would be let: what is wrong with a file, or outside of its *project*, is said by who asks.
+    Nothing starts if *file* has a mistake, or names a path outside of *project*: `read_compose` reports that later.
     """
     with suppress(EnvctlError, OSError):
         found = inside(file.name, file.parent, project, what="file")
@@ -59,6 +63,7 @@ def begin_reading(answers: Answers, file: Path, project: Path, environ: Mapping[
 
 
 def last_words(stderr: str) -> str:
+    """Return the last three lines of *stderr* that are not warnings; `nothing` if there are none."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip() and not WARNING.search(line)]
     return "; ".join(lines[-3:]) or "nothing"
 
@@ -75,6 +80,6 @@ def _question(
     if docker is None:
         raise EngineMissing(f"Docker Compose is needed to read {displayed(files[0])}", hint=_ADVICE)
     names = [word for file in files for word in ("-f", str(file))] + [w for p in profiles for w in ("--profile", p)]
-    # Docker finds its plugins below HOME, whatever else the environment is.
+    # Docker looks for its plugins below HOME, so HOME and PATH are set even if *environ* lacks them.
     env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | dict(environ) | NOTHING_REMOTE
     return Question.to([docker, "compose", *options, *names, "config", *(what or ("--format", "json"))], files[0].parent, env)

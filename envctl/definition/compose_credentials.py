@@ -1,4 +1,4 @@
-"""Where a Compose service says its server's parameters: variables, files that variables name, arguments."""
+"""The settings of a Compose service's server: in variables, in files that variables name, in arguments and in configuration files."""
 
 from __future__ import annotations
 
@@ -18,30 +18,34 @@ from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
 LARGEST = 65_536
-"""Bytes of a file that holds one value."""
+"""The most bytes of a file that is read for a setting."""
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^{}]*))?\}|(\w+))")
 _PRINTED = re.compile(r"""\$\((?:cat[ ]+|<[ ]*)["']?(?P<file>[^\s"'()`]+)["']?[ ]*\)|`cat[ ]+["']?(?P<old>[^\s"'()`]+)["']?[ ]*`""")
-"""`$(cat FILE)`, which everybody writes for a secret."""
+"""`$(cat FILE)`, the usual way to pass a secret."""
 _UNTOLD = re.compile(r"\$\(|`")
 _SHORT = re.compile(r"-\w")
 _ASSIGNMENT = re.compile(r"\w+=")
 _BEFORE = ("exec", "if", "then", "elif", "else", "while", "until", "do", "{", "!", "time")
-"""Words of a shell that stand before a command."""
+"""Shell words that may precede a command."""
 _SHELLS = ("sh", "bash", "ash", "dash")
 
 
 @dataclass
 class Given:
-    """What a service is given, asked for by place.
+    """The settings of a service, which are looked up by place.
 
-    `NAME` is a variable, `--option` an argument, `name=` what follows in one, `NAME --option` an argument that stands in a
-    variable, `@setting` a line of a configuration file that an argument names or a mount brings (`@^setting`: the first of
-    several), `?NAME` a variable that has the image keep the value to itself, `=x` the image's own default.
+    `NAME` is a variable, `--option` an argument, `name=` the rest of an argument that begins with it, `NAME --option` an argument
+    in the value of a variable, `@setting` a line of a configuration file that an argument names or a mount provides (`@^setting`:
+    the first of several lines), `?NAME` a variable with which the image chooses a value that it does not reveal, and `=x` the
+    image's own default.
 
     Attributes:
-        data: the places of the folders in which its image keeps data.
-        unknown: variables that its image gives values that nobody can tell here.
-        unread: variables that name a file which cannot be read, and what a shell would have to run.
+        service: the service, as Compose resolves it.
+        config: the whole Compose file, as Compose resolves it.
+        data: the places of the folders in which the image keeps data.
+        unknown: variables whose values the image sets, and which cannot be determined here.
+        unread: collects the places whose values exist but cannot be determined: variables that name an unreadable file, and
+            words that only the shell in the container can expand.
     """
 
     service: Mapping[str, Any]
@@ -53,19 +57,19 @@ class Given:
     unread: list[str] = field(default_factory=list)
 
     def first(self, places: Sequence[str]) -> str | None:
-        """The value of the first of *places* that has one."""
+        """Return the value of the first of *places* that has one; None if none has one, or if its value cannot be determined."""
         known = len(self.unread)
         for place in places:
             if place.partition(" ")[0] in self.unknown:
                 self.unread.append(place)
-                return None  # what counts after it is no value that it has
+                return None  # a later place does not count, as the unknown value overrides it
             if (value := self._at(place)) is not None:
                 del self.unread[known:]
                 return value
         return None
 
     def data_folders(self) -> list[str]:
-        """Those in which its image keeps data, as paths of the container."""
+        """Return the folders in which the image keeps data, as paths in the container."""
         return self._folders(self.data)
 
     def _folders(self, places: Iterable[str]) -> list[str]:
@@ -91,7 +95,7 @@ class Given:
         if " " in place:
             variable, _, option = place.partition(" ")
             return _argument(option, _split(str(self._env.get(variable) or "")))
-        value = self._env.get(place) or None  # the images take an empty one for none, as everybody's `${NAME:-}` needs it
+        value = self._env.get(place) or None  # images treat an empty variable as unset, on which `${NAME:-}` relies
         if value is None and (path := self._env.get(f"{place}_FILE")):
             value = self._text_of(str(path))
             if value is None:
@@ -99,7 +103,7 @@ class Given:
         return value
 
     def _known(self, value: str | None) -> str | None:
-        """*value*, unless only the shell inside can tell it."""
+        """Return *value*; None, after a note in `unread`, if only the shell in the container can expand it."""
         if value is None or not self._line[1] or not _UNTOLD.search(value):
             return value
         self.unread.append(value)
@@ -112,7 +116,7 @@ class Given:
         return next((value for text in texts if (value := setting(text, name)) is not None), None)
 
     def _mounted(self) -> Iterator[str]:
-        """The configuration files that its Compose file puts into it, as paths of the container."""
+        """Yield the configuration files that the Compose file mounts into the container, as paths in the container."""
         for volume in _plain(self.service.get("volumes") or []):
             if volume.get("type") == "bind":
                 target = PurePosixPath(str(volume.get("target", "")))
@@ -124,31 +128,31 @@ class Given:
             yield str(PurePosixPath("/", str(given.get("target") or given["source"])))
 
     def _is_data(self, target: PurePosixPath) -> bool:
-        """Whether an instance has a volume of its own there: what the folder holds, a server has written, and nobody reads."""
-        told = self._folders(place for place in self.data if not place.startswith("@"))  # a setting would ask for the mounts again
+        """Return whether an instance has a volume of its own at *target*, so that files in the mounted folder are not used."""
+        told = self._folders(place for place in self.data if not place.startswith("@"))  # to look up a setting would call `_mounted` again
         return looks_like_data(str(target)) or any(target.is_relative_to(folder) for folder in told)
 
     def _below(self, source: Path, target: PurePosixPath) -> Iterator[str]:
-        with suppress(OSError):  # what a container has made may belong to its user alone
+        with suppress(OSError):  # a folder that a container has created may be readable for its user only
             if source.is_relative_to(self.project) and source.is_dir():
                 yield from (str(target / path.name) for path in sorted(source.iterdir()) if path.suffix in SUFFIXES)
 
     def words(self) -> Iterator[str]:
-        """Those of a command line, also where a shell, or a list of one text, holds it."""
+        """Yield the words of the command line, also if it is the script of a shell."""
         words, by_shell = self._line
         for word in words:
             parts = _split(_PRINTED.sub(self._printed, word)) if by_shell and " " in word else [word]
             yield from (_VARIABLE.sub(self._variable, part) if by_shell else part for part in parts)
 
     def programs(self) -> Iterator[str]:
-        """Those that its command line runs, without their folders: a word behind an option is a value, whatever it says."""
+        """Yield the names of the programs that the command line runs, without their folders. Words after an option count as values."""
         words, by_shell = self._line
         run = (program for word in words for program in _run_by_shell(word)) if by_shell else takewhile(_is_no_option, words)
         yield from (program.rpartition("/")[2] for program in run)
 
     @property
     def _line(self) -> tuple[list[str], bool]:
-        """Its words, and whether a shell reads them."""
+        """The words of the entry point and the command, and whether a shell interprets them."""
         words = [str(word) for key in ("entrypoint", "command") for word in _plain(self.service.get(key) or [])]
         return words, any(word.rpartition("/")[2] in _SHELLS for word in words)
 
@@ -157,13 +161,13 @@ class Given:
         return f"$({name})" if name in self.unknown else str(self._env.get(name) or found[2] or "")
 
     def _printed(self, found: re.Match[str]) -> str:
-        """What `cat` prints, in the place of the command; itself where that cannot be told."""
+        """Return the text that the `cat` command prints; the command itself if the text is unknown or has characters special to a shell."""
         text = self._text_of(_VARIABLE.sub(self._variable, found["file"] or found["old"]))
-        # Quotes may stand around it; a `$` of the text is no variable.
+        # The command may be inside quotes, and a `$` of the text must not be expanded.
         return found[0] if text is None or set(text) & set("\"'\\$` \n") else text
 
     def _text_of(self, path: str) -> str | None:
-        """What the file at *path* of the container will hold, without newlines at its end: the images leave them out, too."""
+        """Return the content of the file at *path* in the container, without final newlines, which images drop too; None if unknown."""
         for source in self._sources(PurePosixPath(path)):
             try:
                 return source if isinstance(source, str) else read_file(source, self.project, largest=LARGEST).decode().rstrip("\n")
@@ -214,7 +218,7 @@ def _is_no_option(word: str) -> bool:
 
 
 def _run_by_shell(script: str) -> Iterator[str]:
-    """The first word of each command of *script*, after its variables."""
+    """Yield the first word of each command in *script*, after any variable assignments."""
     lexer = shlex.shlex(script.replace("\n", ";"), posix=True, punctuation_chars=True)
     lexer.whitespace_split, lexer.commenters = True, ""
     try:

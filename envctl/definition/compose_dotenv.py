@@ -1,4 +1,4 @@
-"""The variables of the `.env` beside a Compose file, and texts with variables in them, as Compose reads both."""
+"""Parsing of the `.env` beside a Compose file, and substitution of variables in texts, both as Compose does it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 MAX_DOTENV = 1_000_000
-"""Bytes."""
+"""The most bytes of a `.env`."""
 MOST_NESTED = 4
 _QUOTE = re.compile(r"^\s*(?:export\s+)?[^=:]*[=:]\s*(['\"])")
 
 
 class Dotenv(NamedTuple):
-    """What a `.env` says."""
+    """The content of a `.env`."""
 
     variables: dict[str, str]
     unresolved: frozenset[str]
-    """Those whose values name others in a way that is not understood: it stays in them as it is written."""
+    """Variables whose values contain a reference that is not understood. The reference stays in the value as it is written."""
 
 
 NO_DOTENV = Dotenv({}, frozenset())
 
 
 def dotenv(folder: Path, project: Path, environ: Mapping[str, str]) -> Dotenv:
-    """The variables of its `.env`; a folder of that name (a virtual environment, say) is none for Compose either.
+    """Return the variables of the `.env` in *folder*; none if it does not exist, or is a folder (such as a virtual environment).
 
-    A value may name those above it, and those of *environ*.
+    A value may refer to variables above it, and to those of *environ*.
+
+    Raises:
+        FileRefused: the file is outside of *project*, is not a regular file, or has more than MAX_DOTENV bytes.
     """
     if (folder / ".env").is_dir():
         return NO_DOTENV
@@ -51,26 +54,30 @@ def dotenv(folder: Path, project: Path, environ: Mapping[str, str]) -> Dotenv:
 
 
 def _text(binding: Binding, variables: Mapping[str, str]) -> tuple[str, bool]:
-    """The value, and whether all of it is understood."""
+    """Return the value of *binding*, and whether every reference in it is understood."""
     value, quote = binding.value or "", _QUOTE.match(binding.original.string)
     if quote is not None and quote[1] == "'":
-        return value, True  # everything stands for itself
+        return value, True  # nothing is special between single quotes
     written = value.replace("\\$", "$$") if quote is not None else value
     return substituted(written, variables), "${" not in _variable().sub(" ", written)
 
 
 def substituted(text: str, variables: Mapping[str, str | None], *, keep: bool = False) -> str:
-    """*text* with its variables' values; where it says more than a name and another text, its `$` stays.
+    """Return *text* with its variables replaced by their values. A reference in a form that is not understood stays as it is written.
 
     Args:
-        keep: a variable that has no value stays as it is written, too.
+        variables: the values, by name.
+        keep: whether a variable without a value also stays as it is written.
     """
     return _variable().sub(lambda found: _value(found, variables, keep), text)
 
 
-@cache  # most commands read no such text
+@cache  # compiled on first use, because most commands do not need it
 def _variable() -> re.Pattern[str]:
-    """What stands for an absent value may name others in turn; nothing is tried twice, so that no text takes long."""
+    """Return the pattern of a variable. Its default may contain variables in turn.
+
+    The quantifiers are possessive, so that nothing is tried twice and every search is fast.
+    """
     word = r"[^{}$]*+"
     for _ in range(MOST_NESTED):
         word = rf"(?:[^{{}}$]|\$\$|\$\{{\w+(?::?[-?+]{word})?\}}|\$[A-Za-z_]\w*+|\$(?![A-Za-z_${{])|\{{{word}\}})*+"

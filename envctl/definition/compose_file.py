@@ -1,4 +1,4 @@
-"""A Compose file -> our services. Compose itself reads it: profiles, `.env`, `${X:-y}`, `extends`, anchors."""
+"""Conversion of a Compose file to services. Compose itself reads the file: profiles, `.env`, `${X:-y}`, `extends`, anchors."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _TOP = ("volumes", "networks", "configs", "secrets")
 
 @dataclass(frozen=True)
 class ComposeServices:
-    """A Compose file as a part of our tree."""
+    """A Compose file as a part of the tree of a definition."""
 
     tree: dict[str, Any] = field(default_factory=dict)
     source: Source = field(default_factory=lambda: Source(Path()))
     problems: tuple[Problem, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Its volumes, networks, configs and secrets."""
+    """The volumes, networks, configs and secrets at the top level of the file."""
     losses: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Those whose values are its secrets and configs (`environment: NAME`), of the caller or of the `.env` beside it."""
+    """The variables that are the file's secrets and configs (`environment: NAME`), from the caller or the `.env` beside the file."""
     unresolved: frozenset[str] = frozenset()
-    """Variables of that `.env` whose values are not understood."""
+    """Variables of that `.env` whose values contain a reference that is not understood."""
 
 
 @dataclass(frozen=True)
 class ComposeReference:
-    """`from:` as it stands in a definition."""
+    """The value of `from:` in a definition, and what is needed to read the Compose files."""
 
     value: Any
     source: Source
@@ -51,15 +51,16 @@ class ComposeReference:
     environ: Mapping[str, str]
     recognise: Recogniser
     nodes: dict[Path, Node | None] = field(default_factory=dict)
-    """Gets what each Compose file that is read holds."""
+    """Gets the content of each Compose file that is read."""
     answers: Answers = field(default_factory=Answers)
 
 
 def read_compose(reference: ComposeReference) -> ComposeServices:
-    """The services of the Compose files; mistakes are in its problems.
+    """Return the services of the Compose files. Mistakes in the files are listed in `problems`.
 
     Raises:
-        EngineMissing: Docker Compose is not there.
+        EngineMissing: Docker Compose is not installed, or cannot be started.
+        DefinitionError: Docker Compose takes too long.
     """
     files, profiles, problems = _asked(reference)
     paths = ComposePaths(reference.project, reference.environ, reference.nodes)
@@ -68,7 +69,7 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
     problems += [problem for problem in found if problem.path != UNREAD]
     if problems or not files:
         return _nothing(files, reference.source, problems)
-    if unread:  # Compose might read it, and what it names; its words of that would be those of a file outside
+    if unread:  # Compose might accept such a file, open files outside of the project that it names, and quote them
         return _nothing(files, _source(files, {}, reference.nodes), [problem._replace(path="") for problem in unread])
     variables = list(filter(Path.is_file, paths.variables))
     problems += unfit(variables, reference.project)
@@ -95,12 +96,12 @@ def read_compose(reference: ComposeReference) -> ComposeServices:
 
 
 def _nothing(files: Sequence[Path], source: Source, problems: Sequence[Problem]) -> ComposeServices:
-    """With a name, so that nothing is said of it as well."""
+    """Return no services, but a name, so that a missing name is not reported too."""
     return ComposeServices({"name": _name(files[0].parent.name)} if files else {}, source, tuple(problems))
 
 
 def _failure(stderr: str, files: Sequence[Path], variables: list[Path], reference: ComposeReference) -> Problem:
-    """What Compose says, where it stands: in a file of variables, or else in the Compose file."""
+    """Return a problem with the message of Compose, at its place in a variable file or in a Compose file."""
 
     def alone(file: Path) -> str:
         before = [beside] if (beside := files[0].parent / ".env").is_file() else []
@@ -114,7 +115,7 @@ def _failure(stderr: str, files: Sequence[Path], variables: list[Path], referenc
 
 
 def _asked(reference: ComposeReference) -> tuple[list[Path], list[str], list[Problem]]:
-    """The files and profiles of `from: FILE`, `from: [FILE, FILE]` or `from: {file: ..., profiles: [...]}`."""
+    """Return the files, profiles and problems of `from: FILE`, `from: [FILE, FILE]` or `from: {file: ..., profiles: [...]}`."""
     value, at, problems = reference.value, ("from",), []
     profiles: list[str] = []
     if isinstance(value, dict):
@@ -142,7 +143,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _only_profiles(files: Sequence[Path], reference: ComposeReference) -> Iterator[Problem]:
-    """A file without a service that runs by itself says which profiles it has."""
+    """Yield a problem for files without a service that starts by default. It lists the profiles, if there are any."""
     known = ask_compose(reference.answers, files, (), reference.environ, "--profiles").stdout.split()
     if known:
         hint = f"`COMPOSE_PROFILES={known[0]}`, or `from: {{file: {files[0].name}, profiles: [{known[0]}]}}` in a definition"
@@ -164,7 +165,7 @@ def _warnings(stderr: str) -> Iterator[str]:
 
 
 def _overrides(files: Sequence[Path]) -> Iterator[str]:
-    """Compose reads an override file only where no file is named."""
+    """Yield a sentence for each override file that is not read: Compose reads an override file only if no file is named."""
     for file in files:
         stems = (f"{file.stem}.override{suffix}" for suffix in (file.suffix, ".yml", ".yaml"))
         other = next((path for name in stems if (path := file.with_name(name)).is_file()), file)
@@ -178,7 +179,7 @@ def _name(text: str) -> str:
 
 
 def _source(files: Sequence[Path], services: Mapping[str, Any], nodes: Mapping[Path, Node | None]) -> Source:
-    """Services stand where the files name them."""
+    """Return the places of the services: the lines on which the files name them."""
     shown = displayed(files[0])
     marks: dict[TreePath, tuple[Path, int]] = {("name",): (shown, 1), ("services",): (shown, 1)}
     marks |= {("services", name): (shown, 1) for name in services}
@@ -188,14 +189,14 @@ def _source(files: Sequence[Path], services: Mapping[str, Any], nodes: Mapping[P
 
 
 def _lines(document: Node | None) -> Iterator[tuple[str, int]]:
-    """The services that a file names, and their lines."""
+    """Yield the services that a file names, with their lines."""
     for section, services in pairs(document):
         if section.text == "services":
             yield from ((name.text, name.line) for name, _ in pairs(services))
 
 
 def _extra(reading: ComposeReading) -> dict[str, Any]:
-    """The top-level parts; names are ours to give, unless somebody else owns the thing."""
+    """Return the top-level sections, without the names of objects that are not external: each instance has its own names."""
     config, lose = reading.config, reading.losses.add
     found = {what: {name: _unnamed(item) for name, item in config[what].items()} for what in _TOP if config.get(what)}
     found["networks"] = without_addresses(found.get("networks", {}), lose)
@@ -214,7 +215,10 @@ def _unnamed(item: Any) -> dict[str, Any]:
 
 
 def _without_nulls(value: Any) -> Any:
-    """Compose prints `command: null` for none; a network without options and a variable without a value stay."""
+    """Return *value* without nulls: Compose prints `command: null` for no command.
+
+    The null of a network without options, or of a variable without a value, stays.
+    """
     if not isinstance(value, dict):
         return [_without_nulls(item) for item in value] if isinstance(value, list) else value
     keep = ("networks", "environment", "volumes", "args")

@@ -1,4 +1,4 @@
-"""The networks of a Compose file, and what of it belongs to others."""
+"""The internal networks of a Compose file, and its external networks and volumes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 
 def only_internal(joined: Collection[str], networks: Mapping[str, Any], known: Collection[str] = ()) -> bool:
-    """Whether nothing outside reaches who is in *joined* alone: Docker publishes nothing of a network that is `internal`.
+    """Return whether a service is unreachable from outside, because Docker publishes no ports of an `internal` network.
 
     Args:
-        networks: those of the file, by name; one that is not there is an ordinary one.
-        known: what external networks are called that are internal at their daemon; their file does not say that.
+        joined: the names of all networks of the service.
+        networks: the networks of the Compose file, by name; a network that is missing there is an ordinary one.
+        known: the real names of the external networks that are internal, which only the Docker daemon knows.
     """
     return bool(joined) and all(_is_internal(name, networks.get(name) or {}, known) for name in joined)
 
@@ -21,7 +22,7 @@ def _is_internal(name: str, given: Mapping[str, Any], known: Collection[str]) ->
 
 
 def shared(extra: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """A sentence on each network and volume, of the top level of a Compose file, that belongs to somebody else."""
+    """Yield a sentence for each external network and volume in *extra*, the top-level sections of a Compose file."""
     for what, singular in (("networks", "network"), ("volumes", "volume")):
         for name, item in extra.get(what, {}).items():
             if (item or {}).get("external"):
@@ -29,11 +30,14 @@ def shared(extra: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def outer(name: str, given: Mapping[str, Any]) -> str:
-    """What the external network is called that a file calls *name*."""
+    """Return the real name of the external network that a Compose file calls *name*."""
     return str(given.get("name") or name)
 
 
 def in_doubt(joined: Collection[str], networks: Mapping[str, Any]) -> list[str]:
-    """What the external networks are called that decide whether anybody outside reaches who is in *joined*; none where the file does."""
+    """Return the real names of the external networks that decide whether a service in *joined* is reachable from outside.
+
+    The list is empty if the Compose file decides it.
+    """
     external = {name: outer(name, given) for name in joined if (given := networks.get(name) or {}).get("external")}
     return list(external.values()) if only_internal(joined, networks, external.values()) else []

@@ -1,4 +1,4 @@
-"""What Compose files name of other files, before Docker Compose opens them: none of it may lie outside of the project."""
+"""The files that Compose files name, checked before Docker Compose opens them: none may be outside of the project."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
 UNREAD = "(all of it)"
+"""The path in a problem about a Compose file that cannot be parsed."""
 COMPOSE, VARIABLES, OTHER = "compose", "variables", "other"
-"""What a file is that is named."""
+"""The types of files that a Compose file names."""
 _REMOTE = re.compile(r"^(?:https?|ssh|git|oci)://|^git@|^github\.com/|\.git(?:#|$)")
 
 
 class Named(NamedTuple):
-    """A file or folder that a Compose file reads.
+    """A file or folder that a Compose file names.
 
     Attributes:
-        where: the key that names it.
-        base: what is included only: the text that says where its own paths begin: of a folder if *moved*, else of a file there.
-        known: whether the variables in its paths have the values that they have here.
+        where: the path of the key that names the file.
+        leaf: the text that names the file.
+        what: COMPOSE, VARIABLES or OTHER.
+        base: for an included file, the text with the folder (if *moved*) or with a file in the folder to which its paths are relative.
+        known: whether variables inside the named file have the same values as in the Compose file that names it.
     """
 
     where: str
@@ -39,7 +42,7 @@ class Named(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """A Compose file that is still to be read, the folder in which its paths begin, and its variables where they are known."""
+    """A Compose file that is still to be read, the folder to which its paths are relative, and its variables (None if unknown)."""
 
     file: Path
     folder: Path
@@ -48,13 +51,13 @@ class _Reading(NamedTuple):
 
 @dataclass
 class ComposePaths:
-    """What Compose files, and those that they include or extend, read of other files.
+    """The files that Compose files name, and those that the included and extended files name.
 
     Attributes:
-        nodes: gets what each file holds, which nobody has to read again then.
-        problems: what lies outside of *project*, or elsewhere on the network.
+        nodes: gets the content of each Compose file, so that no file is parsed twice.
+        problems: the files that cannot be read, and the paths that are outside of *project* or on the network.
         beside: the `.env` beside the first file.
-        variables: every file of variables that Compose reads, once; it need not be there.
+        variables: every variable file that Compose reads, once; it may not exist.
     """
 
     project: Path
@@ -66,7 +69,7 @@ class ComposePaths:
     _waiting: list[_Reading] = field(default_factory=list)
 
     def read(self, files: list[Path]) -> ComposePaths:
-        """*files*, as one project: all paths in them begin in the folder of the first."""
+        """Read *files* as one project, and return self. All paths in them are relative to the folder of the first file."""
         self.beside = dotenv(files[0].parent, self.project, self.environ)
         variables = tuple({**self.beside.variables, **self.environ}.items())
         self._waiting = [_Reading(file, files[0].parent, variables) for file in files]
@@ -86,7 +89,7 @@ class ComposePaths:
         except FileRefused as error:
             self.problems.append(Problem(displayed(reading.file), 1, "", str(error)))
         except OSError:
-            pass  # Compose says what is wrong with it
+            pass  # Compose reports what is wrong with the file
         except YamlError as error:
             self.problems.append(Problem(displayed(reading.file), error.line, UNREAD, error.message, error.hint))
         else:
@@ -107,21 +110,24 @@ class ComposePaths:
             self.variables[found] = None
         elif named.what == COMPOSE and found.is_file():
             begins = _place(named.base.text, reading.folder, self.project, variables) if named.base else found
-            if isinstance(begins, Path):  # what is wrong with it is a problem already
+            if isinstance(begins, Path):  # otherwise, a problem reports it already
                 folder = begins if named.moved else begins.parent
                 self._waiting.append(_Reading(found, folder, self._passed_on(named, folder, variables)))
                 if named.base and named.known:
                     self.variables[folder / ".env"] = None
 
     def _passed_on(self, named: Named, folder: Path, variables: Mapping[str, str] | None) -> tuple[tuple[str, str], ...] | None:
-        """What is extended has the variables of who extends it; what is included has its own `.env` for those that are not there."""
+        """Return the variables for the file that *named* names; None if they are unknown.
+
+        An extended file has the variables of the file that extends it. An included file adds those of the `.env` in its folder.
+        """
         if variables is None or not named.known:
             return None
         return tuple(({**dotenv(folder, self.project, variables).variables, **variables} if named.base else variables).items())
 
 
 def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
-    """The pairs of a map, with what it merges (`<<`)."""
+    """Yield the keys and values of a map, including those that it merges with `<<`."""
     for key, value in pairs(node):
         if key.text == "<<":
             merged = [value] if isinstance(value, Branch) and value.is_map else list(getattr(value, "items", []))
@@ -132,7 +138,7 @@ def entries(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
 
 
 def _place(text: str, folder: Path, project: Path, variables: Mapping[str, str] | None) -> Path | str:
-    """The path that *text* names, or what is wrong with it."""
+    """Return the path that *text* names, or an error message."""
     path = substituted(text, variables) if variables is not None else text
     if "$" in path or path.startswith("~"):
         return f"'{text}': envctl cannot know this path before Compose has read the file"
@@ -142,7 +148,7 @@ def _place(text: str, folder: Path, project: Path, variables: Mapping[str, str] 
 
 
 def leaves(node: Node | None) -> Iterator[tuple[TreePath, Leaf]]:
-    """Every text below *node* with its path; what aliases repeat stands once."""
+    """Yield every text below *node* with its path. A list or map that aliases repeat is visited once."""
     waiting: list[tuple[TreePath, Node]] = [] if node is None else [((), node)]
     seen: set[int] = set()
     while waiting:
@@ -160,7 +166,7 @@ def leaves(node: Node | None) -> Iterator[tuple[TreePath, Leaf]]:
 
 
 def _named(document: Node | None) -> Iterator[Named]:
-    """Each file and folder that is read."""
+    """Yield each file and folder that a Compose file names."""
     for section, content in entries(document):
         if section.text == "include":
             for one in content.items if isinstance(content, Branch) and not content.is_map else [content]:
@@ -173,7 +179,11 @@ def _named(document: Node | None) -> Iterator[Named]:
 
 
 def _of_include(include: Node | None) -> Iterator[Named]:
-    """What one item includes is one project: its paths begin beside its first file, or where it says; its variables may be its own."""
+    """Yield the files that one item of `include` names.
+
+    The files of an item are one project: their paths are relative to the folder of the first file, or to `project_directory`, and
+    the item may name variable files of its own.
+    """
     paths, own = list(texts(include, "path")), list(texts(include, "env_file", False))
     moved = next(texts(include, "project_directory", False), None)
     yield from (Named("include", leaf, COMPOSE, moved or paths[0], moved is not None, not own) for leaf in paths)
@@ -193,7 +203,7 @@ def _of_service(service: Node | None) -> Iterator[Named]:
 
 
 def texts(node: Node | None, key: str, alone: bool = True) -> Iterator[Leaf]:
-    """The texts of `text`, `[text, ...]`, `{key: text}` and `[{key: text}, ...]`; without *alone* those under *key* only."""
+    """Yield the texts of `text`, `[text, ...]`, `{key: text}` and `[{key: text}, ...]`; without *alone*, those under *key* only."""
     if isinstance(node, Leaf):
         if alone and node.value is not None:
             yield node

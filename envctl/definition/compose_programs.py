@@ -1,4 +1,4 @@
-"""What the container of a Compose service runs: the server of its image, or something else, such as a client or a job."""
+"""The programs that the container of a Compose service runs: the server of its image, or others, such as a client or a job."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ _CLIENT = re.compile(
     r"|rabbitmq(?:ctl|admin)|curl|wget|nats"
 )
 _ENTRYPOINT = re.compile(r"\S*entrypoint\S*")
-"""A script that prepares a server, and then starts it, or what stands behind it."""
+"""The name of a script that prepares a server, and then starts the server or the program in its arguments."""
 _SHELL = re.compile(r"(?:ba|da|a|z|k)?sh")
 _IDLE = re.compile(r"sleep|tail|cat|trap|wait|true|:|done|echo")
-"""Programs that only keep a container running, so that somebody can work in it."""
+"""Programs that only keep a container running, so that a user can run commands in it."""
 _SERVER = re.compile(
     r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|mysqld_safe|mariadbd-safe|weed|mailpit|MailHog|maildev"
 )
 
 
 def with_dockerfile(service: Mapping[str, Any], built: Made) -> dict[str, Any]:
-    """*service* with what the Dockerfile of its image says of the same: variables, entry point and command."""
-    own = map_texts(lambda text: text.replace("$", "$$"), built.told())  # Compose has doubled those of the service
+    """Return *service* with the variables, entry point and command of its image's Dockerfile, where it sets none itself."""
+    own = map_texts(lambda text: text.replace("$", "$$"), built.told())  # Compose has doubled each `$` of the service already
     command = None if service.get("entrypoint") else own["command"]
     more = {"entrypoint": service.get("entrypoint") or own["entrypoint"], "command": service.get("command") or command}
     return {**service, **more, "environment": {**own["environment"], **(service.get("environment") or {})}}
 
 
 def runs_server(programs: Sequence[str], *, built: bool) -> bool:
-    """Whether *programs* start the server of an image.
+    """Return whether *programs* start the server of an image.
 
     Args:
-        built: the image is made from that of a server, and may hold anything: a program that nobody knows is another one. In the
-            image of a server, it is more likely to start it.
+        programs: the names of the programs that the container's command line runs.
+        built: whether the image is built on a server's image. Such an image may contain anything, so an unknown program counts as
+            another program. In the server's own image, an unknown program is more likely to start the server.
     """
     if not built:
         return any(map(_starts, programs)) or not any(map(_CLIENT.fullmatch, programs))
@@ -52,7 +53,7 @@ def _starts(program: str) -> bool:
 
 
 def runs_its_server(service: Mapping[str, Any], build: Mapping[str, Any] | None, project: Path) -> bool:
-    """Whether no other program is named, by the service or its Dockerfile, than the server of its image: a script may be anything."""
+    """Return whether the service and its Dockerfile name no program but the server of the image. A script counts as another program."""
     named = {key: value.split() if isinstance(value := service.get(key), str) else value for key in ("entrypoint", "command")}
     whole = with_dockerfile(named, made_by(build, project)) if build else named
     return runs_server(list(Given(whole, {}, project, {}).programs()), built=True)

@@ -1,4 +1,4 @@
-"""One service of a Compose file -> a service of ours: its kind, ports, order, and what of it an instance cannot share."""
+"""Conversion of one service of a Compose file: its kind, ports and dependencies, and the settings that instances cannot share."""
 
 from __future__ import annotations
 
@@ -36,25 +36,29 @@ _FIXED_ADDRESSES = ("ipv4_address", "ipv6_address", "link_local_ips")
 
 @dataclass(frozen=True)
 class Recognised:
-    """The kind of an image, and where its parameters stand in a Compose service."""
+    """The kind of an image, and the places of its parameters in a Compose service. `compose_credentials.Given` explains places."""
 
     kind: str
     ports: Mapping[str, int]
+    """The kind's ports, name to number; the first is the main one."""
     parameters: Mapping[str, Sequence[str]]
+    """The places of each parameter."""
     several: Sequence[str] = ()
+    """The parameters that are lists of items."""
     credentials: Sequence[str] = ()
+    """The parameters that are credentials."""
     data: Sequence[str] = ()
-    """The folders in which its image keeps data, and the places that name others."""
+    """The folders in which the image keeps data, and the places that name other such folders."""
     advertised: Sequence[str] = ()
-    """Variables that say where its clients are sent on to."""
+    """Variables with the addresses to which the server redirects its clients."""
     server: bool = False
-    """It has a protocol by which it is asked whether it is ready, and needs nobody else for that."""
+    """Whether a probe can find out that the server is ready, without any other service."""
     port: Sequence[str] = ()
-    """Where its main port stands."""
+    """The places of the main port."""
     loss: str = ""
-    """What does not work with it."""
+    """What does not work with the image; empty if everything works."""
     given: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters that suit the image, whatever its file says."""
+    """Parameters that suit the image, whatever the Compose file says."""
 
 
 Recogniser = Callable[[str], Recognised | None]
@@ -62,25 +66,29 @@ Recogniser = Callable[[str], Recognised | None]
 
 @dataclass
 class Losses:
-    """What is different from Compose: a sentence once, with all the services that it is about."""
+    """The differences from Compose: each sentence once, with all services to which it applies."""
 
     _about: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, service: str, text: str) -> None:
+        """Record the difference *text* for *service*."""
         names = self._about.setdefault(text, [])
         if service not in names:
             names.append(service)
 
     def lines(self) -> list[str]:
+        """Return one line for each difference, with the names of its services."""
         return [f"{', '.join(names)}: {text}" for text, names in self._about.items()]
 
 
 @dataclass
 class ComposeReading:
-    """A file as Compose resolves it, on its way to ours.
+    """A Compose file during its conversion to services of envctl.
 
     Attributes:
-        volumes: those that an instance gets in the place of folders of the project.
+        config: the file as Compose resolves it (`docker compose config`).
+        recognise: returns the kind of an image; None if it is unknown.
+        volumes: collects the volumes that an instance gets instead of folders of the project.
     """
 
     config: Mapping[str, Any]
@@ -92,7 +100,7 @@ class ComposeReading:
     _dockerfiles: dict[str, Made] = field(default_factory=dict)
 
     def services(self) -> dict[str, dict[str, Any]]:
-        """Every service that runs, by its name."""
+        """Return every service that runs, by name."""
         return {name: self._service(name, service) for name, service in self.config.get("services", {}).items() if self._runs(name)}
 
     def _runs(self, name: str) -> bool:
@@ -109,14 +117,14 @@ class ComposeReading:
         return self.recognise(image) if image and self._own_kind(name) == "service" and self._runs_server(name) else None
 
     def _built(self, name: str) -> Made | None:
-        """What the Dockerfile of a service makes; None where none is built."""
+        """Return the image that the service's Dockerfile makes; None if the service has no build."""
         build = plain(self._build(self.config["services"][name]))
         if build and name not in self._dockerfiles:
             self._dockerfiles[name] = made_by(build, self.project)
         return self._dockerfiles.get(name)
 
     def _given(self, name: str, data: Sequence[str] = ()) -> Given:
-        """What the service is given, by its image's Dockerfile as well, where there is one."""
+        """Return the settings of the service, including those of its image's Dockerfile, if it has one."""
         service = self.config["services"][name]
         if built := self._built(name):
             service = with_dockerfile(service, built)
@@ -124,7 +132,7 @@ class ComposeReading:
         return Given(service, self.config, self.project, self.environ, data, unknown)
 
     def _runs_server(self, name: str) -> bool:
-        """Whether it does not run something else with the image of a server: a client, a job, nothing at all."""
+        """Return whether the container runs the server of its image, rather than a client, a job, or a program that only waits."""
         return runs_server(list(self._given(name).programs()), built=self._built(name) is not None)
 
     def _service(self, name: str, service: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,14 +155,14 @@ class ComposeReading:
             self.losses.add(name, "only in `internal` networks, where tests cannot reach anything: no outputs")
         if not expressible(name):
             self.losses.add(name, "expressions cannot refer to it; it has outputs")
-        # Nothing in a Compose file is an expression of ours.
+        # A `${` that Compose has left in its output is literal text, not an expression of envctl.
         tree = map_texts(escape, {key: value for key, value in tree.items() if value not in ({}, [])})
         if env := self._with_own_ports(name, tree.get("env", {}), known, tree.get("ports", {})):
             tree["env"] = env
         return tree
 
     def _with_own_ports(self, name: str, env: dict[str, Any], known: Recognised | None, ports: Mapping[str, int]) -> dict[str, Any]:
-        """Addresses by which clients are sent on to this machine, with the ports that the instance has; others are told of."""
+        """Return *env* with the instance's own ports in advertised addresses; record a loss for each other fixed port of this machine."""
         advertised = known.advertised if known else ()
         targets = {str(port.get("published")): port["target"] for port in self.config["services"][name].get("ports", [])}
         names = {str(published): port for published, target in targets.items() for port, number in ports.items() if number == target}
@@ -173,13 +181,13 @@ class ComposeReading:
 
     @cached_property
     def _published(self) -> dict[str, str]:
-        """The ports of this machine that the file names, and their services."""
+        """The ports of this machine that the Compose file publishes, with the names of their services."""
         services = self.config["services"].items()
         ports = [(port, name) for name, service in services for port in service.get("ports", []) if port.get("published")]
         return {str(port["published"]): name for port, name in ports}
 
     def _build(self, service: Mapping[str, Any]) -> Any:
-        """How its image is built: by itself, or by another service, whose image it uses."""
+        """Return how the image is built, by the service itself or by another service with the same image; None if it is not built."""
         return service.get("build") or self._builds.get(service.get("image", ""))
 
     @cached_property
@@ -188,22 +196,28 @@ class ComposeReading:
         return {service["image"]: service["build"] for service in services if service.get("image") and service.get("build")}
 
     def _own_kind(self, name: str) -> str:
-        """Whatever somebody waits for until it has completed is a job."""
+        """Return `job` if another service waits until this one has completed, otherwise `service`."""
         others = self.config["services"].values()
         conditions = [other["depends_on"][name].get("condition") for other in others if name in other.get("depends_on", {})]
         return "job" if "service_completed_successfully" in conditions else "service"
 
     def _needs(self, service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """A known server is waited for until it answers, though the file only wants it started: who asks it too early may end."""
+        """Yield each needed service with its condition.
+
+        For a known server, `started` becomes `ready`, because a client that connects too early may exit.
+        """
         for other, how in service.get("depends_on", {}).items():
             if other not in self.config["services"] or _replicas(self.config["services"][other]) == 0:
-                continue  # what is not required may be left out by its profile
+                continue  # an optional service may be left out because of its profile
             condition = _CONDITIONS.get(how.get("condition", ""), "started")
             known = self._known(other)
             yield other, "ready" if condition == "started" and known is not None and known.server else condition
 
     def _ports(self, name: str, service: Mapping[str, Any], known: Recognised | None) -> dict[str, int]:
-        """Name to number. A known server has its usual main port, unless it is told another, or publishes, or exposes, none but others."""
+        """Return the ports, name to number.
+
+        A known server has its usual main port, unless its settings name another, or only other ports are published or exposed.
+        """
         numbers = []
         for port in service.get("ports", []):
             if port.get("protocol", "tcp") == "tcp":
@@ -222,7 +236,10 @@ class ComposeReading:
         return {names.get(number) or port_name(number): number for number in dict.fromkeys([usual, *numbers])}
 
     def _told_port(self, name: str, known: Recognised, published: Sequence[int]) -> str:
-        """By its arguments or variables; else by its configuration, which may have several, unless only others are published."""
+        """Return the main port that arguments or variables set, otherwise that of a configuration file; empty if none sets it.
+
+        A configuration file may set several ports, so its port does not count if only other ports are published.
+        """
         given = self._given(name, known.data)
         if told := given.first([place for place in known.port if not place.startswith("@")]):
             return told
@@ -230,7 +247,7 @@ class ComposeReading:
         return told if _PORT.fullmatch(told) and (not published or int(told) in published) else ""
 
     def _parameters(self, name: str, known: Recognised) -> dict[str, Any]:
-        """Parameters as the file gives them; a credential that it does not give is none, and not one of ours."""
+        """Return the parameters that the Compose file sets. A credential that it does not set is empty, and not generated by envctl."""
         given = self._given(name, known.data)
         found: dict[str, Any] = {}
         for parameter, places in known.parameters.items():
@@ -249,7 +266,7 @@ class ComposeReading:
             self.losses.add(name, f"{told}; `with: {{{parameter}: ...}}` gives it one")
 
     def _fragment(self, name: str, service: Mapping[str, Any], known: Recognised | None) -> dict[str, Any]:
-        """The rest of the service as Compose has it, without what an instance has of its own."""
+        """Return the other settings of the Compose service, without those that each instance has of its own."""
         kept = {key: value for key, value in service.items() if key not in (*_MANAGED, "deploy")}
         if deploy := {key: value for key, value in service.get("deploy", {}).items() if key != "replicas" and value}:
             kept["deploy"] = deploy
@@ -278,7 +295,10 @@ class ComposeReading:
         return {key: value for key, value in kept.items() if value is not None}
 
     def _unfixed(self, name: str, network: str, joined: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """How a service joins *network*, without addresses that only one instance could have; a MAC address is one of its network alone."""
+        """Return the settings of the service in *network*, without addresses that only one instance can have.
+
+        A MAC address has to be unique within its network, so it is left out only if the network is external.
+        """
         addresses = (*_FIXED_ADDRESSES, *(["mac_address"] if self._is_of_others(network) else []))
         fixed = [key for key in addresses if (joined or {}).get(key)]
         if fixed:
@@ -290,7 +310,7 @@ class ComposeReading:
 
 
 def port_name(number: int) -> str:
-    """What a port of a Compose file is called, where its kind has no name for it."""
+    """Return the name of a port of a Compose file for which the kind has no name."""
     return _WELL_KNOWN.get(number) or f"p{number}"
 
 
@@ -311,5 +331,5 @@ def _aliased(networks: Mapping[str, Any], alias: str) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Compose prints a literal `$` doubled, so that its output is a Compose file again."""
+    """Return *value* with each `$$` as `$`: Compose doubles a literal `$`, so that its output is a Compose file again."""
     return map_texts(lambda text: text.replace("$$", "$"), value)

@@ -1,4 +1,4 @@
-"""Settings in the configuration files of servers: `name value`, `name = value`, sections in brackets, blocks in braces."""
+"""Settings in configuration files of servers: `name value` or `name = value`, in sections (`[name]`) or blocks (`name { ... }`)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import shlex
 SUFFIXES = (".conf", ".cnf", ".ini")
 _SECTION = re.compile(r"\[([^\]]+)\]")
 _SERVERS = re.compile(r"(?:mysqld|mariadbd?|server)(?:-\d.*)?")
-"""The sections that a server of MySQL or MariaDB reads; those of its clients have ports, too."""
+"""The sections that a server of MySQL or MariaDB reads. The sections of its clients may set other ports."""
 _NO_TEXT = re.compile(r"\s+#.*")
 
 
 def setting(text: str, name: str) -> str | None:
-    """The value of *name*, the last one where it stands several times; None where it does not.
+    """Return the value of the setting *name*, the last one if there are several; None if there is none.
 
-    Of `^name` it is the first. `block/name` stands in a block: `block { name: value }`.
+    `^name` means the first value instead. `block/name` is a setting in a block: `block { name: value }`.
     """
     block, slash, inner = name.partition("/")
     if slash:
@@ -33,7 +33,7 @@ def setting(text: str, name: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Without quotes, a comment behind it, and the semicolon at the end of a line."""
+    """Return *text* without quotes, without a comment, and without a semicolon at its end."""
     text = _NO_TEXT.sub("", text).strip().removesuffix(";")
     try:
         return " ".join(shlex.split(text))

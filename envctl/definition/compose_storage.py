@@ -1,4 +1,4 @@
-"""Volumes of a Compose file: what an instance has of its own in the place of folders that all of them would share."""
+"""The volumes of a Compose file: each instance gets volumes of its own instead of folders that all instances would share."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ Lose = Callable[[str, str], None]
 _DATA = re.compile(
     r"/var/(?:lib|opt)/(?!docker)|/bitnami/|/data(?:/|$)|/(?:opt|usr/share)/\w+/(?:ora)?data(?:/|$)|.*/\.?data/?$|(?:/\w+)?/\w+-data/?$"
 )
-"""Where images usually keep the data of their servers."""
+"""The folders in which images usually keep the data of their servers."""
 
 
 def own_volumes(
     name: str, volumes: Sequence[Mapping[str, Any]], data: Sequence[str], project: Path, made: dict[str, Any], lose: Lose
 ) -> list[Mapping[str, Any]]:
-    """The *volumes* of the service *name*, a volume of the instance's own in the place of each folder with its data.
+    """Return the *volumes* of the service *name*, with a volume of the instance in place of each folder with data.
 
     Args:
-        data: where its image is known to keep it.
-        made: gets the volumes that are new.
-        lose: is told what is different.
+        data: the folders in which the image is known to keep data.
+        project: the project's folder, from which messages show paths.
+        made: gets the new volumes, by name.
+        lose: is called with the name of the service and a sentence about each difference from Compose.
     """
     kept = [_own(name, volume, data, project, made, lose) if _is_folder(volume) else volume for volume in volumes]
     targets = {PurePosixPath(str(volume["target"])) for volume in volumes}
-    for inner in data:  # somewhere in a folder that has more in it
+    for inner in data:  # a data folder inside a mounted folder that also contains other files
         if PurePosixPath(inner) not in targets and any(_is_folder(volume) and _holds(str(volume["target"]), inner) for volume in kept):
             lose(name, f"{inner} is an empty volume of the instance's own, so that two instances never write to one folder")
             kept.append(_volume(name, inner, made))
@@ -36,7 +37,7 @@ def own_volumes(
 
 
 def looks_like_data(target: str) -> bool:
-    """Whether images usually keep the data of their servers there."""
+    """Return whether images usually keep the data of their servers in the folder *target*."""
     return _DATA.match(target) is not None
 
 
@@ -45,7 +46,7 @@ def _holds(folder: str, inner: str) -> bool:
 
 
 def _is_folder(volume: Mapping[str, Any]) -> bool:
-    """Whether it binds what a container may write into, and no single file."""
+    """Return whether *volume* binds a folder of this machine that the container may write to."""
     return volume.get("type") == "bind" and not volume.get("read_only") and not os.path.isfile(str(volume["source"]))
 
 
@@ -80,11 +81,11 @@ def _shown(source: Path, project: Path) -> str:
 def _is_empty(source: Path) -> bool:
     with suppress(OSError):
         return not any(source.iterdir())
-    return not os.path.exists(source)  # a method of a path fails below a folder that only a container's user may search
+    return not os.path.exists(source)  # Path.exists would raise below a folder that only the container's user may search
 
 
 def without_folders(volumes: Mapping[str, Any], lose: Lose) -> dict[str, Any]:
-    """The volumes of the whole file; one that is a folder of this machine becomes an ordinary one, of each instance its own."""
+    """Return the volumes of the whole file. A volume that binds a folder of this machine becomes an ordinary volume of each instance."""
     found = {}
     for name, given in volumes.items():
         options = (given or {}).get("driver_opts") or {}
@@ -98,7 +99,7 @@ def without_folders(volumes: Mapping[str, Any], lose: Lose) -> dict[str, Any]:
 
 
 def without_addresses(networks: Mapping[str, Any], lose: Lose) -> dict[str, Any]:
-    """The networks of the whole file, without what only one instance could have: subnets, and the names of bridges."""
+    """Return the networks of the whole file without subnets and names of bridges, which only one instance could have."""
     found = {}
     for name, given in networks.items():
         kept = dict(given or {})

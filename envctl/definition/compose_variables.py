@@ -1,4 +1,4 @@
-"""The files of variables that Compose reads: what it would change or lose in silence, and where what it complains of stands."""
+"""Checks of the variable files that Compose reads: lines that it would silently change or lose, and the places of its error messages."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from envctl.files.reading import read_file
 _SAID = re.compile(r"(?:failed to read (?P<file>.+?): )?(?:line (?P<line>\d+): )?(?P<what>.+)")
 _OPEN = "unterminated quoted value "
 _NAMELESS = re.compile(r"^[ \t]*(?:export[ \t]+)?[=:]|^[ \t]*[^\s#=:][^#=:\n]*\Z", re.MULTILINE)
-"""Also a bare name at the end of a file, if no line end follows: Compose takes it for a value."""
+"""A line with a value but no name; also a bare name at the end of a file without a final newline, which Compose reads as a value."""
 _TEMPLATE = re.compile(r'Invalid template: "(?P<text>.*)|required variable (?P<name>\w+) is missing', re.DOTALL)
 
 
 def unfit(files: list[Path], project: Path) -> Iterator[Problem]:
-    """A problem for each file whose text is none, or is not the same text to everybody."""
+    """Yield a problem for each of *files* that is not text, that programs read differently, or that has a variable without a name."""
     for file in files:
         try:
             text = readable(file, project)
@@ -38,12 +38,14 @@ def unfit(files: list[Path], project: Path) -> Iterator[Problem]:
 
 
 def complaint(said: str, files: list[Path], project: Path, ask: Callable[[Path], str]) -> Problem | None:
-    """Of what Compose *said* while it read a file of variables, the file and the line; None where it was about something else.
+    """Return a problem at the file and line of the variable file that a message of Compose is about; None if it is about something else.
 
-    It does not name the files of services, so it is asked about one after the other.
+    Compose does not name the variable files of services, so Compose reads them one by one until the message is the same.
 
     Args:
-        ask: what Compose says when it reads a file by itself; nothing where that is fine.
+        said: the error message of Compose.
+        files: the variable files that Compose reads.
+        ask: reads one file with Compose, and returns the message of Compose.
     """
     found = _SAID.fullmatch(said)
     if found is None:
@@ -58,7 +60,10 @@ def complaint(said: str, files: list[Path], project: Path, ask: Callable[[Path],
 
 
 def _line(what: str, text: str, told: int) -> int:
-    """Where it begins: Compose counts to the end of what it does not understand, and no lines at all in expansions."""
+    """Return the line where the mistake begins; *told*, the line that Compose reports, if it is not found.
+
+    Compose reports the end of a text that it cannot parse, and no line at all for an expansion.
+    """
     template = _TEMPLATE.match(what)
     begun = what.removeprefix(_OPEN) if what.startswith(_OPEN) else None
     if template is not None:

@@ -1,4 +1,4 @@
-"""Compose's words and ours: a Compose file is known by the keys that stand in it, and Compose's keys in a definition are answered."""
+"""Recognition of a Compose file by its keys, and the equivalents of Compose's keys in a definition."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OUR_WORDS: Mapping[str, str] = {
     "working_dir": "`compose: {working_dir: ...}` passes it on",
     "user": "`compose: {user: ...}` passes it on",
 }
-"""Keys of a Compose service, and how a definition says the same."""
+"""Keys of a Compose service, each with its equivalent in a definition."""
 _OUR_TOP = frozenset(["outputs", "tests", "write", "variables", "from", "ttl", "description"])
 _OUR_KEYS = frozenset(
     ["kind", "with", "env", "needs", "ready", "seed", "run", "files", "port", "stop", "resources", "kubernetes", "compose"]
@@ -38,14 +38,15 @@ _COMPOSES_KEYS = frozenset(
 )
 _COMPOSES_TOP = frozenset(["version", "networks", "volumes", "configs", "secrets"])
 _DEEPEST = 5
-"""Includes of includes, of those that are asked."""
+"""The most levels of includes that are searched."""
 
 
 def reads_like_compose(file: Path, project: Path | None = None, chain: tuple[Path, ...] = ()) -> bool:
-    """Whether *file* has services in Compose's words and none in ours, or includes such files; what cannot be read is no Compose file.
+    """Return whether *file* has services with Compose's keys and without envctl's, or includes such files; False if it cannot be read.
 
     Args:
-        chain: the files that include it.
+        project: the folder outside of which nothing is read (default: the folder of *file*).
+        chain: the files that include *file*, the outermost first.
     """
     project = project or file.parent
     try:
@@ -63,7 +64,7 @@ def reads_like_compose(file: Path, project: Path | None = None, chain: tuple[Pat
 
 
 def _includes_compose(include: Node | None, project: Path, chain: tuple[Path, ...]) -> bool:
-    """Whether it is in Compose's long form, or names a Compose file."""
+    """Return whether *include* has Compose's long form, or names a Compose file."""
     if any(isinstance(item, Branch) and item.is_map for item in getattr(include, "items", [])):
         return True
     files = [chain[-1].parent / leaf.text for leaf in texts(include, "path")]

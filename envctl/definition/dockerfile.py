@@ -1,4 +1,4 @@
-"""What a Dockerfile says of the image that it makes: the one that it is made from, and what it adds for who runs it."""
+"""The image that a Dockerfile makes: its base image, variables, entry point and command."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from envctl.files.folders import FileRefused
 from envctl.files.reading import read_file
 
 LARGEST = 1_000_000
-"""Bytes of a Dockerfile."""
+"""The most bytes of a Dockerfile."""
 _MOST_STAGES = 100
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.")
 _ALONE = re.compile(r"\$(?![\w{@*#?$!-])")
 _DOLLAR = "\0"
-"""A `$` that stands for itself, until all variables have their values."""
+"""The stand-in for a literal `$` until all variables are replaced."""
 
 
 @dataclass
 class Made:
-    """An image as a Dockerfile makes it.
+    """The image that a Dockerfile makes.
 
     Attributes:
-        base: the image that its last stage comes from in the end; "" where that is none, or cannot be told.
-        entrypoint: the program, if the Dockerfile says one.
-        command: likewise; the text of a shell stands behind `sh -c`.
-        unknown: variables whose values it takes from elsewhere, such as the variables of its base.
+        base: the image on which the last stage is based in the end; "" if there is none, or if it cannot be determined.
+        env: the environment variables whose values are known.
+        entrypoint: the entry point, if the Dockerfile sets one. A text in shell form follows `sh -c`.
+        command: the command, if the Dockerfile sets one. A text in shell form follows `sh -c`.
+        unknown: variables whose values come from elsewhere, such as the variables of the base image.
     """
 
     base: str
@@ -41,12 +42,12 @@ class Made:
     unknown: frozenset[str] = frozenset()
 
     def told(self) -> dict[str, Any]:
-        """As Compose says the same of a service."""
+        """Return the image's settings under the keys that Compose uses for those of a service."""
         return {"environment": self.env, "entrypoint": self.entrypoint, "command": self.command}
 
 
 def made_by(build: Mapping[str, Any], project: Path) -> Made:
-    """The image of a `build:` as Compose resolves it; of a Dockerfile that cannot be read in *project* nothing is known."""
+    """Return the image of a `build:` as Compose resolves it; an image without a base if its Dockerfile cannot be read in *project*."""
     text = build.get("dockerfile_inline")
     try:
         text = text or read_file(Path(str(build["context"]), build.get("dockerfile") or "Dockerfile"), project, largest=LARGEST).decode()
@@ -58,7 +59,7 @@ def made_by(build: Mapping[str, Any], project: Path) -> Made:
 
 
 def made(text: str, target: str = "", arguments: Mapping[str, str] | None = None) -> Made:
-    """The image of the last stage, or of *target*, built with *arguments*."""
+    """Return the image of the last stage, or of the stage *target*, built with *arguments*."""
     first, *parts = stages(instructions(text))
     given = {key: value.replace("$", _DOLLAR) for key, value in (arguments or {}).items()}
     before = _grown(_Growing("", given), first.steps)
@@ -77,13 +78,13 @@ def made(text: str, target: str = "", arguments: Mapping[str, str] | None = None
 
 @dataclass
 class _Growing:
-    """A stage while its instructions are read; a value that cannot be told is None.
+    """A stage while its instructions are read. A value that cannot be determined is None.
 
     Attributes:
-        given: the values of arguments that the build is told.
+        given: the arguments that the build passes.
         shared: the arguments before the first stage.
-        values: what its variables stand for in the next instruction: arguments and environment, whichever was set last.
-        commanded: whether it says a command itself.
+        values: the values of arguments and environment variables for the next instruction; the one that was set last counts.
+        commanded: whether the stage itself has a `CMD`.
     """
 
     base: str
@@ -96,23 +97,24 @@ class _Growing:
     commanded: bool = False
 
     def further(self) -> _Growing:
-        """A stage that comes from this one."""
+        """Return a new stage that is based on this one."""
         return _Growing(self.base, self.given, self.shared, dict(self.values), dict(self.env), self.entrypoint, self.command)
 
     def made(self) -> Made:
+        """Return the image of the stage."""
         env = {name: value.replace(_DOLLAR, "$") for name, value in self.env.items() if value is not None}
         unknown = frozenset(name for name, value in self.env.items() if value is None)
         return Made(self.base.replace(_DOLLAR, "$"), env, self.entrypoint, self.command, unknown)
 
     def argue(self, rest: str) -> None:
-        """`ARG`: what the build is told counts before what stands there, and that before the argument of all stages."""
+        """Apply an `ARG`. The build's argument overrides the instruction's default, which overrides the argument before the first stage."""
         told = dict(_assignments(rest))
         said = {name: _expanded(text, self.values) for name, text in told.items() if text is not None}
         sources: tuple[Mapping[str, str | None], ...] = (self.shared, said, self.given)
         self.values |= {name: source[name] for name in told for source in sources if name in source}
 
     def set(self, rest: str) -> None:
-        """`ENV`: its variables have the values that they had before it."""
+        """Apply an `ENV`. Variables in its values have the values from before the instruction."""
         found = {name: _expanded(text, self.values) for name, text in _pairs(rest)}
         self.env |= found
         self.values |= found
@@ -125,7 +127,7 @@ def _grown(stage: _Growing, steps: list[Instruction]) -> _Growing:
         elif name == "ENV":
             stage.set(rest)
         elif name == "ENTRYPOINT":
-            # The command of its base goes with its base's entry point.
+            # An `ENTRYPOINT` discards the command of the base image.
             stage.entrypoint, stage.command = _program(rest), (stage.command or []) if stage.commanded else []
         elif name == "CMD":
             stage.command, stage.commanded = _program(rest), True
@@ -133,7 +135,7 @@ def _grown(stage: _Growing, steps: list[Instruction]) -> _Growing:
 
 
 def _expanded(text: str, variables: Mapping[str, str | None]) -> str | None:
-    """*text* with its variables' values; None where one of them is not known."""
+    """Return *text* with its variables replaced by their values; None if a value is unknown."""
     found = substituted(_ALONE.sub(_DOLLAR, text), variables, keep=True)
     return None if "$" in found else found
 
@@ -146,7 +148,7 @@ def _program(rest: str) -> list[str]:
 
 
 def _pairs(rest: str) -> Iterator[tuple[str, str]]:
-    """`A=b C="d e"`, and `A value`, whose value is the rest of the line."""
+    """Yield the names and values of `A=b C="d e"`, or of `A value`, where the value is the rest of the line."""
     name, value = (*rest.split(None, 1), "", "")[:2]
     if "=" in name:
         yield from ((key, text or "") for key, text in _assignments(rest))
@@ -155,7 +157,7 @@ def _pairs(rest: str) -> Iterator[tuple[str, str]]:
 
 
 def _assignments(rest: str) -> Iterator[tuple[str, str | None]]:
-    """`A=b C="d e" F`: names and texts, in which each `$` that is left begins a variable."""
+    """Yield the names and texts (None without a `=`) of `A=b C="d e" F`. Each `$` that is left in a text begins a variable."""
     for word in _words(rest):
         name, sign, text = word.partition("=")
         yield name, text if sign else None
@@ -170,7 +172,7 @@ def _words(rest: str) -> list[str]:
 
 
 def _without_variables(quoted: re.Match[str]) -> str:
-    """A `$` stands for itself between single quotes, and behind a backslash."""
+    """Return the quoted text with a stand-in for each literal `$`: between single quotes, and after a backslash."""
     return quoted[0].replace("$" if quoted[0].startswith("'") else "\\$", _DOLLAR)
 
 

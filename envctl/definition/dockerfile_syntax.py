@@ -1,4 +1,4 @@
-"""The text of a Dockerfile: its instructions, its stages, and the words behind an instruction."""
+"""The syntax of a Dockerfile: its instructions, its stages, and the words of an instruction."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 _HEREDOC = re.compile(r"(?<!\S)\d*<<-?[\"']?([A-Za-z_]\w*)")
-"""A word of its own, as for BuildKit: neither `<<<` nor a shift is one."""
+"""The start of a here-document. As in BuildKit, it is a separate word; `<<<` and the shift operator do not match."""
 _ESCAPE = re.compile(r"\A(?:[ \t]*#[^\n]*\n)*?[ \t]*#[ \t]*escape[ \t]*=[ \t]*`", re.IGNORECASE)
 
 
 class Instruction(NamedTuple):
-    """A line of a Dockerfile: `COPY`, and what stands behind it."""
+    """An instruction of a Dockerfile: its name, such as `COPY`, and the rest of its line."""
 
     name: str
     rest: str
 
 
 class Stage(NamedTuple):
-    """`FROM base AS name` and the instructions up to the next one; *name* in small letters."""
+    """A build stage: `FROM base AS name`, and the instructions before the next `FROM`. *name* is in lower case."""
 
     base: str
     name: str
@@ -29,7 +29,7 @@ class Stage(NamedTuple):
 
 
 def instructions(text: str) -> Iterator[Instruction]:
-    """Each instruction, its name in capitals, continued lines joined; without comments and here-documents."""
+    """Yield each instruction, its name in upper case and its continued lines joined. Comments and here-documents are left out."""
     lines, escape = text.splitlines(), "`" if _ESCAPE.match(text) else "\\"
     last = {line.strip(): number for number, line in enumerate(lines)}
     left = enumerate(lines)
@@ -45,7 +45,7 @@ def instructions(text: str) -> Iterator[Instruction]:
 
 
 def _continued(number: int, line: str, left: Iterator[tuple[int, str]], escape: str) -> tuple[int, str]:
-    """The whole instruction, and the number of its last line."""
+    """Return the number of an instruction's last line, and the instruction with its continued lines joined."""
     parts = [line]
     said = ((at, each) for at, each in left if each.strip() and not each.lstrip().startswith("#"))
     while parts[-1].rstrip().endswith(escape):
@@ -56,7 +56,7 @@ def _continued(number: int, line: str, left: Iterator[tuple[int, str]], escape: 
 
 
 def stages(steps: Iterable[Instruction]) -> Iterator[Stage]:
-    """First what stands before all of them, as a stage that comes from nothing."""
+    """Yield the stages. The first one has no base, and contains the instructions before the first `FROM`."""
     stage = Stage("", "", [])
     for step in steps:
         if step.name == "FROM":
@@ -69,9 +69,9 @@ def stages(steps: Iterable[Instruction]) -> Iterator[Stage]:
 
 
 def words_of(rest: str) -> list[str]:
-    """Those of the form of a list, or of a shell's line.
+    """Return the words of an instruction's *rest*: a JSON list (exec form), or a shell's command line (shell form).
 
     Raises:
-        ValueError: its quotes do not end.
+        ValueError: the list is not valid JSON, or a quote of the command line is not closed.
     """
     return [str(word) for word in json.loads(rest)] if rest.startswith("[") else shlex.split(rest)

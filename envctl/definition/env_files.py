@@ -1,4 +1,4 @@
-"""Files of `env_file:`: their variables, and every line of them that says none, or would say something else to another reader."""
+"""The files of `env_file:`: their variables, and problems for lines that set none, or that another program would read differently."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NAME = re.compile(r"\w[\w.-]*")
 
 
 def variables_of(path: Path, root: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The variables; a bare name has its value in *environ*, or none. `$` stays, as only the definition is templated.
+    """Return the variables of a file. A name without a value takes its value from *environ*, or is left out.
 
-    Mistakes have been told before.
+    A `$` stays, since only the definition is templated. Mistakes are ignored: `wrong_lines` reports them.
 
     Raises:
-        OSError, FileRefused: it cannot be read.
+        OSError, FileRefused: the file cannot be read.
     """
     text = readable(path, root)
     found = {} if isinstance(text, Problem) else {each.key: each.value for each in bindings(text) if each.key}
@@ -35,20 +35,20 @@ def variables_of(path: Path, root: Path, environ: Mapping[str, str]) -> Mapping[
 
 
 def bare_names(path: Path, root: Path) -> list[str]:
-    """The variables whose values are the caller's.
+    """Return the variables without a value, which take their values from the caller's environment.
 
     Raises:
-        OSError, FileRefused: it cannot be read.
+        OSError, FileRefused: the file cannot be read.
     """
     text = readable(path, root)
     return [] if isinstance(text, Problem) else [each.key for each in bindings(text) if each.key and each.value is None]
 
 
 def wrong_lines(path: Path, root: Path) -> Iterator[Problem]:
-    """A problem for each line that is no variable, at that line: one of them may be a variable that would be lost.
+    """Yield a problem for each line that does not set a variable, since its author may have meant one.
 
     Raises:
-        OSError, FileRefused: it cannot be read.
+        OSError, FileRefused: the file cannot be read.
     """
     text = readable(path, root)
     if isinstance(text, Problem):
@@ -62,10 +62,10 @@ def wrong_lines(path: Path, root: Path) -> Iterator[Problem]:
 
 
 def readable(path: Path, root: Path) -> str | Problem:
-    """The text of a file of variables; a problem where some of those who read such files would lose or change a variable.
+    """Return the text of a variable file, or a problem if some programs that read such files would lose or change a variable.
 
     Raises:
-        OSError, FileRefused: it cannot be read.
+        OSError, FileRefused: the file cannot be read.
     """
     text = decoded(read_file(path, root), displayed(path), what="variables in UTF-8 are expected")
     if isinstance(text, Problem):
@@ -79,12 +79,12 @@ def readable(path: Path, root: Path) -> str | Problem:
 
 
 def unquoted(text: str) -> str:
-    """*text* without what stands between quotes, which may be anything; its lines stay."""
+    """Return *text* without the values in quotes, which may contain anything. Line breaks stay."""
     return _QUOTED.sub(lambda found: "=" + "\n" * found[0].count("\n"), text)
 
 
 def bindings(text: str) -> Iterator[Binding]:
-    """What each line of a file of variables sets, as python-dotenv reads it."""
+    """Yield what each line of a variable file sets, as python-dotenv parses it."""
     from dotenv.parser import parse_stream
 
     return parse_stream(StringIO(text))

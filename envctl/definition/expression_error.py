@@ -1,9 +1,13 @@
-"""What is wrong with an expression, and where in a tree it stands."""
+"""The error for a wrong expression."""
 
 from __future__ import annotations
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be read or evaluated; *path* says where in a tree it stands."""
+    """The error for an expression that cannot be parsed or evaluated.
+
+    Attributes:
+        path: the place of the expression's text in a tree; empty if it is unknown.
+    """
 
     path: tuple[str | int, ...] = ()

@@ -1,7 +1,7 @@
-"""The syntax of `${...}`: where an expression ends, which names are one word, and what it refers to.
+"""The syntax of `${...}`: where an expression ends, which names are one word, and what an expression refers to.
 
-After a dot a hyphen belongs to the name (`${var.pg-version}`); at the beginning it does where such a name is known
-(`${orders-db.url}`). A subtraction therefore has blanks around its minus.
+After a dot, a hyphen belongs to the name (`${var.pg-version}`). At the beginning, it does if such a name is known
+(`${orders-db.url}`). A subtraction therefore needs blanks around its minus.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Reference:
-    """What an expression refers to: `db.databases["audit"].url` is `db` and `("databases", "audit", "url")`."""
+    """A reference in an expression: `db.databases["audit"].url` has the root `db` and the path `("databases", "audit", "url")`."""
 
     root: str
     path: tuple[str, ...]
     expression: str
     optional: bool = False
-    """It is asked whether it exists (`default(...)`, `is defined`), so it may be missing."""
+    """Whether the expression tests that the value exists (`default(...)`, `is defined`), so that it may be missing."""
 
 
 @dataclass(frozen=True)
 class Expression:
+    """The text of an expression, between the braces of `${...}`."""
+
     source: str
 
 
@@ -51,23 +53,23 @@ _TOKEN = re.compile(
 )
 _SHELL = re.compile(r"\s*\$?([A-Za-z_]\w*)(:?)([-?=+])(.*)", re.DOTALL)
 WORDS = frozenset(["not", "and", "or", "if", "else", "in", "is", "true", "false", "none", "True", "False", "None"])
-"""What expressions mean by these is no service."""
+"""The keywords of expressions, which cannot be names of services."""
 _GLOBALS = frozenset(["range", "dict"])
 STAND_IN = "ǂ"
-"""A letter that no name of ours holds: it makes an identifier of a name with hyphens."""
+"""A letter that no name contains. It replaces hyphens, so that a name becomes an identifier."""
 _MAX_EXPRESSION = 20_000
 
 
 def has_expression(text: str) -> bool:
-    """Whether anything in *text* is evaluated; `$${` alone is not."""
+    """Return whether *text* contains an expression. `$${` is none."""
     return any(mark.group() == "${" for mark in _MARK.finditer(text))
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where the expressions of *text* stand, `$${` left out: start, and the end behind the closing brace.
+    """Yield the start of each expression in *text*, and its end after the closing brace. `$${` is skipped.
 
     Raises:
-        ExpressionError: a brace does not close.
+        ExpressionError: a brace is not closed.
     """
     position = 0
     while mark := _MARK.search(text, position):
@@ -77,10 +79,13 @@ def spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def references(text: str, names: Collection[str]) -> list[Reference]:
-    """What the expressions of *text* refer to, read from their syntax; *names* may hold hyphens.
+    """Return the references in the expressions of *text*, without evaluating them.
+
+    Args:
+        names: the known names, which may contain hyphens.
 
     Raises:
-        ExpressionError: an expression cannot be read.
+        ExpressionError: an expression cannot be parsed.
     """
     if "${" not in text:
         return []
@@ -90,7 +95,11 @@ def references(text: str, names: Collection[str]) -> list[Reference]:
 
 @lru_cache(maxsize=16384)
 def split(text: str) -> tuple[str | Expression, ...]:
-    """Literal texts, their `$${` replaced, and expressions."""
+    """Return the parts of *text* in order: literal texts, with `$${` replaced by `${`, and expressions.
+
+    Raises:
+        ExpressionError: a brace is not closed.
+    """
     parts: list[str | Expression] = []
     position = 0
     for start, end in spans(text):
@@ -123,6 +132,11 @@ def _closing_brace(text: str, start: int) -> int:
 
 
 def parse(rewritten: str, source: str) -> nodes.Expr:
+    """Return the syntax tree of the expression *rewritten*. Messages show *source*, the expression as the user wrote it.
+
+    Raises:
+        ExpressionError: the expression cannot be parsed, is empty, or is too long.
+    """
     from jinja2 import TemplateSyntaxError
 
     from envctl.definition import sandbox
@@ -147,10 +161,12 @@ def _message(text: str | None) -> str:
 
 
 def too_deep(source: str) -> ExpressionError:
+    """Return the error for an expression that is nested too deeply."""
     return ExpressionError(f"`{shortened(source.strip())}` is nested too deeply")
 
 
 def check_filters(tree: nodes.Expr) -> None:
+    """Raise ExpressionError if *tree* uses a filter or a test that does not exist."""
     from jinja2 import nodes
 
     from envctl.definition.sandbox import expressions
@@ -166,7 +182,7 @@ def check_filters(tree: nodes.Expr) -> None:
 
 
 def rewrite(source: str, names: Collection[str]) -> tuple[str, dict[str, str]]:
-    """The expression with names that Jinja cannot read replaced, and what stands for what."""
+    """Return the expression with identifiers for the names that Jinja cannot parse, and a map of the identifiers to these names."""
     renamed: dict[str, str] = {}
     parts: list[str] = []
     position = 0
@@ -190,12 +206,12 @@ def _attribute(text: str) -> str:
 
 
 def _known_name(token: re.Match[str], names: Collection[str]) -> tuple[str, bool]:
-    """The longest beginning of a run of words that is a known name; where there is none, all that can be one."""
+    """Return the longest known name at the beginning of a token, or else all of it that can be a name; and whether it is a name."""
     pieces = token.group("name").split("-")
     before, after = token.string[: token.start()].rstrip(), token.string[token.end() :]
     for count in range(len(pieces), 0, -1):
         name = "-".join(pieces[:count])
-        # A service may be called 17, which is a number everywhere but before a property.
+        # A service may be called 17, which is a number unless a property follows.
         if name in names and (not name.isdigit() or (count == len(pieces) and re.match(r"\.[A-Za-z_]", after))):
             return name, True
     if pieces[0].isdigit() or pieces[0] in WORDS or before.endswith("|"):
@@ -249,7 +265,7 @@ def _chains(tree: nodes.Node, optional: bool = False) -> Iterator[tuple[str, tup
 
 
 def _chain(node: nodes.Node) -> tuple[str | None, tuple[str, ...], list[nodes.Node]]:
-    """Root and constant steps of `a.b["c"]`, and the inner expressions where a step is computed."""
+    """Return the root and the constant steps of `a.b["c"]`, and the inner expressions of computed steps."""
     from jinja2 import nodes
 
     steps: list[str | None] = []
@@ -271,7 +287,7 @@ def _chain(node: nodes.Node) -> tuple[str | None, tuple[str, ...], list[nodes.No
 
 
 def shell_advice(source: str, scope: Collection[str] = ()) -> str:
-    """Our spelling, where the text is a shell's or Compose's."""
+    """Return the spelling for envctl if *source* is written as for a shell or Compose; otherwise an empty text."""
     if form := _SHELL.fullmatch(source):
         name, colon, sign, rest = form.groups()
         if name not in scope and (colon or name.isupper()):
@@ -287,4 +303,5 @@ def shell_advice(source: str, scope: Collection[str] = ()) -> str:
 
 
 def shortened(text: str) -> str:
+    """Return *text* in at most 60 characters, for messages."""
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""`${...}` in a text is a sandboxed Jinja2 expression; all else stays, byte for byte, and `$${` is a literal `${`."""
+"""Evaluation of `${...}` in texts as sandboxed Jinja2 expressions. All other bytes stay as they are; `$${` is a literal `${`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from envctl.definition.sandbox import Missing
 
-_STEPS_TO_START = 16  # an expression that Jinja evaluates
+_STEPS_TO_START = 16  # for each evaluation by Jinja
 
 __all__ = [
     "ExpressionError",
@@ -53,10 +53,10 @@ __all__ = [
 
 
 def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
-    """*text* with its expressions evaluated; a value that is one expression keeps its type.
+    """Return *text* with its expressions evaluated. If the whole text is one expression, its value keeps its type.
 
     Raises:
-        ExpressionError: an expression is not a valid expression, names something unknown, or fails.
+        ExpressionError: an expression is not valid, names something unknown, or fails.
     """
     if "${" not in text:
         return text
@@ -69,10 +69,10 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
 
 
 def evaluate_tree(value: Any, scope: Mapping[str, Any], path: Path = ()) -> Any:
-    """*value* with every text in its lists and maps evaluated; keys stay as they are.
+    """Return *value* with every text in its lists and maps evaluated. Keys stay as they are.
 
     Raises:
-        ExpressionError: with the *path* of the text that is wrong.
+        ExpressionError: a text is wrong; the error's *path* is the place of the text.
     """
     if isinstance(value, str):
         try:
@@ -88,10 +88,10 @@ def evaluate_tree(value: Any, scope: Mapping[str, Any], path: Path = ()) -> Any:
 
 
 def render_text(template: str, scope: Mapping[str, Any]) -> str:
-    """A whole Jinja2 text: `${...}` and `{% ... %}`, no comments, a final newline stays.
+    """Render a whole Jinja2 template with `${...}` and `{% ... %}`. There are no comments, and a final newline stays.
 
     Raises:
-        ExpressionError: it cannot be read or evaluated.
+        ExpressionError: *template* cannot be parsed or evaluated.
     """
     from jinja2 import TemplateSyntaxError
 
@@ -111,15 +111,18 @@ def render_text(template: str, scope: Mapping[str, Any]) -> str:
 
 
 def escape(text: str) -> str:
-    """*text* as a text whose value it is."""
+    """Return *text* with each `${` escaped, so that the evaluation of the result gives *text*."""
     return text.replace("${", "$${")
 
 
 def as_text(value: Any, expression: str = "") -> str:
-    """A value as it stands within a text: `true`, numbers as they are, lists and maps as JSON.
+    """Return *value* as it is inserted into a text: `true`, numbers as they are written, lists and maps as JSON.
+
+    Args:
+        expression: the expression that gives *value*, for the error message.
 
     Raises:
-        ExpressionError: it is null, or nothing that can be written.
+        ExpressionError: *value* is null.
     """
     if isinstance(value, str):
         return value
@@ -140,7 +143,7 @@ def _value(source: str, scope: Mapping[str, Any]) -> Any:
             of(scope).make(found)
             return found
     elif (number := plain_scalar(source.strip() or " ")) != source.strip() and isinstance(number, int | float):
-        return number  # `${3.10}` is as it is written, like 3.10 by itself
+        return number  # `${3.10}` keeps its notation, like 3.10 without an expression
     return _evaluated(source, scope)
 
 
@@ -148,7 +151,10 @@ _NOTHING = object()
 
 
 def _follow(names: list[str], value: Any) -> Any:
-    """The value of a plain chain of names, without Jinja: nearly all expressions are one, and compiling is slow."""
+    """Return the value of a chain of names, or _NOTHING.
+
+    This does not use Jinja, because nearly all expressions are such chains, and compilation is slow.
+    """
     for name in names:
         if not isinstance(value, Mapping):
             return _NOTHING
@@ -205,7 +211,7 @@ def _missing(error: Missing, scope: Mapping[str, Any], source: str) -> str:
 
 
 def _owner(source: str, name: str) -> str:
-    """What stands before *name*, as it is written."""
+    """Return the part of *source* before *name*, in quotes, as it is written."""
     before = re.search(rf"""([\w.\-\[\]"']+?)(?:\.|\[["']){re.escape(name)}(?![\w-])""", source)
     return f"'{before.group(1)}'" if before else "it"
 

@@ -1,4 +1,4 @@
-"""ENV, as a user types it -> the file of the definition and the folder of the project."""
+"""Search for the definition file that a user names (ENV), and for the folder of its project."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ _SUFFIXES = (".yaml", ".yml")
 _COMPOSE = re.compile(r"(docker-)?compose([.-][\w.-]+)?\.ya?ml")
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 OVERRIDE_FILES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
-"""What plain `docker compose up` reads beside one of those."""
+"""The files that plain `docker compose up` reads in addition to one of COMPOSE_FILES."""
 
 
 @dataclass(frozen=True)
 class EnvironmentFile:
+    """The file of a definition, and the folder of its project."""
+
     file: Path
     project: Path
 
 
 def find_environment(env: str, cwd: Path) -> EnvironmentFile:
-    """The definition that *env* names: a name under `environments/`, a file, a folder, or a Compose file.
+    """Return the definition that *env* names: a name under `environments/`, a file, a folder, or a Compose file.
 
     Raises:
-        UsageError: there is none; the known ones are listed.
+        UsageError: *env* names no definition; the hint lists the known names.
     """
     cwd = Path(os.path.realpath(cwd))
     known = environments(cwd)
@@ -45,7 +47,7 @@ def find_environment(env: str, cwd: Path) -> EnvironmentFile:
 
 
 def environments(cwd: Path) -> dict[str, Path]:
-    """The names under `environments/`, here and in the project's folder, with their files."""
+    """Return the names under `environments/`, in *cwd* and in the project's folder, with their files."""
     found: dict[str, Path] = {}
     for folder in dict.fromkeys([cwd, project_of(cwd)]):
         for name, file in _named(folder / FOLDER):
@@ -63,20 +65,27 @@ def compose_files(folder: Path) -> list[str]:
 
 
 def is_compose_file(file: Path) -> bool:
-    """By its name, or else by what stands in it; whatever stands in `environments/` is a definition."""
+    """Return whether *file* is a Compose file, by its name or its content. `environment.yaml` and files in `environments/` never are."""
     if file.parent.name == FOLDER or file.stem == "environment":
         return False
     return _COMPOSE.fullmatch(file.name) is not None or reads_like_compose(file, project_of(file.parent))
 
 
 def project_of(folder: Path) -> Path:
-    """The project that *folder* lies in; itself where nothing marks one. Links do not count: one checkout is one project."""
+    """Return the project that contains *folder*; *folder* itself if it is in no project.
+
+    Symbolic links are resolved, so that one checkout is one project.
+    """
     folder = Path(os.path.realpath(folder))
     return _marked(folder) or folder
 
 
 def find_project(file: Path, cwd: Path | None = None) -> Path:
-    """The nearest folder above that has envctl.toml, `[tool.envctl]` or .git; else the definition's."""
+    """Return the project of a definition *file*: the nearest folder above it that has envctl.toml, `[tool.envctl]` or .git.
+
+    The search starts in *cwd* if the file is below it. Without such a folder, the project is the folder that contains
+    `environments/`, or else the file's own folder.
+    """
     folder = _real(file).parent
     start = cwd if cwd is not None and folder.is_relative_to(cwd) else folder
     if marked := _marked(start):
@@ -88,7 +97,7 @@ def find_project(file: Path, cwd: Path | None = None) -> Path:
 
 
 def _real(file: Path) -> Path:
-    """The file in its real folder; its own name counts though it be a link's, as what it refers to lies beside that."""
+    """Return *file* with its folder resolved. A link to a file stays: the files to which a definition refers are beside the link."""
     return Path(os.path.realpath(file.parent)) / file.name
 
 

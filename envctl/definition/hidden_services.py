@@ -1,4 +1,4 @@
-"""Services of a Compose file that an expression cannot name: it keeps the name for something else, or could not read it."""
+"""Messages about services of a Compose file that an expression cannot name, because the name is reserved or cannot be parsed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ _MEANS = {
 
 
 def hidden(text: str, names: Collection[str], path: TreePath) -> tuple[str, str] | None:
-    """What is wrong with an expression of *text* that cannot be evaluated and begins as one of *names*, and the way out."""
+    """Return a message and a hint if an expression of *text* begins with a service name that expressions cannot use; otherwise None.
+
+    Args:
+        text: a text whose expressions cannot be evaluated.
+        names: the names of the services.
+        path: the place of *text* in the tree.
+    """
     try:
         sources = [part.source.strip() for part in split(text) if isinstance(part, Expression)]
-    except ExpressionError:  # what is wrong is where it ends
+    except ExpressionError:  # a brace is not closed, which the caller reports
         return None
     unnameable = [name for name in names if not expressible(name) and not (name == "self" and path[:1] == ("services",))]
     for source in sources:

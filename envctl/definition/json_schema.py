@@ -1,4 +1,4 @@
-"""The JSON Schema of a definition, the parameters of every kind included: for editors, and as a reference."""
+"""The JSON Schema of a definition, including the parameters of every kind, for editors and as a reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIST_OR_TEXT: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items"
 
 
 def json_schema(kinds: Mapping[str, Kind]) -> Schema:
-    """JSON Schema 2020-12 of a definition that uses *kinds*.
+    """Return the JSON Schema (2020-12) of a definition that uses *kinds*.
 
     Raises:
         DefinitionError: the file of a kind is wrong.
@@ -57,11 +57,11 @@ def _top(schema: Schema, parts: Schema) -> None:
     plain: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
     properties["variables"]["additionalProperties"] = {"anyOf": [plain, {"$ref": "#/$defs/Variable"}]}
     properties["services"]["additionalProperties"] = {"$ref": "#/$defs/Service"}
-    parts["Service"]["type"] = ["object", "null"]  # null removes what an included file has
+    parts["Service"]["type"] = ["object", "null"]  # null removes a service of an included file
     short: Schema = {"type": ["string", "array"]}
     properties["tests"]["additionalProperties"] = {"anyOf": [short, {"$ref": "#/$defs/Test"}]}
     schema["patternProperties"] = {"^x-": {}}
-    # The name may come from there.
+    # The name may come from an included file or a Compose file.
     schema["anyOf"] = [{"required": [key]} for key in (*schema.pop("required"), "include", "from")]
 
 
@@ -80,7 +80,7 @@ def _services(parts: Schema, kinds: Mapping[str, Kind]) -> None:
 
 
 def _named(kinds: Mapping[str, Kind]) -> list[tuple[Kind, list[str]]]:
-    """Each kind once, with all of its names."""
+    """Return each kind once, with all of its names."""
     names: dict[str, list[str]] = {}
     for name in kinds:
         names.setdefault(kinds[name].kind, []).append(name)
@@ -88,7 +88,7 @@ def _named(kinds: Mapping[str, Kind]) -> list[tuple[Kind, list[str]]]:
 
 
 def _for_kind(kind: Kind, names: list[str]) -> Schema:
-    """What holds for a service of one kind; `service` is also the kind of those that name none."""
+    """Return the schema of `with` for the services of one kind. Services that name no kind have the kind `service`."""
     condition: Schema = {"properties": {"kind": {"enum": sorted(names)}}}
     if "service" not in names:
         condition["required"] = ["kind"]
@@ -116,7 +116,7 @@ def _several(options: Schema) -> Schema:
 
 
 def _open(schema: Any) -> Any:
-    """*schema* with an expression allowed wherever a text would not be taken."""
+    """Return *schema* with expressions allowed where it would not accept text."""
     if isinstance(schema, list):
         return [_open(item) for item in schema]
     if not isinstance(schema, dict):
@@ -141,7 +141,7 @@ def _takes_text(schema: Schema) -> bool:
 
 
 def _or_expression(schema: Schema) -> Schema:
-    """Descriptions and defaults stay outside, where editors look for them."""
+    """Return a schema that also accepts an expression. Descriptions and defaults stay at its top, where editors look for them."""
     outer: Schema = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
     inner = {key: value for key, value in schema.items() if key not in outer}
     return {**outer, "anyOf": [inner, _EXPRESSION_REF]}

@@ -1,4 +1,4 @@
-"""Kinds are data: `templates/kinds/NAME.yaml` -> Kind. A project's own `templates/kinds/` wins over ours."""
+"""Loading of kinds from `templates/kinds/NAME.yaml`. A project's own `templates/kinds/` overrides the kinds of envctl."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from envctl.files.reading import read_file
 
 
 class Several(Model):
-    """Items that a server can have several of: databases, users, queues. `with: {databases: ...}` is a list, or a map to options."""
+    """Items of which a server can have several, such as databases. In `with:`, they are a list of names, or a map of names to options."""
 
     default: list[str] = Field(default_factory=list, description="The names if the definition gives none (expressions are allowed).")
     options: dict[str, Any] = Field(default_factory=dict, description="The options of an item, as properties of a JSON Schema.")
@@ -50,7 +50,7 @@ class SeedFeed(Model):
 
 
 class Setup(Model):
-    """A command in the container after the server is ready and before its seeds, once for each item of `each`."""
+    """A command that runs in the container after the server is ready and before its seeds, once for each item of `each`."""
 
     each: str = Field("", description="A key of `several`.")
     when: str = Field("", description="A key of `several`: the command runs once, but not at all if there is no item.")
@@ -61,7 +61,10 @@ class Setup(Model):
 
 
 class UnitOf(Model):
-    """How lanes and leases share one server: what each has for itself. Without `several` and `parameter`, it can only be emptied."""
+    """How lanes and leases share one server, and which part each has for itself.
+
+    Without `several` and `parameter`, the server can only be emptied.
+    """
 
     driver: str = Field(description="A module of envctl/units.")
     several: str = Field("", description="The key of `several` whose items each lane has its own copies of.")
@@ -126,7 +129,7 @@ class Program(Model):
 
 
 class Missing(Model):
-    """A file that must exist before anything starts: `each` is a parameter with a list, `file` may contain its `item`."""
+    """A file that must exist before anything starts, for each item of the parameter `each`; `file` may contain the `item`."""
 
     each: str
     file: str = Field(description="A pattern below the folder that contains the program's `bin`.")
@@ -196,6 +199,7 @@ class Local(LocalProgram):
 
     @property
     def replaced(self) -> dict[str, Any]:
+        """The keys that are given here, and replace those of the kind, with their values."""
         own = ("env", "command", "mounts", "data", "setup", "seeds", "query", "shell", "ready", "snapshot")
         return {key: value for key in own if (value := getattr(self, key)) is not None}
 
@@ -304,27 +308,33 @@ class Kind(Model):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The folders in which its images keep data, and the places that name others."""
+        """The folders in which the images keep data, and the places (see `compose_credentials.Given`) that name other such folders."""
         return (*([self.data] if self.data else []), *self.recognise.data)
 
 
 def scope_of(service: Service, kind: Kind) -> Literal["lane", "environment"]:
-    """Whether each lane has one of its own: what the service says, else its kind; else it is shared where lanes can have parts of it."""
+    """Return `lane` if each lane has its own copy of *service*, or `environment` if all lanes share one.
+
+    The service decides, otherwise its kind. If neither does, the service is shared if each lane can have a part of it.
+    """
     return service.scope or kind.scope or ("environment" if is_divided(kind) and can_divide(service, kind) else "lane")
 
 
 def can_divide(service: Service, kind: Kind) -> bool:
-    """Whether what its kind says of units holds for *service*, too."""
+    """Return whether *service* can have the units that its kind describes.
+
+    A service of a Compose file cannot if units are part of the server's configuration, because it has a configuration of its own.
+    """
     return not (service.from_compose and kind.unit is not None and kind.unit.configured)
 
 
 def is_divided(kind: Kind) -> bool:
-    """Whether lanes can share one server of that kind, and each have its own part of it."""
+    """Return whether lanes can share one server of *kind*, each with its own part of it."""
     return kind.unit is not None and bool(kind.unit.several or kind.unit.parameter)
 
 
 def load_kinds(project: Path | None = None) -> Kinds:
-    """Every kind by its names; a file is read when its kind is asked for. The project's `templates/kinds/` wins."""
+    """Return every kind by its names. A kind's file is parsed on first use. The project's `templates/kinds/` overrides envctl's own."""
     own = sorted((project / "templates" / "kinds").glob("*.yaml")) if project else []
     files: dict[str, list[Path]] = {}
     for file in [*sorted(templates("kinds").glob("*.yaml")), *(file for file in own if not _shipped(file))]:
@@ -335,7 +345,7 @@ def load_kinds(project: Path | None = None) -> Kinds:
 
 
 def _shipped(file: Path) -> bool:
-    """In a clone of envctl the kinds that ship with it are none of the project's own, whatever envctl is installed."""
+    """Return whether *file* equals a kind that ships with envctl: in a clone of envctl, these are not kinds of the project."""
     ours = templates("kinds") / file.name
     with suppress(OSError):
         return filecmp.cmp(file, ours, shallow=False)
@@ -343,12 +353,12 @@ def _shipped(file: Path) -> bool:
 
 
 OURS = "envctl:"
-"""A mounted folder that begins with this is a folder of this package."""
+"""The prefix of a mounted folder that belongs to this package."""
 _ALSO = re.compile(r"^also:[ ]*\[([^\]\n]*)\]", re.MULTILINE)
 
 
 def _text_of(file: Path) -> str:
-    """What stands in it; nothing where it cannot be read, which whoever needs that kind says."""
+    """Return the content of *file*; an empty text if it cannot be read, which is reported when the kind is used."""
     try:
         return read_file(file, file.parents[2], largest=MAX_BYTES).decode()
     except (FileRefused, OSError, UnicodeDecodeError):
@@ -356,23 +366,24 @@ def _text_of(file: Path) -> str:
 
 
 def _other_names(text: str) -> list[str]:
-    """The names of `also: [...]`, without reading YAML: most files are never needed."""
+    """Return the names in `also: [...]`, without parsing the YAML, because most files are never needed."""
     found = _ALSO.search(text)
     return [name.strip(" \"'") for name in found.group(1).split(",") if name.strip()] if found else []
 
 
 @dataclass(frozen=True)
 class Kinds(Mapping[str, Kind]):
-    """Kind by name or other name.
+    """The kinds, by name and by other names.
 
-    `kinds["x"]` raises KeyError where there is no such kind, and DefinitionError where its file is wrong.
+    `kinds["x"]` raises KeyError if the kind does not exist, and DefinitionError if its file is wrong.
     """
 
     files: Mapping[str, list[Path]]
-    """Name to the files of that kind, the one that counts first."""
+    """The files of each kind, by name; the first file is used."""
     also: Mapping[str, str]
+    """The name of a kind, by each of its other names."""
     texts: Mapping[Path, str]
-    """What stands in each file."""
+    """The content of each file."""
     _read: dict[str, Kind | DefinitionError] = field(default_factory=dict, compare=False)
 
     def __getitem__(self, name: str) -> Kind:
@@ -394,7 +405,10 @@ class Kinds(Mapping[str, Kind]):
         return name in self.files or name in self.also
 
     def mentioning(self, word: str) -> Iterator[str]:
-        """The kinds that may say something of *word*, without reading YAML; the project's own may spell it otherwise (`"\\x6E"`)."""
+        """Yield the kinds whose files may contain *word*, without parsing YAML.
+
+        Kinds of the project are always included, since they may write a letter as an escape (`"\\x6E"`).
+        """
         ours = templates("kinds")
         for name, (file, *_) in self.files.items():
             if word in self.texts[file] or not file.is_relative_to(ours):
@@ -418,14 +432,14 @@ def _read_kind(file: Path, files: Mapping[str, list[Path]]) -> Kind:
         kind = Kind.model_validate({**data, "kind": file.stem})
     except ValidationError as error:
         raise DefinitionError([_known(p) for p in problems_of(error, data, (), document.source)]) from None
-    ours = file.is_relative_to(templates("kinds"))  # those are read by the tests, which takes its time
+    ours = file.is_relative_to(templates("kinds"))  # the tests check envctl's own kinds, because a check here would slow down every command
     if problems := [] if ours else list(_texts_of(data, document.source)):
         raise DefinitionError(problems)
     return kind
 
 
 def _inherited(file: Path, files: Mapping[str, list[Path]], chain: tuple[Path, ...]) -> Document:
-    """The file's tree on top of that of the kind it extends."""
+    """Return the document of *file*, merged onto that of the kind that it extends."""
     document = read(file, file.parents[2], what="a kind")
     if document.tree is None or document.problems:
         raise DefinitionError(document.problems)
@@ -451,13 +465,13 @@ def _inherited(file: Path, files: Mapping[str, list[Path]], chain: tuple[Path, .
 
 
 def localised(kind: Kind) -> Kind:
-    """*kind* as a process of this machine has it."""
+    """Return *kind* as it runs as a process of this machine."""
     local = kind.local or Local()
     return kind.model_copy(update={**local.replaced, "files": kind.files | local.files, "entrypoint": []})
 
 
 def recogniser(kinds: Kinds) -> Recogniser:
-    """Knows the kind of an image by `recognise`; kinds whose files are wrong are left out."""
+    """Return a function that recognises the kind of an image by `recognise`. Kinds whose files are wrong are ignored."""
 
     def recognise(image: str) -> Recognised | None:
         path, has_registry = _repository(image)
@@ -485,7 +499,7 @@ def _recognised(kind: Kind, image: str) -> Recognised:
 
 
 def _repository(image: str) -> tuple[str, bool]:
-    """Where an image is at its registry, and whether it names one."""
+    """Return the path of an image in its registry, and whether the image names a registry."""
     repository = re.sub(r":[^/:]*$", "", image.partition("@")[0])
     first, slash, rest = repository.partition("/")
     has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
@@ -493,19 +507,19 @@ def _repository(image: str) -> tuple[str, bool]:
 
 
 def _is(name: str, path: str, has_registry: bool) -> bool:
-    """Whether an image at *path* is the one called *name*, from Docker Hub or from a mirror of it."""
+    """Return whether an image at *path* is the image *name*, from Docker Hub or from a mirror of it."""
     return path == name or (has_registry and path.endswith("/" + name))
 
 
 def _known(problem: Problem) -> Problem:
-    """Unknown keys of a kind are answered with a kind's keys, not a definition's."""
+    """Return *problem*; for an unknown top-level key, with a hint that lists the keys of a kind, not those of a definition."""
     if not problem.message.startswith("unknown key") or "." in problem.path:
         return problem
     return Problem(problem.file, problem.line, problem.path, problem.message, did_you_mean(problem.path, list(Kind.model_fields)))
 
 
 def _texts_of(data: Mapping[str, Any], source: Source) -> Iterator[Problem]:
-    """Expressions that cannot be read; `files` are whole texts, which the plan reads."""
+    """Yield a problem for each expression that cannot be parsed. `files` are whole templates, which the plan parses."""
     for path, text in walk({key: value for key, value in data.items() if key not in ("files", "parameters")}):
         if isinstance(text, str) and "${" in text:
             try:
@@ -515,15 +529,18 @@ def _texts_of(data: Mapping[str, Any], source: Source) -> Iterator[Problem]:
 
 
 def parameters_of(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter of *kind*: as given, else its default, else None."""
+    """Return every parameter of *kind*: its *given* value, otherwise its default, otherwise None."""
     defaults = {name: schema.get("default") if isinstance(schema, dict) else None for name, schema in kind.parameters.items()}
     return {**defaults, **given}
 
 
 def items_of(kind: Kind, key: str, given: Any, service: str, budget: Budget) -> dict[str, dict[str, Any]]:
-    """What *given* declares several of: name to options, the defaults of options filled in.
+    """Return the items that *given* declares for *key* of `several`: name to options, with the defaults of options filled in.
 
     *given* is a name, a list of names (or of maps with a `name`), a map of name to options, or None for the kind's default.
+
+    Raises:
+        ExpressionError: the name of a default item cannot be evaluated.
     """
     several = kind.several[key]
     if given is None:

@@ -1,4 +1,4 @@
-"""A definition's file -> Loaded: includes merged, variables known, shape and names checked, all mistakes listed."""
+"""Loading of a definition file: includes are merged, variables resolved, shape and names checked, and all mistakes listed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from envctl.process.answers import Answers
 from envctl.session.mask import Mask
 
 MAX_ITEMS = 2000
-"""Services, and other things in one map: each may refer to all others."""
+"""The most items in one map, such as services. There is a limit because each item may refer to all others."""
 
 
 class Text(NamedTuple):
-    """A text of a definition's file, and its place."""
+    """A text in a definition file, and its place."""
 
     source: Source
     path: TreePath
@@ -38,10 +38,10 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a definition's file says.
+    """The content of a definition file.
 
-    `definition` is the part of it that is valid; None where the file cannot be read at all. It is the whole of it when
-    `problems` is empty. `secrets` are the values of secret variables, to be masked.
+    `definition` is the valid part of the definition; None if the file cannot be read at all. It is complete if `problems` is
+    empty. `secrets` are the values of secret variables, which are masked in messages.
     """
 
     definition: Definition | None
@@ -52,44 +52,47 @@ class Loaded:
     source: Source
     variables: dict[str, Any] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
-    """The variables that `--set` or the environment gave, as texts."""
+    """The texts of the variables that `--set` or the environment sets, by name."""
     secrets: frozenset[str] = frozenset()
     clear: frozenset[str] = frozenset()
-    """The values that the file itself shows."""
+    """The values that the file itself contains."""
     problems: list[Problem] = field(default_factory=list)
     compose_extra: dict[str, Any] = field(default_factory=dict)
     compose_variables: dict[str, str] = field(default_factory=dict, repr=False)
-    """The values of variables that are secrets and configs of a Compose file."""
+    """The variables that are secrets and configs of a Compose file, with their values."""
     compose_unresolved: frozenset[str] = frozenset()
-    """Variables of a `.env` beside a Compose file whose values are not understood."""
+    """Variables of a `.env` beside a Compose file whose values contain a reference that is not understood."""
     losses: list[str] = field(default_factory=list)
     written: Mapping[Path, list[Text]] = field(default_factory=dict)
-    """The texts of each file as it has them, before anything is put in its place."""
+    """The texts of each file as they are written, before any evaluation."""
     composed: Mapping[Path, Node | None] = field(default_factory=dict)
-    """What each Compose file holds."""
+    """The content of each Compose file."""
     unknown: frozenset[TreePath] = frozenset()
-    """Places that have a problem in their expressions."""
+    """The paths of texts whose expressions have a problem."""
     broken: frozenset[str] = frozenset()
-    """Variables without a value."""
+    """The variables without a value, which have a problem."""
     partial: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Services with wrong keys, and those keys: they are left out of the definition."""
+    """The services with wrong keys, each with these keys, which `definition` does not contain."""
     budget: Budget = field(default_factory=Budget)
-    """What evaluating it has cost, and may still cost."""
+    """The cost of the evaluation so far, and the limits for the rest."""
 
     def base(self, at: TreePath = ()) -> Path:
-        """The folder that paths at a place are relative to: that of the file it stands in."""
+        """Return the folder to which paths at the place *at* are relative: that of the file which contains the place."""
         file, _ = self.source.at(at)
         return Path(os.path.abspath(file)).parent
 
     def names(self, *also: str) -> frozenset[str]:
-        """Names in it (and *also*) whose texts the file shows: as passwords they are no secrets, and hiding them would hide the names."""
+        """Return the names in the definition, and of *also*, that the file contains as values.
+
+        A secret with such a text is not masked: the file shows it anyway, and masking it would hide the name.
+        """
         return self.clear & {*_names(self.tree), *also, self.file.stem, self.folder.name, self.project.name}
 
     def path(self, text: str, at: TreePath = ()) -> Path:
-        """The file or folder of the project that a *text* at (or directly below) a place of the definition names.
+        """Return the file or folder of the project that *text* names, which is at the place *at* or directly below it.
 
         Raises:
-            DefinitionError: it is outside; a value that is known only now has not been checked before.
+            DefinitionError: the path is outside of the project, which cannot be checked earlier if the path contains an expression.
         """
         place = locate(self.tree, text, at)
         found = inside(text, self.base(place), self.project, what=None)
@@ -108,14 +111,19 @@ def load(
     text: str | None = None,
     answers: Answers | None = None,
 ) -> Loaded:
-    """Read *file*; mistakes in it are in `problems`, all of them, and nothing is raised for them.
+    """Read *file*. All mistakes in it are listed in `problems`, and nothing is raised for them.
 
-    *recognise* says of which kind the images of a Compose file are, *text* what the file is going to hold: it is not read then.
-    *answers* may have that of Docker Compose, begun before.
+    Args:
+        project: the project's folder (default: as `find_project` finds it).
+        overrides: the values of `--set`, by name.
+        environ: the environment variables of the caller.
+        recognise: returns the kind of an image in a Compose file; None if it is unknown.
+        text: a content to use instead of that of *file*, which is then not read.
+        answers: the answers of Docker Compose, one of which may have been requested before.
 
     Raises:
-        EngineMissing: it refers to a Compose file, and Docker Compose is not there.
-        DefinitionError: it has too many parts, or evaluating them costs too much.
+        EngineMissing: the definition refers to a Compose file, and Docker Compose is not installed or cannot be started.
+        DefinitionError: the definition has too many parts, or its evaluation or Docker Compose takes too long.
     """
     file = Path(os.path.abspath(file))
     project = project or find_project(file, Path.cwd())
@@ -130,7 +138,7 @@ def load(
     variables = resolve_variables(tree.pop("variables", None), document.source, overrides or {}, environ, spent)
     names, scope = dict.fromkeys(service_names(tree)), {"var": variables.values, "env": environ, budget.KEY: spent}
     misnamed = [key for key in tree if is_unknown(key, known_keys(()))]
-    if misnamed and not names:  # `service:` for `services:`: every reference would be reported as well, and each of them wrongly
+    if misnamed and not names:  # with `service:` for `services:`, every reference would be reported as unknown
         problems = [document.source.problem((key,), *unknown_key(key, ())) for key in misnamed]
         return Loaded(None, {}, file, file.parent, project, document.source, problems=[*document.problems, *problems])
     evaluation = EarlyEvaluation(document.source, scope, names, variables.broken, evaluated_keys)
@@ -168,7 +176,7 @@ def load(
 
 
 def _names(tree: Mapping[str, Any]) -> Iterator[str]:
-    """What things are called in a definition: its keys, and texts of parameters that hold no password."""
+    """Yield the names in a definition: its keys, its own name, and the texts of parameters that are not passwords."""
     for path, value in walk(tree):
         yield from (key for key in path if isinstance(key, str))
         if isinstance(value, str) and (path == ("name",) or (path[2:3] == ("with",) and not _is_password(path))):
@@ -186,28 +194,28 @@ def _check_count(tree: Mapping[str, Any], source: Source) -> None:
 
 
 def _start(file: Path, text: str | None) -> Document | None:
-    """What stands in the place of reading *file*; None where it is read."""
+    """Return the document to use instead of reading *file*; None if *file* is read."""
     if text is not None:
         return parse(text, displayed(file))
     return _compose_alone(file) if is_compose_file(file) else None
 
 
 def _compose_alone(file: Path) -> Document:
-    """A Compose file as a definition of its own: nothing but `from`."""
+    """Return a Compose file as a definition that contains `from` only."""
     shown = displayed(file)
     return Document({"from": file.name}, Source(shown, {("from",): (shown, 1)}))
 
 
 @dataclass
 class _Includes:
-    """A file and all that it includes: what is the same for each of them, and what they bring besides their trees."""
+    """A reader of a definition file and its includes, which collects what they contribute besides their trees."""
 
     project: Path
     environ: Mapping[str, str]
     recognise: Recogniser = lambda image: None
     answers: Answers = field(default_factory=Answers)
     composed: set[str] = field(default_factory=set)
-    """Services that a Compose file describes."""
+    """The names of the services that a Compose file describes."""
     compose_extra: dict[str, Any] = field(default_factory=dict)
     compose_variables: dict[str, str] = field(default_factory=dict, repr=False)
     compose_unresolved: set[str] = field(default_factory=set)
@@ -216,7 +224,7 @@ class _Includes:
     nodes: dict[Path, Node | None] = field(default_factory=dict)
 
     def document(self, file: Path, chain: tuple[Path, ...] = (), start: Document | None = None) -> Document:
-        """The document of *file* (or *start*) on top of its Compose file and its includes: the including file wins."""
+        """Return the document of *file* (or *start*), merged onto its Compose file and its includes. The including file wins."""
         document = start or read(file, self.project)
         if document.tree is None:
             return document
@@ -267,7 +275,7 @@ _REMOVABLE = ("services", "outputs", "write", "tests")
 
 
 def _without_removed(document: Document, base: Document) -> Document:
-    """`name: null` removes what an included file has; an empty one that nobody has stays, to be complained about."""
+    """Return *document* without the items of *base* that `name: null` removes. A null for another name stays, and is reported later."""
     tree, before = dict(document.tree or {}), base.tree or {}
     for section in _REMOVABLE:
         items, known = tree.get(section), before.get(section)
@@ -277,7 +285,7 @@ def _without_removed(document: Document, base: Document) -> Document:
 
 
 def _texts(value: Any, path: TreePath, source: Source, problems: list[Problem]) -> list[tuple[TreePath, str]]:
-    """The texts of `KEY: text` or `KEY: [text, ...]` with their places."""
+    """Return the texts of `KEY: text` or `KEY: [text, ...]` with their paths; add a problem for each value that is not text."""
     if value is None:
         return []
     items = [(path, value)] if not isinstance(value, list) else [((*path, i), item) for i, item in enumerate(value)]
@@ -287,7 +295,7 @@ def _texts(value: Any, path: TreePath, source: Source, problems: list[Problem]) 
 
 
 def _cleaned(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Without `x-*` keys, without empty ones, and without the services that are removed."""
+    """Return *tree* without `x-*` keys and without nulls, at the top level and in each service."""
     found = _without_extras(tree)
     services = found.get("services")
     if isinstance(services, dict):
@@ -296,7 +304,7 @@ def _cleaned(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _main_ports(tree: dict[str, Any], composed: Collection[str]) -> dict[str, Any]:
-    """Our `port:` on a service of a Compose file comes first among those that the file publishes."""
+    """Return *tree* with `port:` of a Compose file's service as the first of the ports that the Compose file publishes."""
     services = tree.get("services")
     if isinstance(services, dict):
         tree["services"] = {

@@ -1,4 +1,4 @@
-"""Which files a pattern like `migrations/**/*.sql` names: no link is followed, and each file is looked at once."""
+"""The files that match a pattern such as `migrations/**/*.sql`. No link is followed, and each file is visited once."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ MAX_FILES = 200_000
 
 
 class TooManyFiles(ValueError):
-    """There are more than MAX_FILES in the folders that a pattern looks into."""
+    """The error for more than MAX_FILES files and folders below the folder that a pattern begins with."""
 
 
 def matching(pattern: str, folder: Path) -> Iterator[str]:
-    """The files and folders below *folder* that *pattern* names, relative to it; hidden ones where it says so with a `.`.
+    """Yield the files and folders below *folder* that match *pattern*, relative to *folder*.
+
+    A hidden file or folder only matches a part of the pattern that begins with a `.` itself.
 
     Raises:
-        TooManyFiles: finding them would take too long.
+        TooManyFiles: the search would visit more than MAX_FILES files and folders.
     """
     steps = os.path.normpath(pattern).split("/")
     fixed = next((number for number, step in enumerate(steps) if any(sign in step for sign in "*?[")), len(steps))
     start, wanted = "/".join(steps[:fixed]), steps[fixed:]
-    if not folder.exists():  # it is to be made: `..` in it leads out all the same
+    if not folder.exists():  # the file system cannot resolve `..` below a folder that is not created yet
         folder, start = Path(os.path.normpath(folder / start)), ""
     if not wanted:
         yield from [start] if (folder / start).exists() else []
@@ -47,7 +49,10 @@ def _below(root: Path, hidden: bool) -> Iterator[str]:
 
 
 def _matches(path: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Every place in the pattern that the path so far can have led to, all at once: no way is tried twice."""
+    """Return whether *path* matches *wanted*.
+
+    For each part, the set of all possible positions in the pattern is kept, so that no combination is tried twice.
+    """
     places = {0}
     for part in path:
         places = {after for place in _onward(places, wanted) for after in _after(part, place, wanted)}
@@ -55,7 +60,7 @@ def _matches(path: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _onward(places: Collection[int], wanted: Sequence[str]) -> set[int]:
-    """*places*, and those behind a `**` that stands for nothing."""
+    """Return *places*, and the positions after each `**` there, which may match nothing."""
     found = set(places)
     for place, step in enumerate(wanted):
         if place in found and step == "**":

@@ -1,4 +1,4 @@
-"""The shape of a definition: what each key may hold. Text and references are dealt with elsewhere."""
+"""The models of a definition: its keys, and the values that they accept. Other modules parse the text and resolve references."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from envctl.files.packed import with_packed
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 RESERVED = ("var", "self", "env", "lane", "instance", "tester")
 OURS = re.compile(r"envctl[-_]", re.IGNORECASE)
-"""How the names of our own containers and objects begin; a cluster has no capitals, and `-` for `_`."""
+"""The prefix of envctl's own containers and objects. On a cluster, names are in lower case, with `-` instead of `_`."""
 
 Condition = Literal["started", "ready", "seeded", "done", "none"]
 
 
 def name_problem(name: str) -> tuple[str, str] | None:
-    """What is wrong with *name* as that of a service, and what would be right."""
+    """Return a message and a hint if *name* is not valid for a service; otherwise None."""
     if name in RESERVED or name in WORDS:
         return f"'{name}' is reserved in expressions", "choose another name"
     if OURS.match(name):
@@ -34,7 +34,7 @@ def name_problem(name: str) -> tuple[str, str] | None:
 
 
 def expressible(name: str) -> bool:
-    """Whether an expression can name a service called *name*; that of a Compose file has any name which Compose takes."""
+    """Return whether an expression can refer to a service called *name*. Services of a Compose file may have names that Compose accepts."""
     return name not in RESERVED and name not in WORDS and "." not in name
 
 
@@ -51,14 +51,14 @@ def _environment_name(value: str) -> str:
 
 
 def _text(value: object) -> object:
-    """YAML reads 17, 1.5 and true as numbers and booleans; as text they are what stands in the file."""
+    """Return a number or boolean as it is written in the file: in YAML, an unquoted 17, 1.5 or true is not text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return written(value) if isinstance(value, int | float) else value
 
 
 def _number(value: object) -> object:
-    """`true` is no number, though Python says so."""
+    """Return *value*, but raise PydanticCustomError for a boolean, which Python accepts as a number."""
     if isinstance(value, bool):
         raise PydanticCustomError("number_type", "a number")
     return value
@@ -69,7 +69,7 @@ def _list(value: object) -> object:
 
 
 def _needs(value: object) -> object:
-    """`needs: db`, `needs: [db, mail]` (both: ready) and `needs: {mail: started}`."""
+    """Expand `needs: db` and `needs: [db, mail]` to a map, with the condition `ready`. `needs: {mail: started}` is a map already."""
     if isinstance(value, str):
         return {value: "ready"}
     if isinstance(value, list):
@@ -78,13 +78,13 @@ def _needs(value: object) -> object:
 
 
 def _test(value: object) -> object:
-    """`api: newman run x.json` is `api: {run: newman run x.json}`."""
+    """Expand `api: newman run x.json` to `api: {run: newman run x.json}`."""
     return {"run": value} if isinstance(value, str | list) else value
 
 
 Name = Annotated[str, AfterValidator(_name)]
 EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
-# What is written may be of more types than what is read from it: the JSON Schema says the former.
+# The JSON Schema names the types that a file may contain, which are more than the type of the validated value.
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Duration = Annotated[
     float, BeforeValidator(parse_duration), WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "2h"]})
@@ -113,6 +113,8 @@ Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_number)]
 
 
 class Model(BaseModel):
+    """The base of all models of a definition: unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
@@ -145,7 +147,7 @@ class Build(Model):
         *("additional_contexts", "cache_from", "cache_to", "entitlements", "extra_hosts", "isolation", "labels"),
         *("network", "no_cache", "platforms", "privileged", "pull", "secrets", "shm_size", "ssh", "tags", "ulimits"),
     )
-    """Handed over to Compose as they are."""
+    """Further keys, which are passed to Compose unchanged."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -157,16 +159,16 @@ class Build(Model):
 
 
 class FileFormat(NamedTuple):
-    """What is asked of the file that a seed step of this format names."""
+    """The requirements for a file that a seed step of this format names."""
 
     in_folders: tuple[str, ...] = ()
-    """The ends of the files' names where the step may name a folder of them."""
+    """The endings of file names, if the step may name a folder of such files."""
     header: bool = False
-    """Its first line names the columns."""
+    """Whether the first line of the file names the columns."""
     whole_folders: bool = False
-    """A folder is taken with everything below it."""
+    """Whether the step may name a folder, which is used with everything below it."""
     into: str = ""
-    """What `into` names; empty where the format has none."""
+    """What `into` names; empty if the format does not accept `into`."""
     needs_into: bool = False
 
 
@@ -174,18 +176,18 @@ Inline = str | dict[str, Any] | list[Any] | None
 
 
 class _Inline(NamedTuple):
-    """What a step's value may be beside a file's name. Its schema is made when somebody asks for it: that takes longer than all models."""
+    """The inline values that a format accepts. Their JSON Schema is made on demand, because it takes longer than all models."""
 
     format: str
 
     def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
-        from envctl.definition import seed_entries  # a tenth of what this module takes to import
+        from envctl.definition import seed_entries  # imported here, because it would add a tenth to the import time of this module
 
         return seed_entries.schema(self.format)
 
 
 class SeedStep(Model):
-    """One step, with exactly one of the formats."""
+    """A step that loads data, with exactly one of the formats."""
 
     sql: str | None = Field(
         None, description="A file of SQL statements (also .gz, .zst), or a folder of such files, which run in the order of their names."
@@ -234,14 +236,14 @@ class SeedStep(Model):
         "http": FileFormat(),
     }
     FORMATS: ClassVar[tuple[str, ...]] = (*FILES, "generate", "command")
-    """Each is a key, and a module of envctl/seeding."""
+    """The formats. Each is a key of the step, and a module of envctl/seeding."""
     OPTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "prefix": ("objects",),
         "content_types": ("objects",),
         "owners": ("restore",),
         "into": tuple(name for name, format in FILES.items() if format.into),
     }
-    """Keys that only some formats take."""
+    """Keys that only some formats accept, with these formats."""
 
     @model_validator(mode="after")
     def _one_format(self) -> SeedStep:
@@ -263,21 +265,23 @@ class SeedStep(Model):
 
     @property
     def format(self) -> str:
+        """The format of the step, one of FORMATS."""
         return next(name for name in SeedStep.FORMATS if getattr(self, name) is not None)
 
     @property
     def file_format(self) -> FileFormat | None:
+        """The requirements for the file that the step names; None if it names no file."""
         return SeedStep.FILES.get(self.format) if self.file is not None else None
 
     @property
     def file(self) -> str | None:
-        """The file, or the folder, that it names; None for a command and for what stands in the step itself."""
+        """The file or folder that the step names; None for a command and for inline data."""
         named = getattr(self, self.format) if self.format in SeedStep.FILES else None
         return named if isinstance(named, str) else None
 
     @property
     def inline(self) -> Any:
-        """The data that stands in the step itself; one entry is a list of one."""
+        """The inline data of the step, with a single entry as a list of one; None if the step names a file or has a command."""
         given = getattr(self, self.format)
         if self.format == "command" or isinstance(given, str):
             return None
@@ -286,12 +290,12 @@ class SeedStep(Model):
 
     @property
     def runs_in(self) -> str | None:
-        """The service in whose image, or the place in which, its command runs."""
+        """The service in whose image the command runs, or `server` or `host`; None if the step does not say, or has no command."""
         return self.in_ if self.command is not None else None
 
     @property
     def waits_for(self) -> dict[str, Condition]:
-        """What must be there before this step."""
+        """The services for which this step waits, with their conditions."""
         asked: dict[str, Condition] = {self.in_: "ready"} if self.format == "http" and self.in_ else {}
         return {**asked, **self.needs}
 
@@ -312,8 +316,8 @@ class Resources(Requests):
 
 
 HOST = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$"
-# A cluster refuses `..` and `//` in the path of an Ingress. Some controllers write the rest into the configuration that all of the
-# cluster's Ingresses share, so it has no sign that means anything there: a stranger's preview may choose it.
+# A cluster refuses `..` and `//` in the path of an Ingress. Some controllers write the path into a configuration that all Ingresses of
+# the cluster share, and the path of a preview may come from an untrusted author. So no character is allowed that is special there.
 URL_PATH = r"^/(\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?)?$"
 
 
@@ -389,7 +393,7 @@ class Test(Model):
 
 
 class Definition(Model):
-    """A whole environment, includes merged, `var` and `env` expressions evaluated, references still as text."""
+    """A whole environment, with includes merged, and `var` and `env` expressions evaluated. References to services are still text."""
 
     name: EnvironmentName = Field(description="Letters, digits, - and _; at most 40 characters.")
     description: str = Field("", description="A text for readers of the file.")

@@ -1,4 +1,4 @@
-"""Regular expressions of strangers, matched in linear time (RE2): whatever is written, and whatever it meets, a search ends."""
+"""Regular expressions from untrusted authors, matched in linear time by RE2, so that every search ends."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 
 class Regexp(Protocol):
-    """What `re2` makes of one."""
+    """A regular expression, compiled by `re2`."""
 
-    def search(self, text: str | bytes) -> Any: ...
+    def search(self, text: str | bytes) -> Any:
+        """Return the first match in *text*; None if there is none."""
 
 
 class BadPattern(ValueError):
-    """It is no regular expression, or one that cannot be searched for in linear time; the text says what is in the way."""
+    """The error for a text that is no regular expression, or cannot be matched in linear time. Its message gives the reason."""
 
 
 SYNTAX = "the syntax is RE2's"
@@ -21,15 +22,16 @@ SYNTAX = "the syntax is RE2's"
 
 @lru_cache(maxsize=256)
 def compiled(pattern: str, lines: bool = True) -> Regexp:
-    """For `search` in text or UTF-8 bytes.
+    """Return *pattern*, compiled for `search` in text or UTF-8 bytes.
 
     Args:
-        lines: `^` and `$` are the ends of a line, and no match reaches beyond one; else they are those of the whole text.
+        lines: whether `^` and `$` match the ends of each line, and no match extends beyond a line. Otherwise, they match the ends
+            of the whole text.
 
     Raises:
-        BadPattern
+        BadPattern: RE2 does not accept *pattern*.
     """
-    import re2  # no standard library has it, and few commands need it
+    import re2  # imported here, because few commands need this third-party module
 
     options = re2.Options()
     options.log_errors, options.never_nl = False, lines
@@ -41,13 +43,13 @@ def compiled(pattern: str, lines: bool = True) -> Regexp:
         words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     except UnicodeEncodeError:
         words = "half of a surrogate pair"
-    words = words.replace("(?m)", "", 1)  # in words that quote it
+    words = words.replace("(?m)", "", 1)  # the message may quote the pattern with the prefix
     behind = " (look-around and back-references are not supported: they cannot be matched in bounded time)" if _backtracks(pattern) else ""
     raise BadPattern(words + behind)
 
 
 def no_pattern(pattern: str) -> str:
-    """What is wrong with *pattern*; empty for nothing."""
+    """Return an error message if *pattern* is not a valid regular expression; otherwise an empty text."""
     try:
         compiled(pattern)
     except BadPattern as error:
@@ -56,7 +58,7 @@ def no_pattern(pattern: str) -> str:
 
 
 def _backtracks(pattern: str) -> bool:
-    """Whether Python's own engine, which backtracks, would take it."""
+    """Return whether Python's own engine, which backtracks, accepts *pattern*."""
     import re
 
     try:

@@ -1,4 +1,4 @@
-"""Jinja2 as expressions use it: sandboxed, items before attributes, and no result larger than a definition needs."""
+"""Jinja2 for expressions: sandboxed, with items before attributes, and with limits on the size of results."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from envctl.definition import step_counting
 from envctl.definition.budget import KEY, Budget, of
 from envctl.definition.escaping import FILTERS
 
-# Not the same twice, unbounded widths, quadratic, or no use here.
+# Filters with random results, unlimited widths or quadratic time, and filters that have no use here.
 _REMOVED_FILTERS = ("random", "format", "pprint", "urlize", "striptags")
 MAX_BITS = 10_000
-"""Of an integer."""
+"""The most bits of an integer."""
 _STEPS_OF_A_MACRO = 4
 _LINEAR = ("default", "d", "defined", "undefined")
 _HARMLESS_GLOBALS = ("range", "dict")
@@ -31,7 +31,7 @@ _HIDDEN_SELF = "ǂself"
 
 
 class Missing(UndefinedError):
-    """A name or property that is not there; *owner* is None for a name of the scope."""
+    """The error for a name or property that does not exist; *owner* is None for a name of the scope."""
 
     def __init__(self, name: object, owner: object, hint: str | None) -> None:
         super().__init__(hint or f"'{name}' is not defined")
@@ -39,7 +39,7 @@ class Missing(UndefinedError):
 
 
 class _Undefined(StrictUndefined):
-    """Jinja's own, whose error knows what is missing where."""
+    """Jinja's undefined value, whose error also contains the missing name and its owner."""
 
     __slots__ = ()
 
@@ -48,31 +48,37 @@ class _Undefined(StrictUndefined):
         raised: Any = exc if exc is SecurityError else lambda message: Missing(name, owner, hint)
         super().__init__(hint, obj, name, raised)
 
-    # Python prints what a list holds by this.
+    # Python uses repr for the items of a printed list.
     __repr__ = StrictUndefined.__str__
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja's sandbox with a budget; a definition may be wrong, but it may not hang or eat the memory."""
+    """Jinja's sandbox with a budget, so that no definition can make envctl hang or exhaust the memory."""
 
     intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%", "**"])
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Items first: a database called `items` or a service called `keys` is what its name says."""
+        """Return the item before the attribute, since a database may be called `items`, and a service `keys`."""
         try:
             return obj[attribute]
         except (TypeError, LookupError):
             return super().getattr(obj, attribute)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Return whether a template may use the attribute, as Jinja's sandbox decides; `format` of texts is not allowed."""
         if isinstance(obj, str) and attr in ("format", "format_map"):
-            return False  # its widths have no limit; `~` and `%` do the same
+            return False  # its widths have no limit; `~` and `%` can replace it
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
         return None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Return the result of an arithmetic operator, after a check that the budget allows it.
+
+        Raises:
+            OverflowError: a number in the operation is too large.
+        """
         budget = of(context)
         if _is_number(left) and _is_number(right):
             budget.step()
@@ -87,6 +93,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return found
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  (the names are Jinja's)
+        """Return the result of a call, after a check that the budget allows it."""
         budget = of(__context)
         if isinstance(__obj, Macro):
             budget.step(_STEPS_OF_A_MACRO)
@@ -101,9 +108,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _grow(budget: Budget, values: list[Any], product: bool = True) -> None:
-    """Whether what an operation makes of *values* can be afforded: the *product* of their sizes at most, else the sum.
+    """Check that the budget allows the result of an operation on *values*: at most the *product* of their sizes, otherwise their sum.
 
-    A number behind the first value is a width, a count or a depth.
+    In a product, a number after the first value counts by its magnitude, since it is a width, a count or a depth.
     """
     sizes = [budget.weigh(value) for value in values]
     if product:
@@ -116,7 +123,7 @@ def _magnitude(value: Any, size: int) -> int:
 
 
 def _widths(text: str) -> int:
-    """How many characters the widths of a format add at most."""
+    """Return the most characters that the widths in a format string can add."""
     if "*" in text:
         raise OverflowError("a width that is a value, `*`, may be too large")
     return sum(int(width[:9]) for width in re.findall(r"[0-9]+", text))
@@ -141,7 +148,7 @@ def _bits(value: float) -> int:
 
 
 def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter or a test with what it takes and makes counted."""
+    """Return a filter or a test that also counts its arguments and its result."""
     passed = _PassArg.from_obj(function)
     attribute = {_PassArg.eval_context: "eval_ctx", _PassArg.environment: "environment"}.get(passed) if passed else None
 
@@ -150,7 +157,7 @@ def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def charged(context: Context, *args: Any, **kwargs: Any) -> Any:
         budget = of(context)
         args = tuple(map(budget.listed, args))
-        again = args[:1] if name == "sum" and (len(args) > 2 or "start" in kwargs) else ()  # lists are copied for each that is added
+        again = args[:1] if name == "sum" and (len(args) > 2 or "start" in kwargs) else ()  # `sum` copies the list at each addition
         _grow(budget, [*args, *again, *kwargs.values()], name not in _LINEAR)
         first = () if passed is None else (context if attribute is None else getattr(context, attribute),)
         found = function(*first, *args, **kwargs)
@@ -161,7 +168,7 @@ def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _environment(made: type[Sandbox] = Sandbox, **options: Any) -> Sandbox:
-    # Not optimised: constants would be folded while compiling, which costs more than it gains for texts used once.
+    # Not optimised, because to fold constants during compilation takes longer than it saves for texts that are used once.
     env = made(undefined=_Undefined, autoescape=False, optimized=False, **{"cache_size": 0, **options})
     for name in [name for name in env.globals if name not in _HARMLESS_GLOBALS]:
         del env.globals[name]
@@ -178,7 +185,7 @@ def _environment(made: type[Sandbox] = Sandbox, **options: Any) -> Sandbox:
 
 
 class _CountedTemplates(Sandbox):
-    """Whole templates: every one of them, an included or imported one too, is counted as it is compiled; names are found as Jinja does."""
+    """A sandbox for whole templates. Each of them, also if included or imported, is counted; attributes come before items, as in Jinja."""
 
     getattr = ImmutableSandboxedEnvironment.getattr
 
@@ -187,21 +194,21 @@ class _CountedTemplates(Sandbox):
 
 
 def counted_templates(budget: Budget, loader: BaseLoader, finalize: Callable[..., Any]) -> Environment:
-    """The environment of Jinja templates that strangers may have written; all that they do together is *budget*'s to bear."""
+    """Return a Jinja environment for templates from untrusted authors, all of which share *budget*."""
     env = _environment(_CountedTemplates, loader=loader, finalize=finalize, auto_reload=False, cache_size=400)
-    env.globals[KEY] = budget  # an imported template sees nothing else
+    env.globals[KEY] = budget  # an imported template sees globals only
     return env
 
 
 @cache
 def expressions() -> Sandbox:
-    """The environment of single expressions."""
+    """Return the environment for single expressions."""
     return _environment()
 
 
 @cache
 def texts() -> Sandbox:
-    """The environment of whole texts; no text can hold its comment marks."""
+    """Return the environment for whole texts. Its comment marks contain a NUL, so that no text can contain a comment."""
     return _environment(
         variable_start_string="${",
         variable_end_string="}",
@@ -215,10 +222,10 @@ def texts() -> Sandbox:
 
 
 def parse(source: str) -> nodes.Expr:
-    """The tree of one expression.
+    """Return the syntax tree of one expression.
 
     Raises:
-        TemplateSyntaxError: it is none.
+        TemplateSyntaxError: *source* is not an expression.
     """
     parser = Parser(expressions(), source, state="variable")
     tree = parser.parse_expression()
@@ -228,6 +235,7 @@ def parse(source: str) -> nodes.Expr:
 
 
 def compile_expression(tree: nodes.Expr) -> TemplateExpression:
+    """Return the compiled expression of *tree*, whose evaluation counts its steps."""
     env = expressions()
     assign = nodes.Assign(nodes.Name("result", "store"), tree, lineno=1)
     template = step_counting.counted(nodes.Template([assign], lineno=1))
@@ -238,6 +246,11 @@ def compile_expression(tree: nodes.Expr) -> TemplateExpression:
 
 @cache
 def compile_text(source: str) -> Any:
+    """Return the compiled template of a whole text, whose evaluation counts its steps.
+
+    Raises:
+        TemplateSyntaxError: *source* is not a template.
+    """
     env = texts()
     template = step_counting.counted(env.parse(source))
     _hide_self(template)
@@ -246,17 +259,17 @@ def compile_text(source: str) -> Any:
 
 
 def _hide_self(template: nodes.Node) -> None:
-    # Jinja has a `self` of its own (the template's blocks), which would win over the scope's.
+    # Jinja defines a `self` of its own (the template's blocks), which would hide that of the scope.
     for name in template.find_all(nodes.Name):
         if name.name == "self":
             name.name = _HIDDEN_SELF
 
 
 def visible(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """The scope as compiled code looks it up."""
+    """Return *scope* with the names that compiled code uses."""
     return {**scope, _HIDDEN_SELF: scope["self"]} if "self" in scope else dict(scope)
 
 
 def shown(name: object) -> str:
-    """A name as the user wrote it."""
+    """Return *name* as the user wrote it."""
     return "self" if name == _HIDDEN_SELF else str(name)

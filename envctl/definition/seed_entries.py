@@ -1,4 +1,4 @@
-"""What stands in a seed step, or in the file that it names, where the data is ours to read: requests, messages, columns."""
+"""The models of the data that envctl itself reads from a seed step or its file: requests, messages, columns."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ Headers = dict[str, Scalar]
 
 
 class Entry(BaseModel):
+    """The base of all entries: unknown keys are errors, and types are strict."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
 
 
 class Bodied(Entry):
-    """What has a body, given in one of three ways."""
+    """An entry with a body, which is given in one of three ways."""
 
     body: str | None = Field(None, description="The body as text.")
     json_: Any = Field(None, alias="json", description="The body as JSON.")
@@ -75,7 +77,7 @@ class NatsMessage(Bodied):
     @field_validator("subject")
     @classmethod
     def _one_subject(cls, value: str) -> str:
-        """A server takes others without a word, and nobody ever gets what is sent there."""
+        """Reject wildcards, blanks and empty words: a server accepts such a subject, but no subscriber ever gets the message."""
         if any(part in ("", "*", ">") or re.search(r"\s", part) for part in value.split(".")):
             raise ValueError(f"'{value}' is not a subject that messages can be sent to: words separated by dots, such as `orders.made`")
         return value
@@ -106,19 +108,19 @@ class MqttMessage(Bodied):
 
 
 MOST = 1 << 20
-"""Characters, bytes, words or rows that one argument of a provider may ask for in a value."""
+"""The most characters, bytes, words or rows that one argument of a provider may request for one value."""
 MOST_TOGETHER = 1 << 24
-"""Where several multiply: so many texts of so many characters."""
+"""The largest product of arguments that multiply, such as a number of texts and their number of characters."""
 _VALUES = frozenset([
     "date_end", "date_start", "datetime_end", "datetime_start", "elements", "end", "end_date", "end_datetime", "hue", "max", "max_value",
     "min", "min_value", "number", "seed", "start", "start_date", "start_datetime", "step",
 ])  # fmt: skip
-"""Arguments whose numbers are what is drawn from, and make nothing longer."""
+"""Arguments whose numbers limit the values that are drawn, and do not make a value longer."""
 _FACTORS = frozenset(["length", "max_nb_chars", "nb", "nb_elements", "nb_sentences", "nb_texts", "nb_words", "num_rows", "size"])
 
 
 class Column(Entry):
-    """How `generate` fills a column: by a provider of Faker and its arguments, a row that is there, a count or a value."""
+    """How `generate` fills a column: with a provider of Faker and its arguments, values of another column, a count or one value."""
 
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
 
@@ -158,7 +160,7 @@ class Column(Entry):
 
 
 def _sizes(name: str, value: object) -> Iterator[tuple[str, float]]:
-    """The numbers among a provider's arguments that may make a value long, each with its argument's name."""
+    """Yield the numbers in a provider's arguments that may make a value long, each with the name of its argument."""
     if isinstance(value, Mapping):
         for key, each in value.items():
             yield from _sizes(str(key), each) if key not in _VALUES else ()
@@ -170,12 +172,12 @@ def _sizes(name: str, value: object) -> Iterator[tuple[str, float]]:
 
 
 def _column(value: object) -> object:
-    """`name: first_name` is `name: {provider: first_name}`."""
+    """Expand `name: first_name` to `name: {provider: first_name}`."""
     return {"provider": value} if isinstance(value, str) else value
 
 
 class Generate(Entry):
-    """A table of rows that are made up."""
+    """A table of generated rows."""
 
     table: str = Field(min_length=1)
     count: int = Field(ge=0, le=100_000_000, description="How many rows.")
@@ -185,14 +187,18 @@ class Generate(Entry):
 
 
 MESSAGES: Mapping[str, type[Bodied]] = {"amqp": AmqpMessage, "nats": NatsMessage, "kafka": KafkaMessage, "mqtt": MqttMessage}
-"""A dialect of `messages` to what a message is there."""
+"""The model of a message, by the dialect of `messages`."""
 Table = list[Annotated[dict[str, Any], Field(min_length=1)]]
 Keys = dict[str, Any]
 _ONE_OR_MANY: Mapping[str, Any] = {"http": Request, "generate": Generate}
 
 
 def inline_model(format: str, dialect: str, *, single: bool) -> TypeAdapter[Any]:
-    """What the value of the key *format* must be where it names no file; *single*: one entry in the place of a list."""
+    """Return the type that inline data under the key *format* must have; with *single*, for one entry instead of a list.
+
+    Args:
+        dialect: the dialect of `messages`; not used for other formats.
+    """
     entry = MESSAGES[dialect] if format == "messages" else _ONE_OR_MANY.get(format)
     if entry is not None:
         return TypeAdapter(entry if single else list[entry])  # type: ignore[valid-type]
@@ -200,7 +206,7 @@ def inline_model(format: str, dialect: str, *, single: bool) -> TypeAdapter[Any]
 
 
 def schema(format: str) -> dict[str, Any]:
-    """JSON Schema of the key *format*: a file, one entry, or a list of them; `$comment` names an entry for people."""
+    """Return the JSON Schema of the key *format*: a file, one entry, or a list of entries. `$comment` is a readable name of an entry."""
     if format == "generate":
         one = {**Generate.model_json_schema(), "$comment": "a table"}
         column = one.pop("$defs")["Column"]

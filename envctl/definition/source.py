@@ -1,6 +1,6 @@
-"""A definition's file -> a plain tree, and the file and line of each of its keys, values and items.
+"""Reading of a definition file into a plain tree, with the file and line of each key, value and item.
 
-Paths in it are relative to the file they stand in, and never lead outside the project.
+Paths in a definition are relative to the file that contains them, and never lead outside the project.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from envctl.files.reading import read_file
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 TreePath = tuple[str | int, ...]
 MAX_BYTES = 5_000_000
-"""Values after aliases are expanded: 500 services of 50 lines are 25,000."""
+"""The most bytes of a file, and the most characters of its values after aliases are expanded."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where each part of a tree stands."""
+    """The file and line of each part of a tree."""
 
     file: Path
     marks: Mapping[TreePath, tuple[Path, int]] = field(default_factory=dict)
     copies: Mapping[str, str] = field(default_factory=dict)
-    """Services that stand in no file, and those that they are copies of."""
+    """Services that no file contains, each with the name of the service of which it is a copy."""
 
     def at(self, path: TreePath) -> tuple[Path, int]:
-        """File and line of *path*, or of the nearest thing around it."""
+        """Return the file and line of *path*, or of the nearest part that contains it."""
         path = self._written(path)
         for length in range(len(path), -1, -1):
             if path[:length] in self.marks:
@@ -41,6 +41,7 @@ class Source:
         return self.file, 1
 
     def problem(self, path: TreePath, message: str, hint: str = "") -> Problem:
+        """Return a problem at the file and line of *path*."""
         file, line = self.at(path)
         return Problem(file, line, dotted(self._written(path)), message, hint)
 
@@ -52,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Document:
-    """One file: its tree (None where it could not be read), the places, and the mistakes."""
+    """The content of one file: its tree (None if it cannot be read), the places of its parts, and the problems in it."""
 
     tree: dict[str, Any] | None
     source: Source
@@ -60,11 +61,12 @@ class Document:
 
 
 def dotted(path: TreePath) -> str:
+    """Return *path* as messages show it: `services.db.port`."""
     return ".".join(map(str, path))
 
 
 def displayed(file: Path) -> Path:
-    """*file* as messages show it: from the working directory where it lies below it."""
+    """Return *file* as messages show it: relative to the working directory if it is below it."""
     try:
         return Path(os.path.abspath(file)).relative_to(Path.cwd())
     except (ValueError, OSError):
@@ -72,7 +74,7 @@ def displayed(file: Path) -> Path:
 
 
 def read(file: Path, root: Path, *, what: str = "a definition") -> Document:
-    """Read *file*, which lies below *root*; every mistake is in the document's problems, nothing is raised."""
+    """Read and parse *file*, which must be below *root*. Every mistake is listed in the document's problems; nothing is raised."""
     shown = displayed(file)
     text = _text(file, root, what)
     if isinstance(text, Problem):
@@ -81,7 +83,7 @@ def read(file: Path, root: Path, *, what: str = "a definition") -> Document:
 
 
 def parse(text: str, file: Path, *, what: str = "a definition") -> Document:
-    """The document of a *text* that stands in *file*."""
+    """Parse *text*, the content of *file*. Every mistake is listed in the document's problems; nothing is raised."""
     try:
         node = parse_nodes(text)
         if node is None or (isinstance(node, Leaf) and node.value is None):
@@ -97,20 +99,20 @@ def parse(text: str, file: Path, *, what: str = "a definition") -> Document:
 
 
 def parse_data(text: str, file: Path) -> tuple[Any, Source]:
-    """The value of a YAML *text* of any shape, and where its parts stand.
+    """Return the value of a YAML *text* of any shape, and the places of its parts.
 
     Raises:
-        YamlError: at its first mistake.
+        YamlError: *text* has a mistake; the error is about the first one.
     """
     node = parse_nodes(text)
     return _read_node(node, file) if node is not None else (None, Source(file))
 
 
 def parse_all(text: str, file: Path) -> Iterator[tuple[Any, Source]]:
-    """The same of every document in *text* that is not empty.
+    """Yield the value of each YAML document in *text* that is not empty, and the places of its parts.
 
     Raises:
-        YamlError: at the first mistake; the documents before it have come.
+        YamlError: *text* has a mistake; the documents before it have been yielded.
     """
     for node in parse_documents(text):
         yield _read_node(node, file)
@@ -144,7 +146,7 @@ def _text(file: Path, root: Path, what: str) -> str | Problem:
 
 
 def decoded(content: bytes, shown: Path, what: str = "YAML in UTF-8 is expected") -> str | Problem:
-    """The text of a file; a problem at its line where it is none."""
+    """Return the text of a file's *content*, or a problem at the line that is not UTF-8 text."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Problem(shown, 1, "", "the file is UTF-16", "save it as UTF-8")
     if b"\0" in content:
@@ -158,7 +160,7 @@ def decoded(content: bytes, shown: Path, what: str = "YAML in UTF-8 is expected"
 
 
 class _Reading:
-    """Nodes -> plain values, with the marks and mistakes on the way."""
+    """Conversion of nodes to plain values, which collects their places and problems."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -167,6 +169,11 @@ class _Reading:
         self._count = self._characters = 0
 
     def value(self, node: Node, path: TreePath) -> Any:
+        """Return the plain value of *node*, and record the places of its parts below *path*.
+
+        Raises:
+            YamlError: a key is not valid, or aliases make the value too large.
+        """
         self._count_one(node)
         self.marks.setdefault(path, (self._file, node.line))
         if isinstance(node, Leaf):
@@ -202,7 +209,7 @@ class _Reading:
         return key.text
 
     def _merged(self, node: Node, path: TreePath) -> dict[str, tuple[int, Node]]:
-        """What `<<` brings: the first of several maps wins, as YAML says."""
+        """Return the keys that `<<` merges. Of several maps, the first one wins, as YAML specifies."""
         maps = [node] if isinstance(node, Branch) and node.is_map else list(getattr(node, "items", [node]))
         found: dict[str, tuple[int, Node]] = {}
         for one in maps:
@@ -230,7 +237,7 @@ def _is_merge(key: Node) -> bool:
 
 
 def merge(base: Document, over: Document) -> Document:
-    """*over* on top of *base*: maps deeply, everything else replaced; each part keeps its own place."""
+    """Return *over* merged onto *base*. Maps are merged recursively, all else is replaced, and each part keeps its own place."""
     replaced: set[TreePath] = set()
     tree = _merged_tree(base.tree or {}, over.tree or {}, (), replaced)
     kept = {path: mark for path, mark in base.source.marks.items() if not _within(path, replaced)}
@@ -255,7 +262,7 @@ def _within(path: TreePath, roots: Collection[TreePath]) -> bool:
 
 
 def walk(value: Any, path: TreePath = ()) -> Iterator[tuple[TreePath, Any]]:
-    """Every leaf of a tree with its path; empty maps and lists are leaves."""
+    """Yield every leaf of a tree with its path. Empty maps and lists are leaves."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from walk(item, (*path, key))
@@ -267,12 +274,13 @@ def walk(value: Any, path: TreePath = ()) -> Iterator[tuple[TreePath, Any]]:
 
 
 def service_names(tree: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the services in the tree of a definition."""
     services = tree.get("services")
     return tuple(services) if isinstance(services, dict) else ()
 
 
 def value_at(tree: Any, path: TreePath) -> Any:
-    """What stands at *path*; None where there is nothing."""
+    """Return the value at *path*; None if it does not exist."""
     for step in path:
         try:
             tree = tree[step]
@@ -282,7 +290,7 @@ def value_at(tree: Any, path: TreePath) -> Any:
 
 
 def map_texts(function: Callable[[str], Any], value: Any) -> Any:
-    """A tree with *function* applied to each of its texts; keys stay."""
+    """Return a tree with *function* applied to each of its texts. Keys stay as they are."""
     if isinstance(value, str):
         return function(value)
     if isinstance(value, Mapping):
@@ -294,7 +302,12 @@ PathType = Literal["file", "folder", "file or folder"]
 
 
 def inside(text: str, base: Path, project: Path, *, what: PathType | None) -> Path | str:
-    """The path that *text* names, or a sentence about what is wrong with it; without *what* it need not exist."""
+    """Return the path that *text* names, or an error message.
+
+    Args:
+        text: a path, relative to *base*, that must not lead out of *project*.
+        what: the type that the path must have; with None, it need not exist.
+    """
     if not text.strip() or "\0" in text:
         return "this is not a path"
     path = Path(os.path.normpath(base / text))
@@ -307,7 +320,7 @@ def inside(text: str, base: Path, project: Path, *, what: PathType | None) -> Pa
 
 
 def outside(path: Path, project: Path) -> bool:
-    """Whether *path* leads out of the project, through symbolic links too."""
+    """Return whether *path* leads out of *project*, also through symbolic links."""
     return not path.resolve().is_relative_to(project.resolve())
 
 
@@ -326,7 +339,7 @@ def _existing(path: Path, text: str, what: PathType) -> Path | str:
 
 
 def _near(path: Path) -> str:
-    """Where the search went wrong: the first folder that is not there, or a name like it."""
+    """Return a hint about a missing *path*: the first folder in it that does not exist, or an existing name that is similar."""
     missing = next(parent for parent in (path, *path.parents) if parent.parent.is_dir())
     if missing != path:
         return f" (the folder '{missing.name}' is not there)"
@@ -335,7 +348,10 @@ def _near(path: Path) -> str:
 
 
 def locate(tree: Mapping[str, object], text: str, at: TreePath) -> TreePath:
-    """Where below *at* the *text* stands: a merged map's keys may come from several files."""
+    """Return the path of the item directly below *at* that equals *text*; *at* if there is none.
+
+    Items of a merged map may come from several files, and a path is relative to the file that contains it.
+    """
     value = value_at(tree, at)
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return next(((*at, key) for key, item in items if item == text), at)

@@ -1,6 +1,7 @@
-"""What Jinja compiles without asking its environment, made to ask: joining, comparing, slices, turns of loops, what is printed.
+"""Step counting for the operations that Jinja compiles without a hook: concatenation, comparison, slices, loop iterations, output.
 
-A tree is changed before it is compiled, so that each of these passes a filter that counts it. `if` without `else` is not a value here.
+A syntax tree is changed before it is compiled, so that each of these operations calls a filter that counts it. An inline `if` without
+`else` gives an undefined value, whose use is an error.
 """
 
 from __future__ import annotations
@@ -16,28 +17,28 @@ from envctl.definition.budget import of
 
 _NODES_A_STEP = 8
 _STEPS_TO_LOAD = 100
-"""Of a template that another one includes."""
+"""The steps that loading an included or imported template costs."""
 N = TypeVar("N", bound=nodes.Node)
 
 
 def counted(tree: N) -> N:
-    """*tree*, which is changed."""
+    """Change *tree* so that its operations are counted, and return it."""
     found: N = _Counting().visit(tree)
     return found
 
 
 class Written(str):
-    """Text that stands in the template itself, as `finalize` sees it."""
+    """Literal text of the template, so that `finalize` can tell it from a computed value."""
 
     __slots__ = ()
 
 
 @pass_context
 def printed(context: Context, value: Any) -> Any:
-    """A value as it is put into a text (Jinja's `finalize`).
+    """Count *value*, which is inserted into a text, and return it (Jinja's `finalize`).
 
     Raises:
-        ExpressionError: it is none.
+        ExpressionError: *value* is not a value, or the budget is exhausted.
     """
     of(context).make(value, strict=True)
     return value
@@ -59,7 +60,7 @@ class _Counting(NodeTransformer):
         self.generic_visit(node)
         if not isinstance(node.arg, nodes.Slice):
             return node
-        node.node = _through(_TAKEN, node.node)  # of a constant Python would warn on the terminal
+        node.node = _through(_TAKEN, node.node)  # hides a constant, for which Python would print a SyntaxWarning
         return _through(_TAKEN, node)
 
     def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:  # noqa: N802
@@ -92,7 +93,7 @@ class _Counting(NodeTransformer):
         return self._body(node)
 
     def _body(self, node: Any) -> nodes.Node:
-        """A body that may run often; each time costs what stands in it."""
+        """Add a counting call to a body that may run many times: each run costs steps in proportion to the nodes in the body."""
         size = sum(1 for part in node.body for _ in part.find_all(nodes.Node))
         self.generic_visit(node)
         turn = _through(_TURN, nodes.Const(1 + size // _NODES_A_STEP, lineno=node.lineno))
@@ -133,4 +134,4 @@ def _no_else(context: Context, value: None) -> StrictUndefined:
 _TAKEN, _TURN, _NO_ELSE, _LOADED = " taken", " turn", " no else", " loaded"
 _TEXT = " text"
 FILTERS: Mapping[str, Callable[..., Any]] = {_TAKEN: _taken, _TURN: _turn, _NO_ELSE: _no_else, _LOADED: _loaded, _TEXT: Written}
-"""Their names hold blanks, so that no expression can use them."""
+"""The counting filters, by name. The names begin with a blank, so that no expression can use them."""

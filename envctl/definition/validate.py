@@ -1,6 +1,6 @@
-"""The evaluated tree -> Definition, and what pydantic found as problems in plain words, at the line where the value stands.
+"""Validation of an evaluated tree. The errors of pydantic become problems in plain words, at the line of the wrong value.
 
-Each service and test is checked by itself, so that none hides another's mistakes.
+Each service and test is validated by itself, so that a mistake in one does not hide mistakes in another.
 """
 
 from __future__ import annotations
@@ -24,16 +24,21 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True)
 class Validated:
-    """The definition without what is wrong in it."""
+    """The valid part of a definition, and the problems in the rest."""
 
     definition: Definition
     problems: tuple[Problem, ...]
     partial: Mapping[str, frozenset[str]]
-    """Services that lack keys which are wrong, and those keys."""
+    """The services without their wrong keys, each with these keys."""
 
 
 def validate(tree: Mapping[str, Any], source: Source, composed: Collection[str], unknown: Collection[TreePath]) -> Validated:
-    """Check the shape of *tree*; nothing is said about the *unknown* places, which have a problem already."""
+    """Return the valid part of *tree* as a definition, and a problem for each mistake in its shape.
+
+    Args:
+        composed: the names of the services that a Compose file describes.
+        unknown: paths that have a problem already, so that nothing else is reported about them.
+    """
     checking = _Checking(source, frozenset(unknown), [])
     services = checking.each("services", tree.get("services"), Service)
     services = {
@@ -55,7 +60,7 @@ class _Checking:
     partial: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def top(self, data: dict[str, Any]) -> Definition:
-        """The top level; keys that are wrong are left out."""
+        """Return the top level of the definition without its wrong keys, which are reported."""
         try:
             return Definition.model_validate(data)
         except ValidationError as error:
@@ -66,7 +71,7 @@ class _Checking:
             return Definition.model_validate({**kept, "name": name if _is_name(name) else "unnamed"})
 
     def each(self, key: str, items: Any, model: type[M]) -> dict[str, M]:
-        """The valid ones of a map of models."""
+        """Return the valid items of a map of models; report the others."""
         if items is None:
             return {}
         if not isinstance(items, dict):
@@ -91,7 +96,7 @@ class _Checking:
             return self._rest(error, data, at, model)
 
     def _rest(self, error: ValidationError, data: Any, at: TreePath, model: type[M]) -> M | None:
-        """What is right in it, so that a wrong key hides no mistakes in the others."""
+        """Return a model of *data* without its wrong keys, so that the other keys are checked too; None if there is no valid rest."""
         paths = wrong_paths(error, data)
         wrong = {str(path[0]) for path in paths if path}
         if not isinstance(data, dict) or not wrong & set(data):
@@ -111,7 +116,7 @@ class _Checking:
                 self.problems.append(problem)
 
     def _unknown_keys(self, data: Any, at: TreePath) -> Iterator[Problem]:
-        """The model takes every key of Compose's in `build`, and Python's names for some of ours."""
+        """Yield a problem for each unknown key that the model would accept: any key in `build`, and the Python names of some fields."""
         for key in _HIDDEN:
             if isinstance(data, dict) and key in data:
                 yield self.source.problem((*at, key), f"unknown key '{key}'", did_you_mean(key, known_keys(at)))
@@ -122,6 +127,7 @@ class _Checking:
                 yield self.source.problem((*at, "build", key), f"unknown key '{key}'", did_you_mean(key, known, limit=30))
 
     def name(self, name: str, path: TreePath) -> bool:
+        """Return whether *name* is valid for a service; report a problem at *path* if it is not."""
         problem = name_problem(name)
         if problem is not None:
             self.problems.append(self.source.problem(path, *problem))
@@ -182,11 +188,11 @@ _COMPOSE_WORDS = {
     "working_dir": "`compose: {working_dir: ...}`",
     "restart": "`compose: {restart: ...}`",
 }
-"""Keys of Compose's services, in the words of ours."""
+"""Keys of a Compose service, each with its equivalent in a definition."""
 
 
 def problems_of(error: ValidationError, data: Any, at: TreePath, source: Source) -> list[Problem]:
-    """One problem for each mistake of the *data* that stands *at* a path."""
+    """Return one problem for each mistake in *data*, which is at the path *at* of the tree."""
     grouped: dict[TreePath, list[Mapping[str, Any]]] = {}
     for found in error.errors(include_url=False, include_context=True):
         grouped.setdefault(_clean(found["loc"], data, found["type"]), []).append(found)
@@ -195,12 +201,12 @@ def problems_of(error: ValidationError, data: Any, at: TreePath, source: Source)
 
 
 def wrong_paths(error: ValidationError, data: Any) -> list[TreePath]:
-    """Where the *data* is wrong."""
+    """Return the paths of the wrong values in *data*."""
     return [_clean(found["loc"], data, "") for found in error.errors(include_url=False)]
 
 
 def without(data: Any, paths: Sequence[TreePath]) -> Any:
-    """*data* without what stands at *paths* in its maps; lists stay, since their items are known by number."""
+    """Return *data* without the values at *paths* in its maps. Lists stay complete, because paths contain the numbers of their items."""
     if not isinstance(data, dict):
         return data
     gone = {path[0] for path in paths if len(path) == 1}
@@ -208,7 +214,7 @@ def without(data: Any, paths: Sequence[TreePath]) -> Any:
 
 
 def _clean(location: Sequence[str | int], value: Any, kind: str) -> TreePath:
-    """The path in the data: pydantic puts the branch of a union between its steps."""
+    """Return the path in the data: a location of pydantic also contains the branches of unions."""
     path: list[str | int] = []
     for step in location:
         if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
@@ -219,7 +225,7 @@ def _clean(location: Sequence[str | int], value: Any, kind: str) -> TreePath:
 
 
 def _has_deeper(path: TreePath, all_paths: Mapping[TreePath, Any]) -> bool:
-    """A mistake further inside says more than that the whole is of no other allowed type."""
+    """Return whether *path* has type errors only, and a value below it has an error, which then tells more."""
     types_only = all(error["type"] in _EXPECTED for error in all_paths[path])
     return types_only and any(other[: len(path)] == path and other != path for other in all_paths)
 
@@ -268,7 +274,7 @@ def _example(value: Any, expected: list[str], key: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as messages name it."""
+    """Return *value* as messages show it, in at most 80 characters."""
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list):
@@ -285,7 +291,7 @@ _INNER: Mapping[str, type[Model]] = {"ready": Ready, "build": Build, "resources"
 
 
 def known_keys(path: TreePath) -> list[str]:
-    """The keys that a map at *path* of a definition may have."""
+    """Return the keys that a map at *path* of a definition may have; an empty list if they are not limited."""
     match path:
         case ():
             return [*_keys(Definition), "include", "from"]
@@ -299,12 +305,12 @@ def known_keys(path: TreePath) -> list[str]:
 
 
 def evaluated_keys(path: TreePath) -> list[str]:
-    """The same, but of maps that take no other key: a build takes all of Compose's."""
+    """Return the same as `known_keys`, but an empty list for `build`, which accepts every key of Compose."""
     return known_keys(path) if path[2:3] != ("build",) else []
 
 
 def unknown_key(key: str, at: TreePath) -> tuple[str, str]:
-    """What is wrong with a *key* that a map at a place cannot have, and what would do."""
+    """Return a message and a hint for a *key* that the map at the path *at* cannot have."""
     if len(at) == 2 and at[0] == "services" and key in _COMPOSE_WORDS:
         return f"unknown key '{key}'", f"here it is called {_COMPOSE_WORDS[key]}"
     return f"unknown key '{key}'", did_you_mean(key, known_keys(at), limit=40)

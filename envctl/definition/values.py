@@ -1,4 +1,4 @@
-"""What an expression may give: texts that can be handed on, numbers, true and false, null, and lists and maps of these."""
+"""The values that an expression may have: text that programs accept, numbers, booleans, null, and lists and maps of these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNSOUND = re.compile("[\0\ud800-\udfff]")
 
 
 def unsound(text: str) -> str:
-    """What no program can be given of *text*: a NUL, half a character; nothing where it is sound."""
+    """Return why *text* cannot be passed to a program (a NUL or half of a surrogate pair); an empty text if it can."""
     found = _UNSOUND.search(text)
     if found is None:
         return ""
@@ -22,10 +22,10 @@ def unsound(text: str) -> str:
 
 
 def sound_text(text: str) -> str:
-    """*text* as it is.
+    """Return *text* unchanged.
 
     Raises:
-        ExpressionError: it is not sound.
+        ExpressionError: *text* contains a NUL character or half of a surrogate pair.
     """
     if wrong := unsound(text):
         raise ExpressionError(wrong)
@@ -33,11 +33,11 @@ def sound_text(text: str) -> str:
 
 
 def settled(value: Any, budget: Budget) -> Any:
-    """*value*, with what Jinja makes piece by piece as lists; a mapping that is not a plain one stays what it is.
+    """Return *value* with every iterator in it as a list. A mapping that is not a dict stays as it is.
 
     Raises:
-        ExpressionError: there is something in it that is not a value.
-        UndefinedError: there is something undefined in it.
+        ExpressionError: *value* contains something that is not a value.
+        UndefinedError: *value* contains something undefined.
     """
     from jinja2 import Undefined
 
@@ -49,7 +49,7 @@ def settled(value: Any, budget: Budget) -> Any:
     if isinstance(value, dict):
         return {_key(key): settled(item, budget) for key, item in value.items()}
     if isinstance(value, Undefined):
-        str(value)  # raises, naming what is missing
+        str(value)  # raises UndefinedError, which names what is missing
     if isinstance(value, list | tuple | range | Iterator | MappingView):
         items: Any = value
         return [settled(item, budget) for item in items]

@@ -1,6 +1,6 @@
-"""Names of environment variables: which ones exist at all, and which ones a definition may not set where everything runs.
+"""Names of environment variables: which ones are valid, and which ones a definition may not set for the tests and the user's shell.
 
-`outputs` reach tests, the shell of a user (`eval "$(envctl env shop --format shell)"`) and the later steps of a CI job.
+`outputs` reach the tests, a user's shell (`eval "$(envctl env shop --format shell)"`) and the later steps of a CI job.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 SERVICE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*", re.ASCII)
-"""A server's own settings have dots and hyphens in their names (`discovery.type`); nothing in them is special to a shell."""
+"""The name of a service's variable. Servers have settings such as `discovery.type`; none of these characters is special to a shell."""
 
 STEERING = {
     "PATH", "HOME", "SHELL", "ENV", "BASH_ENV", "BASHOPTS", "SHELLOPTS", "IFS", "CDPATH", "FPATH", "GLOBIGNORE", "PROMPT_COMMAND",
@@ -29,31 +29,35 @@ STEERING = {
     "ELIXIR_ERL_OPTIONS", "R_PROFILE", "R_PROFILE_USER", "R_ENVIRON", "R_ENVIRON_USER", "JULIA_LOAD_PATH", "BUN_OPTIONS", "PSQLRC",
     "INPUTRC", "VIMINIT", "EXINIT", "PYTEST_PLUGINS", "DOCKER_CONFIG", "KUBECONFIG", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
 }  # fmt: skip
-"""Variables that change how every command runs: what it loads first, where it looks for programs, what it runs on the way."""
+"""Variables that change how every command runs: which code it loads first, where it looks for programs, and which hooks it runs."""
 STEERING_PREFIXES = (
     "LD_", "DYLD_", "CORECLR_", "COR_", "XDG_", "ENVCTL_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "npm_config_", "NPM_CONFIG_",
     "CARGO_BUILD_", "CARGO_TARGET_", "ACTIONS_", "RUNNER_",
 )  # fmt: skip
-"""Whole families of such: the loader's, .NET's profilers, the places of configuration, our own, of package managers, of a CI's runner."""
+"""Prefixes of such variables: of the loader, .NET's profilers, configuration folders, envctl, package managers and CI runners."""
 
 
 def steers(name: str) -> bool:
-    """Whether a variable of that name changes how every command runs."""
+    """Return whether a variable called *name* changes how every command runs."""
     return name in STEERING or name.startswith(STEERING_PREFIXES)
 
 
 def is_output(name: str) -> bool:
-    """Whether an output that nobody has named can have that name."""
+    """Return whether a default output (`<SERVICE>_<PROPERTY>`) can be called *name*."""
     return re.fullmatch(r"[A-Z0-9_]+", name) is not None and not steers(name)
 
 
 def sourced(values: Mapping[str, str], service: bool) -> dict[str, str]:
-    """What of *values* may go into text that a shell or a runner takes up: of a service's own variables, none that steers."""
+    """Return the *values* that may be written for a shell or a CI runner, which are those with valid names.
+
+    Args:
+        service: whether *values* are a service's own variables; those that change how every command runs are then left out.
+    """
     return {name: value for name, value in values.items() if SHELL_NAME.fullmatch(name) and not (service and steers(name))}
 
 
 def wrong_output(name: str) -> str:
-    """Why *name* cannot be an output's; empty where it can."""
+    """Return why *name* cannot be the name of an output; an empty text if it can."""
     if not SHELL_NAME.fullmatch(name):
         return f"'{name}' is not a valid name for a shell variable"
     return f"'{name}' would change how every command of the tests and of a user's shell runs" if steers(name) else ""

@@ -1,8 +1,8 @@
-"""What is known while loading: the values of `variables:`, and the expressions over `var` and `env` alone.
+"""Evaluation while a definition is loaded: the values of `variables:`, and expressions that use `var` and `env` only.
 
-A value comes from `--set`, `ENVCTL_VAR_*`, `from` or the default; what is given as text gets the type of the default.
-Expressions with references to services wait for the plan. A value that is put into a text which the plan evaluates later
-is escaped: a password may hold `${`.
+A value comes from `--set`, `ENVCTL_VAR_*`, `from` or the default; a value that is given as text gets the type of the default.
+The plan evaluates expressions with references to services later. A value that is inserted into a text for the plan is escaped,
+since a password may contain `${`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _KEYS = ("from", "secret", "default", "description")
 PREFIX = "ENVCTL_VAR_"
 _IN_SERVICE = ("env", "run", "command", "with", "kubernetes")
 _IN_SEED = (("command",), ("rows",), ("generate",), ("keys",), ("messages",), ("http",))
-"""Data that stands in the step itself, too."""
+"""The keys of a seed step that may refer to services; most of them can contain inline data."""
 _IN_READY = ("http", "port", "command", "log", "query")
 
 
 @dataclass
 class Variables:
-    """Values by name; *broken* ones have a problem already, so that their uses need none."""
+    """The values by name. The *broken* variables have a problem already, so their uses are not reported."""
 
     values: dict[str, Any] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)
-    """The texts that came with `--set` or from the environment: with these alone the same values come out again."""
+    """The texts from `--set` or the environment, by name. With these texts alone, all variables get the same values again."""
     budget: Budget = field(default_factory=Budget)
 
 
@@ -48,14 +48,14 @@ class _Spec:
     variable: str | None
     secret: bool
     prefix: TreePath = ()
-    """Where the default stands below the variable."""
+    """The path of the default below that of the variable."""
 
 
 def resolve_variables(declared: Any, source: Source, overrides: Mapping[str, str], environ: Mapping[str, str], budget: Budget) -> Variables:
-    """The value of each declared variable: `--set`, then ENVCTL_VAR_NAME, then its `from`, then its default.
+    """Return the value of each declared variable: from `--set`, ENVCTL_VAR_NAME, its `from` or its default, the first that sets one.
 
     Raises:
-        DefinitionError: evaluating them costs more than *budget* has.
+        DefinitionError: the evaluation exceeds *budget*.
     """
     found = Variables(budget=budget)
     if not isinstance(declared, dict):
@@ -104,7 +104,7 @@ def _spec(value: Any, path: TreePath, source: Source) -> tuple[_Spec, list[Probl
 
 
 def _given(name: str, spec: _Spec, overrides: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The text that decides, and where it comes from."""
+    """Return the text that sets the variable, and its origin for messages; None if nothing but a default can set it."""
     if name in overrides:
         return overrides[name], "--set"
     for variable in (PREFIX + name, PREFIX + name.upper().replace("-", "_")):
@@ -120,7 +120,7 @@ def _set(name: str, spec: _Spec, given: tuple[str, str] | None, environ: Mapping
         where = f" or the environment variable {spec.variable}" if spec.variable else ""
         raise ValueError(f"the variable '{name}' has no value; give it one with `--set {name}=...`{where}")
     if spec.secret and given is not None:
-        found.secrets.add(given[0])  # an error about its type shows it
+        found.secrets.add(given[0])  # before its type is checked, because an error about the type shows the text
     default = None
     if given is None or not isinstance(spec.default, str):
         _refuse_whole(spec.default)
@@ -133,7 +133,7 @@ def _set(name: str, spec: _Spec, given: tuple[str, str] | None, environ: Mapping
 
 
 def _refuse_whole(value: Any) -> None:
-    """All variables as one value would hold itself."""
+    """Raise ExpressionError if a default contains `var` or `env` as a whole: it would contain itself."""
     found = [ref for _, text in walk(value) if isinstance(text, str) for ref in references(text, ())]
     if whole := next((ref for ref in found if ref.root in ("var", "env") and not ref.path), None):
         raise ExpressionError(
@@ -146,10 +146,13 @@ def _masked(value: Any) -> str:
 
 
 def typed(text: str, default: Any, origin: str) -> Any:
-    """*text* as a value of the type of *default*: a number, true or false, a list or map in YAML; else it stays text.
+    """Return *text* as a value of the type of *default*: a number, a boolean, or a list or map in YAML; otherwise it stays text.
+
+    Args:
+        origin: where *text* comes from, for the error message.
 
     Raises:
-        ValueError: it is none.
+        ValueError: *text* is not of this type.
     """
     if isinstance(default, bool):
         return _expected(text, bool, "true or false", origin)
@@ -186,7 +189,7 @@ def _variables_of(value: Any) -> Iterator[str]:
 
 
 def takes_references(path: TreePath) -> bool:
-    """Whether a text at *path* may refer to services: its value is first known to the plan."""
+    """Return whether a text at *path* may refer to services, so that only the plan can evaluate it."""
     if path[:1] == ("outputs",):
         return True
     if path[:1] == ("tests",):
@@ -201,7 +204,7 @@ def takes_references(path: TreePath) -> bool:
 
 
 def is_command(path: TreePath) -> bool:
-    """A command line is split into words before it is evaluated: a value with blanks stays one argument."""
+    """Return whether *path* is a command line, which is split into words before evaluation: a value with blanks stays one argument."""
     if path[:1] == ("tests",):
         return takes_references(path)
     return (
@@ -211,9 +214,9 @@ def is_command(path: TreePath) -> bool:
 
 @dataclass
 class EarlyEvaluation:
-    """One pass over a tree that evaluates the expressions over `var` and `env` alone.
+    """One pass over a tree, which evaluates the expressions that use `var` and `env` only.
 
-    `tree` raises DefinitionError when it costs too much.
+    `tree` raises DefinitionError if the evaluation exceeds the budget.
     """
 
     source: Source
@@ -221,12 +224,13 @@ class EarlyEvaluation:
     names: Collection[str]
     broken: Collection[str]
     known_keys: Callable[[TreePath], Collection[str]] = lambda path: ()
-    """The keys that a map at a place may have; none where it may have any. What stands under another key is left as it is."""
+    """A function that returns the keys that the map at a path may have; nothing if any are allowed. Other keys stay as they are."""
     problems: list[Problem] = field(default_factory=list)
     unknown: set[TreePath] = field(default_factory=set)
-    """Where a value could not be made out, so that nothing else is said about it."""
+    """The paths of values that could not be determined, so that nothing else is reported about them."""
 
     def tree(self, value: Any, path: TreePath = ()) -> Any:
+        """Return *value*, which is at *path*, with its early expressions evaluated; mistakes are added to `problems`."""
         if isinstance(value, dict):
             known = self.known_keys(path)
             return {key: item if is_unknown(key, known) else self.tree(item, (*path, key)) for key, item in value.items()}
@@ -259,13 +263,14 @@ class EarlyEvaluation:
             return text
         value = evaluate(text, self.scope)
         if path[2:3] == ("env",) and not isinstance(value, str | int | float):
-            return text  # what a list or nothing is in an environment is the plan's to say
+            return text  # the plan decides what a list, a map or null means in an environment
         if is_command(path):
             return text
         return map_texts(escape, value) if waits else value
 
 
 def is_unknown(key: str, known: Collection[str]) -> bool:
+    """Return whether *key* is unknown. Keys that begin with `x-` are known, and every key is if *known* is empty."""
     return bool(known) and key not in known and not str(key).startswith("x-")
 
 

@@ -1,7 +1,7 @@
-"""YAML text -> nodes that know their lines, without recursion: a deep document must not end the process.
+"""Parsing of YAML into nodes with line numbers, without recursion, so that a deeply nested document cannot end the process.
 
-PyYAML's own composer recurses in C and dies of 10,000 brackets; its parser, whose events are read here, does not. Plain
-scalars are those of YAML 1.2's core schema: `on`, `22:22` and dates are text, and numbers remember how they were written.
+PyYAML's own composer recurses in C and crashes at 10,000 brackets; its parser, whose events are used here, does not. Plain
+scalars follow YAML 1.2's core schema: `on`, `22:22` and dates are text. Numbers remember how they are written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from yaml import events
 
 MAX_DEPTH = 60
 MAX_VALUES = 200_000
-"""Of a document; those of aliases are counted each time by whoever follows them."""
+"""The most values of a document. Code that follows an alias counts the values below it each time."""
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD = "tag:yaml.org,2002:"
 _SCALAR_TAGS = ("str", "int", "float", "bool", "null")
@@ -28,14 +28,14 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(["false", "False", "FALSE"], False),
     **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
 }
-# Longer ones are no numbers that anything here could use, and reading them costs quadratic time.
+# No key needs a longer number, and its conversion would take quadratic time.
 _MAX_DIGITS = 300
 
 Scalar = str | int | float | bool | None
 
 
 class YamlError(Exception):
-    """What is wrong on a line, and what would be right."""
+    """The error for a wrong line, with a hint about what would be right."""
 
     def __init__(self, line: int, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -44,6 +44,8 @@ class YamlError(Exception):
 
 @dataclass(eq=False)
 class Leaf:
+    """A scalar: its value, its line (from 1), its text, and whether it is *plain*, that is, without quotes."""
+
     value: Scalar
     line: int
     text: str = ""
@@ -52,7 +54,7 @@ class Leaf:
 
 @dataclass(eq=False)
 class Branch:
-    """A list, or a map whose items are (key, value) in turn."""
+    """A list, or a map, whose items are keys and values in turn; *line* counts from 1."""
 
     is_map: bool
     line: int
@@ -64,7 +66,7 @@ Node = Leaf | Branch
 
 
 def pairs(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
-    """The keys that are texts, and their values, of a map."""
+    """Yield the keys of a map that are scalars, with their values."""
     if isinstance(node, Branch) and node.is_map:
         for key, value in zip(node.items[::2], node.items[1::2], strict=True):
             if isinstance(key, Leaf):
@@ -72,10 +74,10 @@ def pairs(node: Node | None) -> Iterator[tuple[Leaf, Node]]:
 
 
 def parse_nodes(text: str, *, any_tag: bool = False) -> Node | None:
-    """The document's node; None where there is none. With *any_tag*, unknown tags are read over.
+    """Return the root node of the document; None if the document is empty. With *any_tag*, unknown tags are ignored.
 
     Raises:
-        YamlError: at the first mistake, since nothing after it can be trusted.
+        YamlError: *text* has a mistake. The error is about the first one, since nothing after it can be trusted.
     """
     builder = _Builder(any_tag)
     for event in _events(text):
@@ -84,10 +86,12 @@ def parse_nodes(text: str, *, any_tag: bool = False) -> Node | None:
 
 
 def parse_documents(text: str) -> Iterator[Node]:
-    """The nodes of all documents that are not empty, by one parser: to begin one takes longer than to read a short document.
+    """Yield the root nodes of all documents that are not empty.
+
+    One parser is used for all, because its start takes longer than a short document.
 
     Raises:
-        YamlError: at the first mistake; the documents before it have come.
+        YamlError: *text* has a mistake; the documents before it have been yielded.
     """
     builder = _Builder(any_tag=False)
     for event in _events(text):
@@ -124,7 +128,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
     line = min(mark.line, text.count("\n")) if mark else 0
     content = (text.splitlines() or [""])[line : line + 1]
-    if "nesting depth" in str(error.problem):  # PyYAML has had a limit of its own since 6.0.4
+    if "nesting depth" in str(error.problem):  # since 6.0.4, PyYAML has a limit of its own
         return _too_deep(line + 1)
     return YamlError(line + 1, f"not valid YAML: {_message(error)}", _advice(content[0] if content else "", error, mark))
 
@@ -156,11 +160,12 @@ def _advice(content: str, error: yaml.MarkedYAMLError, mark: Any) -> str:
 
 
 def too_many(line: int) -> YamlError:
+    """Return the error for more than MAX_VALUES values."""
     return YamlError(line, f"there are more than {MAX_VALUES:,} values in this file, those of aliases counted each time")
 
 
 class _Builder:
-    """Turns events into nodes; what is open stands on a stack of its own."""
+    """A builder of nodes from events, with an explicit stack of the lists and maps that are open."""
 
     def __init__(self, any_tag: bool) -> None:
         self._any_tag = any_tag
@@ -170,6 +175,11 @@ class _Builder:
         self._count = 0
 
     def take(self, event: Any) -> None:
+        """Add what *event* describes to the nodes.
+
+        Raises:
+            YamlError: the document is not valid, or is too large.
+        """
         line = event.start_mark.line + 1
         if isinstance(event, events.DocumentStartEvent) and self.root is not None:
             raise YamlError(line, "a second document begins here", "a definition is one document; remove the `---`")
@@ -185,7 +195,7 @@ class _Builder:
             self._open.pop().closed = True
 
     def _scalar(self, event: Any, line: int) -> Scalar:
-        if event.tag == _STANDARD + "binary":  # whoever knows this tag reads another text than stands there
+        if event.tag == _STANDARD + "binary":  # a program that knows this tag would read other content than this text
             raise _unknown_tag(event.tag, line)
         return event.value if self._any_tag else _scalar(event, line)
 
@@ -215,7 +225,7 @@ class _Builder:
     def _add(self, node: Node) -> None:
         is_key = self._open and self._open[-1].is_map and len(self._open[-1].items) % 2 == 0
         self._count += not is_key
-        if self._count > MAX_VALUES:  # here, so that nobody waits for the rest
+        if self._count > MAX_VALUES:  # checked here, so that the rest is not parsed
             raise too_many(node.line)
         if self._open:
             self._open[-1].items.append(node)
@@ -248,19 +258,19 @@ def _unknown_tag(tag: str, line: int) -> YamlError:
 
 
 class WrittenInt(int):
-    """An integer whose text is not the usual one: `0x1F`, `007`."""
+    """An integer with an unusual notation: `0x1F`, `007`."""
 
     text: str
 
 
 class WrittenFloat(float):
-    """A number whose text is not the usual one: version `3.10` is not 3.1."""
+    """A number with an unusual notation: version `3.10` is not 3.1."""
 
     text: str
 
 
 def plain_scalar(text: str) -> Scalar:
-    """The value of an unquoted scalar."""
+    """Return the value of an unquoted scalar."""
     if text in _WORDS:
         return _WORDS[text]
     if len(text) > _MAX_DIGITS or text[0] not in "+-.0123456789":
@@ -269,14 +279,14 @@ def plain_scalar(text: str) -> Scalar:
         return _as_written(int(text), text)
     if _BASED.fullmatch(text):
         return _as_written(int(text, 0), text)
-    # Infinities stay text: no key of ours takes one, and JSON has none.
+    # Infinities stay text: no key accepts one, and JSON has none.
     if _FLOAT.fullmatch(text) and abs(number := float(text)) != float("inf"):
         return _as_written(number, text)
     return text
 
 
 def written(value: float) -> str:
-    """A number as it stands in the file."""
+    """Return a number as it is written in the file."""
     return str(getattr(value, "text", value))
 
 
