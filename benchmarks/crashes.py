@@ -1,4 +1,4 @@
-"""`python -m benchmarks.crashes`: SIGKILL at random moments, and how long it takes until nothing is left; a table in Markdown."""
+"""Send SIGKILL at random moments, and print a Markdown table of how long it takes until nothing is left: `python -m benchmarks.crashes`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Case:
-    """What is killed, at which part of which command, and whether another command comes after that."""
+    """A case: what is killed, during which part of which command, and whether another command runs afterwards."""
 
     what: str
     words: Sequence[str]
@@ -106,12 +106,12 @@ CASES = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds from the kill, or from the end of the command after it, until nothing was left; what was, when patience ended."""
+    """The seconds from the kill (or the end of the command after it) until nothing was left, or else what was left at the time limit."""
 
     seconds: float = 0.0
     left: tuple[str, ...] = ()
     stayed: bool = False
-    """It had come up before, and was there and whole after that."""
+    """Whether the instance was up before the kill, and remained complete."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Bench:
         return Instance(instance_id(name, self.work), process)
 
     def prepare(self, case: Case, workers: int) -> float:
-        """Writes the definition; how long the command takes, undisturbed and warm, as many at a time as there will be."""
+        """Write the definition. Return the mean seconds that the undisturbed command takes, warm, with *workers* running at a time."""
         (self.work / "environments").mkdir(exist_ok=True)
         (self.work / "environments/env.yaml").write_text(PAIR.replace("SECONDS", f"{case.seeding}"))
         with ThreadPoolExecutor(workers) as pool:
@@ -172,7 +172,7 @@ class Bench:
         while left := self.left(id):
             waited = time.monotonic() - began
             state = _state(self.work / "state/envctl" / id / "instance.json")
-            if state == "up" and (stays or waited > 5):  # killed after its last word
+            if state == "up" and (stays or waited > 5):  # killed after the command had already finished its work
                 return Outcome(stayed=True)
             if waited > PATIENCE:
                 return Outcome(waited, tuple(left))

@@ -1,4 +1,4 @@
-"""The shop (`environments/shop`) as each side brings it up and takes it away."""
+"""The shop (`environments/shop`) as each side brings it up and removes it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def rendered(work: Path) -> Path:
 
 
 def lean(work: Path) -> Path:
-    """The same without what plain Compose is slow at: images are built beforehand, texts are bind mounts."""
+    """Return the rendered file without the features that are slow in plain Compose: images are built in advance, texts are bind mounts."""
     file = rendered(work)
     tree: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
     texts = {name: _written(work / "texts" / name, config["content"]) for name, config in tree.pop("configs", {}).items()}
