@@ -30,7 +30,7 @@ GOAL = 1.3
 
 @dataclass(frozen=True)
 class Plain:
-    """Host ports are left to the engine: what the file publishes may be in use here."""
+    """The Compose file with plain Docker Compose; the engine chooses the host ports, because the published ones may be in use."""
 
     file: Path
     env: Mapping[str, str]

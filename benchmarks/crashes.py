@@ -48,7 +48,7 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Instance:
-    """One that is going to be hit, and the command that works on it."""
+    """An instance whose processes will be killed, and the command that works on it."""
 
     id: str
     process: subprocess.Popen[bytes]
@@ -116,7 +116,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Bench:
-    """Where it happens."""
+    """The folder and the engine of a benchmark run."""
 
     work: Path
     engine: Engine

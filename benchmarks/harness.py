@@ -55,7 +55,7 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """What a row gave: a figure per run for each side."""
+    """The result of a row: one figure per run for each side."""
 
     name: str
     what: str

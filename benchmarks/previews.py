@@ -101,7 +101,7 @@ def _requests(work: Path, given: argparse.Namespace) -> int:
 
 @contextmanager
 def _previews(work: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """An environment for previews with locks of its own, and a repository that nobody else has."""
+    """Yield an environment for previews with its own namespace for locks, and the name of a repository that nothing else uses."""
     place = f"envctl-bench-{uuid.uuid4().hex[:8]}"
     run(["kubectl", "create", "namespace", place])
     (work / "envctl.toml").write_text(f'[preview]\nlocks = "{place}"\n')

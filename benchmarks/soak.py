@@ -17,7 +17,7 @@ from benchmarks.programs import ENVCTL, Failed, environment, run
 
 DEFINITION = "name: soak\nservices:\n  cache: {kind: valkey}\n  site: {kind: stub}\noutputs: {CACHE: '${cache.url}', SITE: '${site.url}'}\n"
 WIDTH = 4
-"""Commands at a time: more only wait for the processors."""
+"""The number of commands at a time; more would only wait for the processors."""
 DAEMONS = ("dockerd", "containerd")
 
 

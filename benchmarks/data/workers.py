@@ -43,7 +43,7 @@ def _round(side: Tests, count: int) -> float:
 
 @contextmanager
 def _template(instance: Running) -> Iterator[str]:
-    """What was seeded, with nobody connected to it."""
+    """Create a template with the seeded data to which no client is connected, and yield its name."""
     url = instance.lanes[0]["URL"]
     admin = connected(url, "postgres")
     admin.run(f'CREATE DATABASE by_hand TEMPLATE "{url.rpartition("/")[2]}" STRATEGY FILE_COPY')

@@ -40,7 +40,7 @@ def up(file: Path, env: Mapping[str, str]) -> float:
 
 @contextmanager
 def kept(work: Path, env: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
-    """The definition, and the image that its data is kept in."""
+    """Yield the definition file, and the image that contains its data."""
     file = work / "bench-large.yaml"
     (work / "envctl.toml").touch()
     file.write_text(ENVIRONMENT)

@@ -122,7 +122,10 @@ class PostgresDriver:
 
     @contextmanager
     def _without_sessions(self, database: str) -> Iterator[None]:
-        """Nobody is connected to it, or can be, but for what is renamed inside: that keeps what it was given."""
+        """Keep all clients out of *database*.
+
+        Connections are allowed again at the end, by the database's oid, so that a database renamed inside the block is included.
+        """
         oid = self._run("SELECT oid FROM pg_database WHERE datname = :database", database=database)
         if not oid:
             raise TemplateGone(f"there is no database '{database}'")
