@@ -172,7 +172,7 @@ class Bench:
         while left := self.left(id):
             waited = time.monotonic() - began
             state = _state(self.work / "state/envctl" / id / "instance.json")
-            if state == "up" and (stays or waited > 5):  # killed after the command had already finished its work
+            if state == "up" and (stays or waited > 5):  # the command was killed when the instance was already up
                 return Outcome(stayed=True)
             if waited > PATIENCE:
                 return Outcome(waited, tuple(left))

@@ -18,7 +18,7 @@ ROWS = (
 """The rows in the order of the table; each is a module of `benchmarks.rows`."""
 
 Measure = Callable[[], float]
-"""Measures one run without its set-up and clean-up; returns seconds, or a figure in the row's unit."""
+"""A function that measures one run without its set-up and clean-up, and returns seconds, or a figure in the row's unit."""
 
 
 @dataclass(frozen=True)

@@ -45,14 +45,14 @@ def _leave_ci() -> None:
 
 
 ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")
-"""Tests that mostly wait for the cluster: they have their own queue, which starts first; tests of one kind of service have shorter ones."""
+"""Tests on a cluster, which mostly wait for it: they share a queue that starts first, and each file of tests/kinds has a shorter one."""
 ONE_BY_ONE = re.compile(r"^tests/(cli|crash|faults)/|^tests/conformance/test_services")
-"""Tests that collect resources without an owner everywhere, or look at the whole machine: they never run at the same time."""
+"""Tests that remove resources without an owner from the whole machine, or inspect all of it: no two of them run at the same time."""
 QUICK = re.compile(
     r"^tests/(definition|docs|environment|errors|files|fuzz|init|instance|keeper|keeper_client|leases|outputs|plan|process|readiness"
     r"|render|reports|seeding|servers|session|units)/"
 )
-"""Packages whose tests bring up little or nothing; they come last and even out the queues."""
+"""Packages whose tests bring up little or nothing; they run last, to even out the lengths of the queues."""
 
 
 def _queue(nodeid: str) -> str:

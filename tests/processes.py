@@ -25,7 +25,7 @@ from tests.support import NOTHING_KEPT, Done, Project, labelled, missing, namesp
 
 Found = TypeVar("Found")
 Moments = Callable[[str], list[float]]
-"""Returns moments (seconds) within the time that a command takes."""
+"""A function that returns moments (in seconds) within the time that a command takes."""
 
 
 def running(pid: int) -> bool:

@@ -102,7 +102,7 @@ class Soak:
         return there
 
     def settle(self) -> None:
-        """Check, without further requests, that in the end every unit is ready and known to the pool."""
+        """Check, after the last client has stopped, that in the end every unit is ready and known to the pool."""
         until = time.monotonic() + TTL + SLACK
         while time.monotonic() < until:
             there = self.look()

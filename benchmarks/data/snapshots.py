@@ -1,4 +1,4 @@
-"""Kill the building of a snapshot at random moments: the next instance must have all of its data, from a snapshot or from new seeding."""
+"""Kill builds of a snapshot at random moments: the next instance must have all of its data, from a snapshot or from new seeding."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measure(work: Path, engine: str, count: int) -> str:
 
 
 def _build(file: Path, env: dict[str, str], number: int, until: float | None = None) -> float:
-    """Build a snapshot and return the seconds. Each *number* means other data, and therefore another key. *until* is when to kill it."""
+    """Build a snapshot, or kill its build after *until* seconds; return the seconds. Each *number* gives other data, and another key."""
     text = f"CREATE TABLE t AS SELECT i, md5((i + {number})::text) h FROM generate_series(1, {ROWS}) i; CREATE INDEX ON t (h);"
     (file.parent / "seed.sql").write_text(text)
     began = time.monotonic()

@@ -1,7 +1,7 @@
 """Load seed data into services.
 
-Each format has one module with `load(step, seeder)`, which is imported when a step needs it. This module also reads files in pieces for all
-formats.
+Each format has one module with `load(step, seeder)`, which raises ServiceFailed. The module is imported when a step needs it. This package
+also reads files in pieces for all formats.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def seed(step: Step, seeder: Seeder) -> None:
 
 
 def program_of(step: Step, service: ServicePlan) -> ServicePlan:
-    """Return *service* with the environment of a step's command, whose addresses point at the seeded service, not at a lane."""
+    """Return *service* with the environment of a step's command; its addresses lead to the seeded services, not to those of a lane."""
     return service if step.env is None else replace(service, env=step.env)
 
 
@@ -68,7 +68,7 @@ def failed(step: Step, where: str, output: str, status: int | None = None, said:
 
     Args:
         where: The place in the seed as file:line.
-        said: The line of *output* that summarizes the failure; by default the last line.
+        said: The line of *output* that sums up the failure; by default the last line.
     """
     lines = [line for line in output.strip().splitlines() if line.strip()]
     said = said or (lines[-1] if lines else "it printed nothing")

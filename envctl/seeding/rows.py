@@ -102,7 +102,8 @@ def _belongs(row: Row, table: Table) -> bool:
 def _sent(table: Table, rows: Iterable[Row], dialect: Dialect) -> Iterator[bytes]:
     """Yield the group's rows as the server's bulk loader reads them.
 
-    After any error, spoil the input: if the input only ended early, the server would commit the rows before the error.
+    After any error, send the dialect's `spoil`, so that the server refuses the input: if the input only ended early, the server would
+    commit the rows before the error.
     """
     chunk = bytearray()
     try:

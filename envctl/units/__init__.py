@@ -1,7 +1,7 @@
 """Drivers for units: the parts of a shared server that belong to one lane or one lease, such as a database, a virtual host or a bucket.
 
-Each protocol has one module with `open_driver(properties)`, which is imported when it is used. A driver knows nothing of plans and engines:
-it receives the server's properties, as a test process sees them, and names.
+Each protocol has one module with `open_driver(properties)`, which raises UnitError; the module is imported when it is used. A driver knows
+nothing of plans and engines: it receives the server's properties, as a test process sees them, and names.
 
     seeded base  --keep-->  template  --clone-->  unit of a lane  --reset-->  same content as the template
 

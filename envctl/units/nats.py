@@ -1,7 +1,7 @@
 """NATS units: accounts in the server's configuration. A unit is a lane's main account, and one account for each declared account.
 
 With lanes, the seeded data is in accounts that no test uses. A reset purges the lane's streams (key-value and object stores are streams,
-too) and sends the seeded messages to them again. Streams and consumers stay, because the services under test hold on to them. Without
+too) and sends the seeded messages to them again. Streams and consumers stay, because the services under test use them. Without
 lanes, a reset only purges.
 """
 

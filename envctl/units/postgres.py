@@ -20,7 +20,7 @@ FILE_COPY_SINCE = 150000
 PATIENCE = 5.0
 """The number of seconds to wait for the end of sessions that were terminated."""
 ALIVE = "pg_terminate_backend(pid) OR (pg_stat_file('/proc/' || pid, true)).isdir"
-"""An SQL condition that terminates the session again, or is true while its process exists. Without /proc, only the former applies."""
+"""An SQL condition on a pid: it terminates the session again, and is true until the session and its process (if /proc exists) are gone."""
 HOME = "envctl_home"
 """The driver's own database, for servers whose tests use the database `postgres`; on other servers the driver connects to `postgres`."""
 SPARE, OLD = "_envctl_next", "_envctl_old"

@@ -1,7 +1,7 @@
 """RabbitMQ units: virtual hosts with the same exchanges, queues, bindings, policies and rights, copied through the management API.
 
 A reset purges the queues and restores the seeded messages. Queues that were declared after the copy stay, empty, because the services under
-test hold on to them. Messages that a consumer has received and not acknowledged yet stay with that consumer.
+test use them. Messages that a consumer has received and not acknowledged yet stay with that consumer.
 """
 
 from __future__ import annotations

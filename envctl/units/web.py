@@ -29,7 +29,7 @@ class WebClient:
             self._session.auth = login
 
     def __call__(self, method: str, path: str, *, allowed: tuple[int, ...] = (), **more: Any) -> requests.Response:
-        """Send a request and return the answer. Raise UnitError for a status of 400 or more that is not *allowed*, or without an answer."""
+        """Send a request and return the answer. Raise UnitError if there is none, or for a status of 400 or more that is not *allowed*."""
         try:
             answer = self._session.request(method, self.url + path, timeout=TIMEOUT, **more)
         except requests.RequestException as error:

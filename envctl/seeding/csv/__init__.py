@@ -49,8 +49,8 @@ def check(path: Path, root: Path, dialect: Dialect) -> None:
 def sent(path: Path, root: Path, dialect: Dialect) -> Iterator[bytes]:
     """Yield the file as the server's bulk loader reads it.
 
-    After an error, spoil the input: if the file has changed since its check and the input only ended early, the server would commit half of
-    the file.
+    After an error, send the dialect's `spoil`, so that the server refuses the input. The file may have changed since its check, and if the
+    input only ended early, the server would commit half of the file.
     """
     try:
         for chunk in chunks(texts(path, root)):
