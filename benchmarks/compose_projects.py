@@ -66,10 +66,13 @@ def _compared(name: str, runs: int) -> float:
         files = [_copied(name, Path(work) / side) for side in ("ours", "plain")]
         env = with_snapshots(Path(work)) | VARIABLES
         run([ENVCTL, "snapshots", "build", str(files[0]), "--engine", "docker"], env)
-        with gone(Ours(env, files[0])) as ours, gone(Plain(files[1], env)) as plain:
-            sides = Sides(upping(ours), upping(plain))
-            assert sides.theirs is not None
-            pairs = [(sides.ours(), sides.theirs()) for _ in range(runs + 1)][1:]
+        try:
+            with gone(Ours(env, files[0])) as ours, gone(Plain(files[1], env)) as plain:
+                sides = Sides(upping(ours), upping(plain))
+                assert sides.theirs is not None
+                pairs = [(sides.ours(), sides.theirs()) for _ in range(runs + 1)][1:]
+        finally:
+            run([ENVCTL, "snapshots", "--prune"], env)
     own, theirs = (statistics.median(each) for each in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
     print(f"{name}: {own:.2f} s / {theirs:.2f} s = {ratio:.2f}", flush=True)

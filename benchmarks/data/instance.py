@@ -87,6 +87,7 @@ def running(work: Path, engine: str, environment: str, *options: str) -> Iterato
         raise
     finally:
         run([ENVCTL, "down", document["id"]], env)
+        run([ENVCTL, "snapshots", "--prune"], env)
 
 
 def connected(url: str, database: str | None = None) -> pg8000.native.Connection:

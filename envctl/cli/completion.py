@@ -29,9 +29,9 @@ def _typed() -> list[str]:
 
 
 def _environments(session: Session, _: dict[str, Any]) -> Iterable[str]:
-    from envctl.definition.find import environments
+    from envctl.definition.find import compose_files, environments
 
-    return environments(session.cwd)
+    return [*environments(session.cwd), *compose_files(session.cwd)]
 
 
 def _instances(session: Session, _: dict[str, Any]) -> Iterable[str]:

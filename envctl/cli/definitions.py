@@ -13,7 +13,7 @@ from envctl.cli import options as opt
 from envctl.cli.arguments import Environment, session_of
 from envctl.cli.options import Chosen, expanded
 from envctl.cli.printing import counted, print_problems
-from envctl.definition.find import environments
+from envctl.definition.find import compose_files, environments
 from envctl.engines.registry import traits
 from envctl.environment import open_environment
 from envctl.environment.permissions import powers, refuse_own_settings
@@ -45,7 +45,8 @@ def validate(
         limit_this_process()
     names = env or environments(session.cwd)
     if not names:
-        raise UsageError("there are no environments here", hint="`envctl init` writes a first one")
+        composed = [f"`envctl validate {name}` checks the Compose file" for name in compose_files(session.cwd)[:1]]
+        raise UsageError("there are no environments here", hint="; ".join([*composed, "`envctl init` writes a first one"]))
     overrides, broken = opt.pairs("--set", set or [], "K=V"), 0
     for name in names:
         try:

@@ -17,6 +17,9 @@ _CLIENT = re.compile(
 )
 _ENTRYPOINT = re.compile(r"\S*entrypoint\S*")
 """A script that prepares a server, and then starts it, or what stands behind it."""
+_SHELL = re.compile(r"(?:ba|da|a|z|k)?sh")
+_IDLE = re.compile(r"sleep|tail|cat|trap|wait|true|:|done|echo")
+"""Programs that only keep a container running, so that somebody can work in it."""
 _SERVER = re.compile(
     r"postgres|mysqld|mariadbd|[\w-]+-server(?:-start\.sh)?|mosquitto|nginx|memcached|mysqld_safe|mariadbd-safe|weed|mailpit|MailHog|maildev"
 )
@@ -53,3 +56,16 @@ def runs_its_server(service: Mapping[str, Any], build: Mapping[str, Any] | None,
     named = {key: value.split() if isinstance(value := service.get(key), str) else value for key in ("entrypoint", "command")}
     whole = with_dockerfile(named, made_by(build, project)) if build else named
     return runs_server(list(Given(whole, {}, project, {}).programs()), built=True)
+
+
+def only_waits(service: Mapping[str, Any]) -> bool:
+    """Return whether the container of a Compose service runs nothing but `sleep infinity` and the like, or an interactive shell.
+
+    Args:
+        service: the service, as Compose resolves it.
+    """
+    programs = list(Given(service, {}, Path(), {}).programs())
+    if not programs or not _SHELL.fullmatch(programs[0]):
+        return any(map(_IDLE.fullmatch, programs[:1]))
+    run = [program for program in programs if not _SHELL.fullmatch(program)]
+    return all(map(_IDLE.fullmatch, run)) if run else bool(service.get("tty") or service.get("stdin_open"))

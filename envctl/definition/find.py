@@ -39,7 +39,7 @@ def find_environment(env: str, cwd: Path) -> EnvironmentFile:
     known = environments(cwd)
     file = known.get(env) or _by_path(env, cwd)
     if file is None:
-        raise UsageError(f"there is no environment '{env}'", hint=_advice(env, known))
+        raise UsageError(f"there is no environment '{env}'", hint=_advice(env, known, compose_files(cwd)))
     file = _real(file)
     return EnvironmentFile(file, find_project(file, cwd))
 
@@ -51,6 +51,15 @@ def environments(cwd: Path) -> dict[str, Path]:
         for name, file in _named(folder / FOLDER):
             found.setdefault(name, file)
     return found
+
+
+def compose_files(folder: Path) -> list[str]:
+    """Return the names of the Compose files in *folder* that can be brought up by themselves: no override files."""
+    try:
+        names = sorted(file.name for file in folder.iterdir() if _COMPOSE.fullmatch(file.name))
+    except OSError:
+        return []
+    return [name for name in names if name not in OVERRIDE_FILES]
 
 
 def is_compose_file(file: Path) -> bool:
@@ -124,7 +133,9 @@ def _by_path(env: str, cwd: Path) -> Path | None:
     return None
 
 
-def _advice(env: str, known: dict[str, Path]) -> str:
+def _advice(env: str, known: dict[str, Path], composed: list[str]) -> str:
+    if composed and not known:
+        return f"known here: {', '.join(composed)}; `envctl init` adds what tests need to it"
     if "/" in env or env.endswith(_SUFFIXES):
         return "no such file; a folder must contain an environment.yaml"
     if not known:

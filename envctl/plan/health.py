@@ -13,6 +13,8 @@ from envctl.plan.reading import split
 
 COMPOSED_PATIENCE, SERVER_PATIENCE = 10.0, 45.0
 """Seconds that a service of a Compose file gets to open the ports that it publishes, and a known server to answer on them."""
+IDLE_PATIENCE = 1.0
+"""Seconds that a service gets to open its ports if its program only keeps the container running (`sleep infinity`)."""
 NOTICED = 2.0
 """How slow a server must be, beside most others, for a wait for it to be noticed (`ServicePlan.slow`)."""
 
@@ -38,6 +40,7 @@ def checks_of_composed(
     seeded: bool,
     closed: Mapping[str, int] | None = None,
     itself: bool = True,
+    idle: bool = False,
 ) -> tuple[Check, ...]:
     """What the definition says on top of the file; else the file's health check, and whether a known server answers.
 
@@ -47,12 +50,13 @@ def checks_of_composed(
     Args:
         closed: the ports of one that nobody outside its networks reaches: a program of its image asks them before it is seeded.
         itself: whether it runs its kind's server, as far as anybody can tell: that is waited for while it listens nowhere (`silent`).
+        idle: whether its program only keeps the container running, and is not expected to open a port.
     """
     if ready is not None and (given := _given(ready, str(kind.ready.get("probe", "")))):
         return tuple(given)
     if kind.once:
         return ()
-    server = not kind.own and bool(kind.ready)
+    server = not kind.own and bool(kind.ready) and not idle
     if seeded and server and closed is None:
         return checks_of(kind, None, {"main": 1} if published else {})
     # One that only says how often leaves the check to the image, which may have none.
@@ -64,7 +68,7 @@ def checks_of_composed(
     if server:
         silent = {"silent": SERVER_PATIENCE} if itself and not published else {}
         return (*health, *_standard(kind, patience=SERVER_PATIENCE if published else COMPOSED_PATIENCE, **silent))
-    return tuple(health) or ((Check("tcp", {"patience": COMPOSED_PATIENCE}),) if published else ())
+    return tuple(health) or ((Check("tcp", {"patience": IDLE_PATIENCE if idle else COMPOSED_PATIENCE}),) if published else ())
 
 
 def waited_for(services: Iterable[ServicePlan]) -> str:

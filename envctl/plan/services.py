@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from envctl.definition.amounts import bytes_of
-from envctl.definition.compose_programs import runs_its_server
+from envctl.definition.compose_programs import only_waits, runs_its_server
 from envctl.definition.env_files import variables_of
 from envctl.definition.expressions import evaluate, evaluate_tree, render_text
 from envctl.definition.kinds import Kind, Kubernetes, Local, Setup, localised
@@ -118,7 +118,8 @@ def _checks(reading: Reading, kind: Kind, subject: Subject, service: Service) ->
     closed = subject.ports if subject.closed else None
     build = service.build.model_dump() if isinstance(service.build, Build) else None
     itself = published or runs_its_server(given, build, reading.loaded.project)
-    return checks_of_composed(kind, service.ready, given.get("healthcheck"), published, bool(service.seed), closed, itself)
+    idle = only_waits(given)
+    return checks_of_composed(kind, service.ready, given.get("healthcheck"), published, bool(service.seed), closed, itself, idle)
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:

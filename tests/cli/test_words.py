@@ -124,10 +124,12 @@ def test_completion(words: str, offered: set[str]) -> None:
         ("envctl env one --format j", {"json"}),
         ("envctl up one --engine l", {"local"}),
         ("envctl up nosuch --only s", set()),
+        ("envctl up comp", {"compose.yml"}),
     ],
 )
 def test_completion_of_names(project: Project, words: str, offered: set[str]) -> None:
     project.environment("one", "services: {site: {kind: stub}, store: {kind: stub}, db: {kind: postgres}}\ntests: {unit: 'true'}\n")
+    project.write("compose.yml", "services: {}\n")
     environ = {**COMPLETE, "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     assert set(command([], project.folder, environ).out.split()) == offered
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl.definition.find import environments, find_environment, find_project, project_of
+from envctl.definition.find import compose_files, environments, find_environment, find_project, project_of
 from envctl.errors import UsageError
 
 
@@ -70,6 +70,18 @@ def test_an_unknown_environment(root: Path, env: str, hint: str) -> None:
 def test_where_nothing_is(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="envctl init"):
         find_environment("shop", tmp_path)
+
+
+def test_a_compose_file_is_named_where_nothing_else_is(tmp_path: Path) -> None:
+    for name in ("docker-compose.yml", "compose.prod.yaml", "docker-compose.override.yml", "other.yaml"):
+        (tmp_path / name).touch()
+
+    assert compose_files(tmp_path) == ["compose.prod.yaml", "docker-compose.yml"]
+    assert compose_files(tmp_path / "missing") == []
+    for env in ("shop", "compose.yaml"):
+        with pytest.raises(UsageError) as caught:
+            find_environment(env, tmp_path)
+        assert caught.value.hint.startswith("known here: compose.prod.yaml, docker-compose.yml; `envctl init` adds")
 
 
 def test_the_project_of_a_lone_file() -> None:
