@@ -73,7 +73,7 @@ class Running:
 
 @contextmanager
 def running(work: Path, engine: str, environment: str, *options: str) -> Iterator[Running]:
-    """Bring *environment* up (a name, or the text of a definition), and remove the instance at the end."""
+    """Bring *environment* up (a name, or the text of a definition); at the end, remove the instance and its snapshots."""
     env = with_snapshots(work) | {"ENVCTL_ENGINE": engine}
     if "\n" in environment:
         (work / "envctl.toml").touch()
