@@ -1,11 +1,11 @@
-"""envctl brings up the environments that integration tests need, and removes them again.
+"""Create the environments that integration tests need, and remove them again.
 
-`up`, `down`, `env` and `reset` are the Python API; `envctl/lifecycle/api.py` says what they do.
+`up`, `down`, `env` and `reset` are the Python API; `envctl/lifecycle/api.py` documents them.
 """
 
 from __future__ import annotations
 
-# As in `typing`, which takes longer to import than `envctl --version` has.
+# The constant of the same name in `typing` is not imported: importing `typing` takes longer than `envctl --version` may.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -18,7 +18,11 @@ __all__ = ["Event", "Instance", "Listener", "Phase", "Session", "__version__", "
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the API on first use: `envctl --version` needs none of it."""
+    """Import the API when one of its names is first used: `envctl --version` needs none of them.
+
+    Raises:
+        AttributeError: *name* is not in `__all__`.
+    """
     if name not in __all__:
         raise AttributeError(f"module 'envctl' has no attribute '{name}'")
     from envctl.lifecycle import api

@@ -1,4 +1,4 @@
-"""What the command `envctl` starts, and `python -m envctl`."""
+"""The entry point of the command `envctl` and of `python -m envctl`."""
 
 import gc
 import os
@@ -9,7 +9,8 @@ from envctl import __version__
 
 
 def main() -> None:
-    # Until there is something to clear away Ctrl-C just ends us: Python's own handler would show what was being imported.
+    """Run the command line."""
+    # As long as there is nothing to clean up, Ctrl-C simply ends the process: Python's own handler would print a traceback of imports.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:] == ["--version"]:  # before anything is imported: it must feel instant
@@ -18,7 +19,7 @@ def main() -> None:
         except OSError as error:
             sys.exit(f"envctl: stdout cannot be written: {error.strerror}")
         return
-    gc.set_threshold(200_000)  # far above what modules make: looking through them while they are imported takes a tenth of the time
+    gc.set_threshold(200_000)  # far more than the modules create: collecting garbage during imports costs a tenth of the time
     from envctl import cli
 
     cli.main()

@@ -1,4 +1,4 @@
-"""The command line: each command gathers its flags, calls one function and prints. Errors are printed here, once."""
+"""Run the command line. Each command reads its options, calls one function and prints the result; errors are printed only here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from envctl.session import Session
 
 OURS = 125
-"""The exit code of `run`, `test` and `exec` for every failure of ours: the command's own are its own."""
+"""The exit code of `run`, `test` and `exec` for failures of envctl itself; other exit codes come from the command that they run."""
 WRAPPING = ("run", "test", "exec")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run envctl with *arguments*, by default those of the process, and end the process with the command's exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     from envctl.process import signals, terminal
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         terminal.protect()
         status = _run(words)
         signals.leave(status)
-    except KeyboardInterrupt:  # between two of these lines; what has been done by then is not undone
+    except KeyboardInterrupt:  # The interrupt came between two of these lines.
         signals.leave(_interrupted() if status is None else status)
 
 
@@ -74,7 +75,7 @@ def _run(words: list[str]) -> int:
 
 
 def _recover(session: Session, words: list[str]) -> None:
-    """A keeper's own command looks after nobody else's instance."""
+    """Recover instances whose keeper or command was killed. A keeper's own commands skip this: a keeper manages only its own instance."""
     if words and not {"--help", "-h", "--version"} & set(words) and not session.by_keeper and session.store.has_any():
         from envctl.lifecycle.recovery import recover_instances
 
@@ -82,7 +83,7 @@ def _recover(session: Session, words: list[str]) -> None:
 
 
 def _unexpected(error: Exception, status: int) -> int:
-    """Nobody should have to read a traceback; whoever wants to can."""
+    """Print *error* without its traceback, and return *status*. If ENVCTL_DEBUG is set, raise *error* instead."""
     if os.environ.get("ENVCTL_DEBUG"):
         raise error
     words, advice = f"{type(error).__name__}: {error}", "this is a bug in envctl; ENVCTL_DEBUG=1 shows where it happened"

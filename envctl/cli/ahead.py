@@ -1,4 +1,4 @@
-"""Docker Compose begins to read the file on the command line before the modules of the command are imported."""
+"""Start reading a Compose file with Docker Compose before the modules of the command are imported, to save time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ OPENS = ("up", "run", "test", "render", "validate")
 
 @contextmanager
 def begun_ahead(session: Session, words: Sequence[str]) -> Iterator[None]:
-    """Where *words* begin like `up compose.yaml`, Compose reads that file meanwhile; a stranger's file waits for its turn."""
+    """Start `docker compose config` in the background if *words* begin like `up compose.yaml`.
+
+    An untrusted file is not read in advance, because it must be checked first. At the end of the context, unused processes are stopped.
+    """
     try:
         if len(words) > 1 and words[0] in OPENS and not words[1].startswith("-") and not _is_untrusted(session, words):
             _begin_reading(session, words[1])

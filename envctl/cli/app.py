@@ -1,4 +1,4 @@
-"""The commands together. Only the module of the command that is called is imported: `down` needs no parser of definitions."""
+"""Build the command line. Only the module of the called command is imported: `down`, for example, needs no definition parser."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ COMMANDS = {
     "snapshots": "snapshots",
     "doctor": "doctor",
 }
-"""In the order in which `--help` shows them: command to its module of this folder."""
+"""Commands, in the order of `--help`, each with its module in this package."""
 GROUPS = {"preview": "preview", "cluster": "cluster"}
-"""Those that have commands of their own: an application `app` in the module."""
+"""Groups of commands, each with its module in this package. The module contains the Typer application `app`."""
 COMPLETING = "_ENVCTL_COMPLETE"
-"""The variable by which a shell asks for completions."""
+"""The environment variable that a shell sets to ask for completions."""
 CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
-"""Click's base of usage errors: of Click itself, or of the copy that newer versions of Typer bring along."""
+"""The base class of Click's usage errors, from Click itself or from the copy in newer versions of Typer."""
 
 
 def build(words: Sequence[str]) -> typer.Typer:
-    """The application with the command that *words* call; with all of them where that is not plain."""
+    """Return the application with the command in *words*. If *words* name no command, the application has all commands."""
     app = typer.Typer(
         name="envctl",
         help="Brings up the environments that integration tests need, and removes them again.",
@@ -83,7 +83,13 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
-    """The exit status of the command line *words*; usage errors are printed and give *usage_status*."""
+    """Run the command line *words* and return its exit code; a usage error is printed and returns *usage_status*.
+
+    Raises:
+        UsageError: there is no such command.
+        EnvctlError: the command failed.
+        KeyboardInterrupt: the user aborted a prompt.
+    """
     words = list(words)
     if words[:1] == ["help"] and words[1:]:
         words = [*words[1:], "--help"]
@@ -113,7 +119,7 @@ def invoke(session: Session, words: Sequence[str], usage_status: int) -> int:
 
 
 def _candidates(error: Any) -> list[str]:
-    """What an argument that is missing could be: what a shell would offer for it."""
+    """Return a line with the possible values of a missing argument, which are those that shell completion offers."""
     param = getattr(error, "param", None)
     if param is None or param.param_type_name != "argument" or error.ctx is None:
         return []
@@ -122,7 +128,7 @@ def _candidates(error: Any) -> list[str]:
 
 
 def passed_on(words: list[str]) -> list[str]:
-    """`test ENV -- ARGS`: what stands behind `--` as one option, so that none of it is taken for the name of a test."""
+    """Return *words* with the arguments behind `--` as one option, so that none of them is read as the name of a test."""
     if "--" not in words:
         return words
     at = words.index("--")
@@ -130,17 +136,17 @@ def passed_on(words: list[str]) -> list[str]:
 
 
 def default_map(session: Session, command: Any) -> dict[str, Any]:
-    """For Click: command to option to its default in the project's settings.
+    """Return Click's default map: for each command, the defaults of its options from the project's settings.
 
     Raises:
-        DefinitionError: a key that is no option of any command.
+        DefinitionError: a key in the settings is not an option of any command.
     """
     plain = {key: _default(value) for key, value in session.settings.options().items()}
     return {name: _known(sub, plain) for name, sub in command.commands.items()} if plain else {}
 
 
 def _known(command: Any, plain: dict[str, Any]) -> dict[str, Any]:
-    """The defaults of *command*'s options, or of those of its own commands; an argument (`down NAME`) is said each time."""
+    """Return the defaults for the options of *command*, or of its subcommands. Arguments (`down NAME`) have no defaults."""
     if hasattr(command, "commands"):
         return {name: _known(sub, plain) for name, sub in command.commands.items()}
     options = {param.name: param for param in command.params if param.param_type_name == "option"}

@@ -1,4 +1,4 @@
-"""Arguments that many commands share."""
+"""Arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ Lane = Annotated[int | None, typer.Option("--lane", metavar="N", help="Only this
 
 
 def duration(option: str, text: str | None) -> float | None:
+    """Return the duration *text* of *option* in seconds; None if *text* is None.
+
+    Raises:
+        UsageError: *text* is not a duration.
+    """
     if text is None:
         return None
     try:
@@ -52,12 +57,13 @@ Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NS", show
 
 
 def looking_at(ctx: typer.Context, engine: str | None, context: str | None, namespace: str | None) -> Session:
-    """The session of the command, which looks at the cluster that it names, too."""
+    """Return the command's session, which also searches the cluster that the options name."""
     named = engine or (cluster_engine() if context or namespace else None)
     told = {"engine": named, "context": context, "namespace": namespace}
     return replace(session_of(ctx), told={key: value for key, value in told.items() if value})
 
 
 def session_of(ctx: typer.Context) -> Session:
+    """Return the session of the command."""
     session: Session = ctx.obj
     return session

@@ -1,4 +1,4 @@
-"""`restart`, `seed`, `reset`, `extend`: what changes an instance."""
+"""The commands `restart`, `seed`, `reset` and `extend`, which change an instance."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def reset(ctx: typer.Context, name: Instance, service: OneService = None, lane: 
 
 
 def reset_said(name: str, wanted: Sequence[str], where: str, found: change.Reset) -> Iterator[str]:
-    """What a reset has done, and what it has not, with the way to it."""
+    """Yield sentences on what a reset restored, and on what it could not restore, with the command that recreates it."""
     if found.done or not found.left:
         done = wanted or (found.done if found.left else [name])
         yield f"{' and '.join(done)}{where}: back in the seeded state"

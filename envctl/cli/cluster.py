@@ -1,4 +1,4 @@
-"""`cluster`: rights, reaper and admission policies of a cluster that others share."""
+"""The commands `cluster`: set up the rights, the reaper and the admission policies of a shared cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell offers for a word: environments, instances, services, engines, formats. Whatever fails offers nothing."""
+"""Complete words in a shell: environments, instances, services, engines and formats. Errors are ignored: then nothing is offered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _offering(names: Callable[[Session, dict[str, Any]], Iterable[str]]) -> Call
 
 
 def _typed() -> list[str]:
-    """The command and the words behind it: while an option's value is typed, nobody has parsed the others."""
+    """Return the words of the command line, without options. While an option's value is typed, Typer has not parsed the other words."""
     words = (os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS") or "").split()
     return [word for word in words[1:] if not word.startswith("-")]
 
@@ -41,7 +41,7 @@ def _instances(session: Session, _: dict[str, Any]) -> Iterable[str]:
 
 
 def _services(session: Session, given: dict[str, Any]) -> Iterable[str]:
-    """Of the instance or the environment that stands before the word."""
+    """Return the services of the instance or environment earlier on the command line."""
     from envctl.inspect.lookup import records_here
 
     instances = {} if _typed()[:1] in DEFINED else {record.name: record.services for record in records_here(session)}
@@ -50,7 +50,7 @@ def _services(session: Session, given: dict[str, Any]) -> Iterable[str]:
 
 
 DEFINED = (["up"], ["run"], ["test"], ["render"], ["preview"])
-"""Commands whose services are those of the definition, not only what is up of it."""
+"""Commands that complete services from the definition, not only those of an instance."""
 
 
 def _tests(session: Session, given: dict[str, Any]) -> Iterable[str]:
@@ -58,12 +58,12 @@ def _tests(session: Session, given: dict[str, Any]) -> Iterable[str]:
 
 
 def _named(given: dict[str, Any]) -> Iterable[str]:
-    """What may name an instance or an environment; values of options are among it."""
+    """Yield words that may name an instance or an environment; they can include values of options."""
     return filter(None, [given.get("env"), given.get("name"), *_typed()[1:]])
 
 
 def _keys(session: Session, given: dict[str, Any], key: str) -> Iterable[str]:
-    """The names under *key* of the environment that stands before the word."""
+    """Return the names under *key* in the environment earlier on the command line."""
     from envctl.definition.find import find_environment
     from envctl.definition.source import read
 

@@ -1,4 +1,4 @@
-"""`validate`, `schema`, `render`: what needs no engine."""
+"""The commands `validate`, `schema` and `render`, which need no engine."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def validate(
 
 
 def _tell_powers(name: str, found: list[Problem]) -> None:
-    """Whoever is about to bring up what others wrote sees here what it asks for."""
+    """Print what the definition may do on this machine, for users who are about to bring up a definition that others wrote."""
     if found:
         show(f"{name} may do this on your machine:")
     for problem in found:

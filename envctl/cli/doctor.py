@@ -1,4 +1,4 @@
-"""`doctor`: which engines work here, and what to do about those that do not."""
+"""The command `doctor`: show which engines work on this machine, and what to do about the others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def doctor(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", h
 
 
 def lines(found: Sequence[Finding], *, unicode: bool, coloured: bool) -> Iterator[str]:
-    """The findings by area, each with its mark, advice below it."""
+    """Yield the lines of the report: the findings by area, each with a mark, and with its advice on the next line."""
     width = max((len(finding.area) for finding in found), default=0)
     area = ""
     for finding in found:

@@ -1,4 +1,4 @@
-"""`down NAME` without the parser of the command line, which takes longer to import than a database takes to go."""
+"""Run `down NAME` without the command-line parser: importing the parser takes longer than removing a database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from envctl.session import Session
 
 
 def down_named(session: Session, name: str, wait: bool = True) -> int:
-    """Removes the instance and says so; an instance without a record is found by its label."""
+    """Remove the instance *name*, print the result, and return the exit code. An instance without a record is found by its label."""
     if removed := remove_named(session, name, wait):
         return tell_removed(removed)
     tell(f"nothing named '{name}' is up in this checkout", f"  {what_there_is(session, name)}")
@@ -19,7 +19,12 @@ def down_named(session: Session, name: str, wait: bool = True) -> int:
 
 
 def tell_removed(removed: Sequence[Removed], nothing: str = "") -> int:
-    """Prints what is gone and what is not; the exit status."""
+    """Print which instances were removed, and what is left of the others. Return the exit code: 1 if something is left, otherwise 0.
+
+    Args:
+        removed: the results of the removals.
+        nothing: the text to print if *removed* is empty.
+    """
     if not removed and nothing:
         tell(nothing)
     for each in removed:

@@ -1,4 +1,4 @@
-"""What GitHub's runner reads: an annotation at the line of each mistake, evidence in a group, a summary of the step."""
+"""Write what GitHub's runner reads: an annotation at the line of each mistake, evidence in a group, and a summary of the step."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from envctl.errors import DefinitionError, EnvctlError, ServiceFailed
 from envctl.session.mask import Mask
 
 AT = re.compile(r"\b(?:failed at|in) (?P<file>[^\s:]+):(?P<line>\d+)")
-"""Where a seed says that it failed; an address where something was asked is no place in a file."""
+"""Matches the file and line in a failed seed step's message. A host and port in a message must not match."""
 
 
 def runs_here(environ: Mapping[str, str]) -> bool:
+    """Return whether envctl runs in GitHub Actions."""
     return environ.get("GITHUB_ACTIONS") == "true"
 
 
 def errors(error: EnvctlError, mask: Mask) -> Iterator[str]:
-    """A command of the runner for each mistake that has a place in a file."""
+    """Yield an annotation, as a command of the runner, for each mistake with a position in a file."""
     if isinstance(error, DefinitionError):
         for problem in (problem.masked(mask) for problem in error.problems):
             text = "; ".join(filter(None, [f"{problem.path}: {problem.message}" if problem.path else problem.message, problem.hint]))
@@ -40,13 +41,13 @@ def _escaped(text: str, also: str = "") -> str:
 
 
 def grouped(lines: Sequence[str], title: str) -> list[str]:
-    """*lines* folded away; whatever a service has logged among them gives the runner no orders."""
+    """Return *lines* as a collapsed group. The runner ignores commands in them, because a service may have logged them."""
     token = secrets.token_hex(16)
     return [f"::group::{_escaped(title)}", f"::stop-commands::{token}", *lines, f"::{token}::", "::endgroup::"]
 
 
 def summarise(environ: Mapping[str, str], title: str, lines: Sequence[str] = ()) -> None:
-    """Adds to the summary of the step; that it cannot be written changes nothing."""
+    """Add *title* and *lines* to the summary of the step. If the file cannot be written, nothing happens."""
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         fence = "`" * max([3, *(len(found) + 1 for line in lines for found in re.findall("`+", line))])
         block = [f"{fence}text", *lines, fence] if lines else []

@@ -1,4 +1,4 @@
-"""`init`: a first environment, from what it finds in the project."""
+"""The command `init`: write a first environment from what it finds in the project."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _asked_name(default: str) -> str:
 
 
 def _refused(findings: ProjectFindings) -> list[str]:
-    """The services that the user does not want, of those that are only likely."""
+    """Return the names of uncertain services that the user does not want in the environment."""
     unsure = [service for service in propose(findings).services if not service.sure]
     return [service.name for service in unsure if not _wanted(service.name, service.kind, service.because)]
 
@@ -87,10 +87,15 @@ def _schema(root: Path) -> dict[str, str]:
 
 
 def write(folder: Path, files: Mapping[str, str], replaceable: set[str]) -> list[Path]:
-    """Write *files* into *folder*, none of them where one is there already.
+    """Write *files* into *folder* and return their paths. If a file exists already, write none of them.
+
+    Args:
+        files: names of files, each with its text.
+        replaceable: the names of files that may be replaced.
 
     Raises:
-        UsageError: a file exists that is none of *replaceable*; nothing was written.
+        UsageError: a file exists and is not *replaceable*; nothing was written.
+        EnvctlError: a file cannot be written.
     """
     existing = list(_existing(folder, [name for name in files if name not in replaceable]))
     if existing:
@@ -109,7 +114,10 @@ def write(folder: Path, files: Mapping[str, str], replaceable: set[str]) -> list
 
 
 def _existing(folder: Path, names: list[str]) -> Iterator[Path]:
-    """An environment's name is taken by `NAME.yaml`, `NAME.yml` and a folder NAME with an environment.yaml alike."""
+    """Yield the existing files in *folder* that conflict with the file names *names*.
+
+    `NAME.yaml`, `NAME.yml` and `NAME/environment.yaml` all define the environment NAME.
+    """
     for name in names:
         path = folder / name
         same = [path] if path.parent != folder else [path, path.with_suffix(".yml"), folder / path.stem / "environment.yaml"]

@@ -1,4 +1,4 @@
-"""`status`, `env`, `logs`, `list`: what is there; the definition is not needed."""
+"""The commands `status`, `env`, `logs`, `list`, `exec` and `shell`: look at an instance that is up, without its definition."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from envctl.process.terminal import give, show, tell
 from envctl.session import Session
 
 NOT_RUN = (126, 127)
-"""How a shell, and Docker, end where there is no such program."""
+"""The exit codes of a shell, and of Docker, if the program cannot be run or does not exist."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -71,7 +71,10 @@ def status(
 
 
 def _document(session: Session, record: Record, alone: bool) -> dict[str, Any]:
-    """What its engine says of it; where that does not answer, it is unknown, unless it is asked for *alone*."""
+    """Return the status document of *record*.
+
+    If the engine does not answer, the state is `unknown`, or the error is raised if *alone*.
+    """
     try:
         return document(record, running_instance(session.host, record.location, record.id, record.choices.local).states())
     except EnvctlError as error:
@@ -173,7 +176,7 @@ def logs(
 
 
 def _shown(there: RunningInstance, service: str, tail: int | None, prefix: bool) -> bool:
-    """Whether its log could be read: that of one hides none of the others."""
+    """Print the log of *service* and return whether it could be read. An unreadable log must not hide the logs of other services."""
     before = f"{service} | " if prefix else ""
     try:
         for block in whole_lines(there.logs(service, tail)):
@@ -187,7 +190,7 @@ def _shown(there: RunningInstance, service: str, tail: int | None, prefix: bool)
 
 
 def _kept_logs(name: str, kept: Mapping[str, Path], services: Sequence[str], tail: int | None) -> None:
-    """Of a run that is over."""
+    """Print the logs kept from the last run, which failed."""
     tell(f"{name} is not up; this is its last run, which failed")
     for service in services:
         if service not in kept:
@@ -272,7 +275,7 @@ def _inside(session: Session, record: Record, service: str, argv: list[str], env
     if not there.state(service_of(record, service)).running:
         raise EnvctlError(f"{service} is not running", hint=f"`envctl logs {called(session, record)} {service}` may say why")
     what = there.interactive(service, argv, env, user)
-    # Ctrl-C is the command's: on a terminal it gets it from there.
+    # Ctrl-C is for the command, which receives it from the terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         status = subprocess.run(what.argv, env=what.env, cwd=what.cwd, check=False, preexec_fn=_default_interrupt).returncode

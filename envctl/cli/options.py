@@ -1,4 +1,4 @@
-"""The options that `up`, `run` and `test` share; each is also ENVCTL_<OPTION> and a key of envctl.toml."""
+"""Options that `up`, `run` and `test` share. Each is also an environment variable ENVCTL_<OPTION> and a key in envctl.toml."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Many = list[str]
 
 @dataclass(frozen=True)
 class Chosen:
-    """What chooses and changes the definition: also for `render`."""
+    """Options that select and change parts of the definition. `render` has them too."""
 
     name: Annotated[str | None, _option("The instance's name (default: the environment's).", env="NAME", metavar="N")] = None
     key: Annotated[
@@ -62,7 +62,7 @@ UNTRUSTED = "The definition is a stranger's: refuse everything it would do on th
 
 @dataclass(frozen=True)
 class Running(Chosen):
-    """What says how it is brought up."""
+    """Options on how the environment is brought up."""
 
     local: Annotated[
         Many,
@@ -107,10 +107,10 @@ class Running(Chosen):
 
 
 def up_options(environment: str, options: Running, report: str | None = None) -> UpOptions:
-    """The options as `up` takes them.
+    """Return *options* in the form that `up` takes.
 
     Raises:
-        UsageError: one that is not of its form.
+        UsageError: the value of an option is malformed.
     """
     return UpOptions(
         environment=environment,
@@ -142,7 +142,7 @@ def up_options(environment: str, options: Running, report: str | None = None) ->
 def cluster_options(
     session: Session, setting: Setting, registry: str | None, namespace: str | None, existing_secret: str | None, untrusted: bool
 ) -> ClusterOptions:
-    """For plain `kubectl apply`, with what envctl.toml says of clusters."""
+    """Return the options for manifests that `kubectl apply` can use alone, with the cluster settings of envctl.toml."""
     from envctl.plan.addressing import dns_label
     from envctl.render.kubernetes import Options
     from envctl.render.kubernetes_settings import Cluster, for_strangers
@@ -161,6 +161,11 @@ def _ttl(text: str | None) -> float | None:
 
 
 def selection(options: Chosen) -> Selection:
+    """Return the selection of services in *options*.
+
+    Raises:
+        UsageError: a value is not of the form `S=URL` or `S=REF`.
+    """
     return Selection(
         only=tuple(options.only),
         stub=tuple(options.stub),
@@ -170,10 +175,20 @@ def selection(options: Chosen) -> Selection:
 
 
 def ports(options: Chosen) -> dict[str, int]:
+    """Return the local port of each service in *options*.
+
+    Raises:
+        UsageError: a value is not of the form `S=N`, or N is not a port number.
+    """
     return {name: _port(name, text) for name, text in pairs("--port", options.port, "S=N").items()}
 
 
 def pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
+    """Return *values*, which are texts like `KEY=TEXT`, as a map.
+
+    Raises:
+        UsageError: a value of *option* has no `=` or no key; the message shows *form*.
+    """
     found = {}
     for value in values:
         key, equals, text = value.partition("=")
@@ -190,7 +205,7 @@ def _port(service: str, text: str) -> int:
 
 
 def expanded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """*function* with the fields of its `options` parameter as parameters of their own, as Typer wants them."""
+    """Return *function* with the fields of its `options` parameter as separate parameters, because Typer needs it that way."""
     own = inspect.signature(function, eval_str=True)
     kind = own.parameters["options"].annotation
     hints = inspect.get_annotations(kind, eval_str=True)

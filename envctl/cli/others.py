@@ -1,4 +1,7 @@
-"""What another machine has brought up from a checkout of this path: commands about all of a checkout say so, and touch nothing of it."""
+"""Report instances that another machine brought up from a checkout at the same path.
+
+Commands about all instances of a checkout print these instances, but do not change them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from envctl.session import Session
 
 
 def tell_others(session: Session) -> bool:
-    """Names them on stderr; whether somebody could look."""
+    """Print the instances of other machines to stderr. Return whether the configured cluster, if any, could be searched."""
     unseen: list[str] = []
     for each in of_others(session, unseen.append):
         tell(f"{each.name} ({each.id}) was brought up by another machine: its id works here, too")

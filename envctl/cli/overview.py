@@ -1,4 +1,4 @@
-"""`envctl` alone, `envctl help`, and words that other tools use: what there is, in groups, and what the right command is called."""
+"""Print the overview of commands (`envctl`, `envctl help`), and suggest the right command for words that other tools use."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "gc": "Remove instances that have expired or lost their owner",
     },
 }
-"""Each command with one line that fits 80 columns."""
+"""The commands by group, each with a description that fits a line of 80 columns."""
 
 _REMOVE = "`envctl down NAME` removes an instance, `envctl down --all` all of this checkout"
 LEADS = {
@@ -65,11 +65,11 @@ LEADS = {
     **dict.fromkeys(("stop", "rm", "remove", "delete", "destroy", "kill", "teardown"), _REMOVE),
     **dict.fromkeys(("clean", "prune", "cleanup"), "`envctl gc` removes what has expired, `envctl down --all` all of this checkout"),
 }
-"""Words of other tools, and the command that does it here."""
+"""Command names of other tools, each with the command of envctl for the same task."""
 
 
 def overview() -> Iterator[str]:
-    """The commands in groups."""
+    """Yield the lines of the overview."""
     yield "Usage: envctl COMMAND [ARGS]..."
     yield ""
     yield "Brings up the environments that integration tests need, and removes them again."
@@ -85,5 +85,6 @@ def overview() -> Iterator[str]:
 
 
 def unknown_command(word: str) -> UsageError:
+    """Return the error for an unknown command *word*, with a suggestion."""
     known = [name for commands in GROUPS.values() for name in commands]
     return UsageError(f"No such command '{word}'", hint=LEADS.get(word) or did_you_mean(word, known, limit=30))

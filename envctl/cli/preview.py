@@ -1,4 +1,4 @@
-"""`preview`: a pull request's environment on a cluster."""
+"""The commands `preview`: manage the instance of a pull request on a cluster."""
 
 from __future__ import annotations
 

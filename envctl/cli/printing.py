@@ -1,4 +1,4 @@
-"""What people read: errors with their evidence and what to try, endpoints, and tables."""
+"""Format output for people: errors with their evidence and advice, endpoints, and tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from envctl.process.terminal import tell
 from envctl.session.mask import Mask
 
 SLOW_SECONDS = 15.0
-"""After which people want to know what it was."""
+"""The seconds after which `up` also prints which phases took longest."""
 WHAT = {
     "plan": "planning",
     "allocate": "choosing ports",
@@ -26,11 +26,11 @@ WHAT = {
 
 
 def print_error(error: EnvctlError, mask: Mask, environ: Mapping[str, str] | None = None) -> None:
-    """On stderr; on GitHub with what its runner reads, too."""
+    """Print *error* to stderr. On GitHub Actions, also print annotations and add to the step's summary."""
     environ = environ or {}
     lines = describe(error, mask)
     if github.runs_here(environ):
-        # Not through `tell`, which makes commands of the runner harmless: these are our own, escaped.
+        # Not through `tell`, which escapes commands of the runner: these commands are envctl's own, and their text is escaped.
         print(*github.errors(error, mask), sep="\n", file=sys.stderr, flush=True)
         github.summarise(environ, error.message.splitlines()[0] if not isinstance(error, DefinitionError) else lines[-1], lines)
         if isinstance(error, ServiceFailed) and error.evidence is not None:
@@ -40,14 +40,14 @@ def print_error(error: EnvctlError, mask: Mask, environ: Mapping[str, str] | Non
 
 
 def print_problems(error: DefinitionError, mask: Mask, environ: Mapping[str, str]) -> None:
-    """The mistakes of one definition among several, on stderr; on GitHub at their lines, too."""
+    """Print the mistakes in one of several definitions to stderr; on GitHub Actions, also as annotations at their lines."""
     if github.runs_here(environ):
         print(*github.errors(error, mask), sep="\n", file=sys.stderr, flush=True)
     tell(*problems(error, mask))
 
 
 def describe(error: EnvctlError, mask: Mask) -> list[str]:
-    """The lines that say what went wrong, without secrets; only ours begin at the margin."""
+    """Return the lines that describe *error*, with secrets masked. Only lines that envctl itself wrote begin without indentation."""
     if isinstance(error, DefinitionError):
         count = len(error.problems)
         hints = [f"  {line}" for line in mask(error.hint).splitlines()]
@@ -61,7 +61,7 @@ def describe(error: EnvctlError, mask: Mask) -> list[str]:
 
 
 def problems(error: DefinitionError, mask: Mask) -> list[str]:
-    """A line for each mistake."""
+    """Return one line for each mistake."""
     return [str(problem.masked(mask)) for problem in error.problems]
 
 
@@ -80,12 +80,12 @@ def _evidence(evidence: Evidence) -> list[str]:
 
 
 def counted(number: int, what: str) -> str:
-    """`1 output`, `2 outputs`."""
+    """Return *number* and the noun *what*, in the plural if needed: `1 output`, `2 outputs`."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def endpoints(record: Record, called: str) -> list[str]:
-    """One line an endpoint, and how to get at the rest; commands name the instance as it is *called* where they are printed."""
+    """Return one line for each endpoint of the instance, then hints on further commands, which name the instance *called*."""
     rows = [
         (name, port, f"{endpoint.host}:{endpoint.port}")
         for name, service in record.services.items()
@@ -104,7 +104,7 @@ def endpoints(record: Record, called: str) -> list[str]:
 
 
 def _slowest(record: Record) -> str:
-    """The phases that took longest, and of the services the last one to be ready."""
+    """Return the two longest phases with their times, and the service that was ready last."""
     took = {WHAT.get(name, name): ms / 1000 for name, ms in record.timings_ms.items() if name != "total"}
     longest = sorted(took.items(), key=lambda each: -each[1])[:2]
     ready = {name: service.ready_ms for name, service in record.services.items() if service.ready_ms}
@@ -113,6 +113,7 @@ def _slowest(record: Record) -> str:
 
 
 def status(shown: Mapping[str, Any]) -> list[str]:
+    """Return the lines of `status` for one instance; *shown* is its status document."""
     rows = [("SERVICE", "KIND", "STATE", "READY", "ENDPOINTS")]
     for name, entry in shown["services"].items():
         where = ", ".join(f"{port} {e['host']}:{e['port']}" for port, e in entry["endpoints"].items())
@@ -124,7 +125,7 @@ def status(shown: Mapping[str, Any]) -> list[str]:
 
 
 def table(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
-    """Columns as wide as their widest cell; no blanks at the ends."""
+    """Return *rows* as lines with aligned columns, without trailing blanks."""
     if not rows:
         return []
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -1,4 +1,4 @@
-"""Progress on stderr: a live table on a terminal, one line per change elsewhere."""
+"""Show progress on stderr: a live table on a terminal, otherwise one line for each change."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ MARKS = {
     Phase.PENDING: ("dim", "·"),
 }  # fmt: skip
 LIVE = re.compile(r"building [^:]+(:[^: ]+)?: (#\d+ ([\d.]+ )?)?")
-"""What stands before a line that a build prints, which is news on a terminal alone."""
+"""Matches the prefix of a line that a build prints. These lines are only shown on a terminal."""
 LAST = (Phase.SEEDED, Phase.DONE, Phase.FAILED)
 
 
 def listener(session: Session) -> Listener:
-    """The one that fits where stderr goes."""
+    """Return a listener that fits stderr: a table on an interactive terminal, otherwise lines."""
     live = sys.stderr.isatty() and not session.environ.get("CI") and session.environ.get("TERM") != "dumb"
     return Table(session.mask) if live else Lines(session.mask)
 
 
 OTHERS = 1 + max(len(phase.value) for phase in Phase) + len("1234.5 s") + 5 * 2
-"""Columns of the table that are not for names and details."""
+"""The columns of the table that names and details cannot use, in characters."""
 
 
 class Lines:
-    """`  1.24 s  db  ready`: one line per change, but for what is only waited for."""
+    """Print one line for each change of a service, such as `  1.24 s  db  ready`. A service that only waits prints nothing."""
 
     def __init__(self, mask: Mask) -> None:
         self._began = time.monotonic()
@@ -74,7 +74,7 @@ class Lines:
 
 
 class Table:
-    """A line for each service: a spinner while it works, its state, how long it took."""
+    """Show a live table with one row for each service: a spinner while the service is working, its state and the time."""
 
     def __init__(self, mask: Mask) -> None:
         from rich.console import Console
@@ -96,7 +96,7 @@ class Table:
         self._unseeded = unseeded(plan)
         self._events = {name: Event(0.0, name, Phase.PENDING) for name in plan.services}
         if not self._live.is_started:
-            # Rich prints notices above the frame, and loses count of its lines where its own thread draws the first one meanwhile.
+            # If Rich's thread draws the first frame while a notice is printed, Rich miscounts the lines of the frame.
             self._live.start(refresh=True)
 
     def event(self, event: Event) -> None:
@@ -127,7 +127,7 @@ class Table:
             phase = event.phase or Phase.PENDING
             color = MARKS.get(phase, ("cyan", ""))[0]
             state = "ready" if phase is Phase.SEEDED and name in self._unseeded else phase.value
-            said = LIVE.sub("building: ", event.detail)  # the image's name would leave no room for the line itself
+            said = LIVE.sub("building: ", event.detail)  # The image's name would leave no room for the line.
             detail = Text(shortened(harmless(self._mask(said)), room), "dim")
             grid.add_row(self._mark(name, phase), name, Text(state, color), Text(f"{took:5.1f} s", "dim"), detail)
         head = Grid.grid()
@@ -147,12 +147,12 @@ class Table:
 
 
 def shortened(text: str, room: int) -> str:
-    """What of *text* fits: a long one takes no room from the other columns."""
+    """Return *text* cut to *room* characters, so that a long detail takes no space from the other columns."""
     return text if len(text) <= room else text[: max(room - 1, 0)] + "…"
 
 
 def words(event: Event, unseeded: set[str]) -> str:
-    """What has happened to a service, for people."""
+    """Return a description of *event* for people."""
     phase = event.phase or Phase.PENDING
     if phase is Phase.SEEDED and event.service in unseeded:
         return Phase.READY.value
@@ -162,5 +162,5 @@ def words(event: Event, unseeded: set[str]) -> str:
 
 
 def unseeded(plan: Plan) -> set[str]:
-    """For people, a service that has nothing to seed is ready, not seeded."""
+    """Return the services without seed steps: their progress ends with the state `ready` instead of `seeded`."""
     return {service.name for service in plan.services.values() if not service.steps}

@@ -1,4 +1,4 @@
-"""`down`, `gc`: what ends an instance. Nothing here needs a definition."""
+"""The commands `down` and `gc`, which remove instances. They need no definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`report`: what the tests of a run say together."""
+"""The command `report`: merge the JUnit files of test runs into one summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`snapshots`: data that is kept for the next instance."""
+"""The command `snapshots`: list, build, export, import and remove snapshots."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from envctl.session import Session
 from envctl.snapshots.index import Entry
 
 ASKED = "-"
-"""In the place of an environment: what `up` asks for when it is done, on standard input."""
+"""Given instead of an environment: read the snapshots to build from standard input, as JSON. `up` starts this when it is done."""
 
 
 class Action(StrEnum):
-    """What is done with them, where they are not listed."""
+    """The action of the command; without one, it lists the snapshots."""
 
     BUILD = "build"
     EXPORT = "export"

@@ -1,4 +1,4 @@
-"""Points in time as people say them: `in 2 h`, `5 min ago`."""
+"""Write points in time relative to now, as people do: `in 2 h`, `5 min ago`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def relative(stamp: str | None, at: datetime | None = None) -> str:
-    """A stamp of a record, seen from now; empty for none."""
+    """Return a time stamp of a record (ISO 8601) relative to *at*, or to now; an empty text if there is no stamp."""
     if not stamp:
         return ""
     seconds = (datetime.fromisoformat(stamp) - (at or datetime.now(UTC))).total_seconds()
@@ -16,6 +16,6 @@ def relative(stamp: str | None, at: datetime | None = None) -> str:
 
 
 def _span(seconds: float) -> str:
-    """In one unit, of which there are at least two (or nearly), so that little is lost: 90 s, 45 min, 47 h, 3 d."""
+    """Return *seconds* rounded to one unit, chosen so that the number is at least 2 where possible: 90 s, 45 min, 47 h, 3 d."""
     unit, size = next((each for each in UNITS if seconds >= 1.95 * each[1]), UNITS[-1])
     return f"{round(seconds / size)} {unit}"

@@ -1,4 +1,4 @@
-"""`up`, `run`, `test`."""
+"""The commands `up`, `run` and `test`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def up(ctx: typer.Context, env: Environment, options: Running, as_json: Json = F
 
 
 def _print_failure(session: Session, wanted: UpOptions, error: EnvctlError) -> None:
-    """The same document with what is known, and the error."""
+    """Print the JSON document of the instance as far as it is known, together with *error*."""
     nothing = Record(
         name=wanted.name or wanted.environment, id="", environment=wanted.environment, engine=wanted.engine or "", project="", file="",
         created="", secret="", state=InstanceState.FAILED,
@@ -136,6 +136,7 @@ def test_(
 
 
 def print_leavings(as_json: bool, checkpoints: Sequence[Mapping[str, Any]], status: int) -> None:
+    """Print the report of `--watch-data`: which tests left data behind. *status* is the exit code of the tests."""
     if as_json:
         give(json.dumps({"status": status, **polluters.document(checkpoints)}, ensure_ascii=False) + "\n")
     else:

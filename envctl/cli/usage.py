@@ -1,4 +1,4 @@
-"""How the arguments of a command are written in its help and on its page: `ENV`, `[S]...`, `-- CMD...`."""
+"""Write the arguments of a command in its help and on its page in one style: `ENV`, `[S]...`, `-- CMD...`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 
 def word(argument: Any) -> str:
-    """An argument as a usage line has it: in brackets where it may be left out."""
+    """Return *argument* as a usage line shows it: in brackets if it is optional."""
     text = str(argument.metavar or argument.name.upper())
     return text if argument.required or text.startswith(("[", "--")) else f"[{text}]"
 
 
 def plain(command: Any) -> Any:
-    """The Typer *command*, whose help writes arguments so.
+    """Return the Typer *command*, changed so that its help writes arguments with `word`.
 
-    Versions of Typer differ in what they make of a metavar, and newer ones add types and braces: `{ENV} [[S]...]... <list[str]>`.
+    Versions of Typer differ in how they show a metavar, and newer versions add types and braces: `{ENV} [[S]...]... <list[str]>`.
     """
     for inner in getattr(command, "commands", {}).values():
         plain(inner)

@@ -1,1 +1,1 @@
-"""A cluster that others share: the rights, the admission policies and the reaper that envctl puts into it."""
+"""The objects that envctl installs in a shared cluster: rights, admission policies and the reaper."""

@@ -1,4 +1,4 @@
-"""install, status, uninstall: the objects of a shared cluster, applied, compared and removed."""
+"""`envctl cluster install`, `status` and `uninstall`: they apply, compare and remove the objects in a shared cluster."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ MANAGED = "app.kubernetes.io/managed-by"
 
 
 class Found(NamedTuple):
-    """One object, and what is to be said of it."""
+    """One object, and its state."""
 
     name: str
     state: str
-    """there, missing or changed."""
+    """`there`, `missing` or `changed`."""
 
 
 def install(api: Api, namespace: str, teams: Sequence[str], teams_only: bool = False) -> list[str]:
-    """Applies everything, twice without a difference; the names of what was applied.
+    """Apply all objects, and return their names. A second call changes nothing.
 
     Args:
-        teams_only: what the namespaces of *teams* get, for which no right outside of them is needed.
+        namespace: the namespace for envctl's own objects.
+        teams: the existing namespaces in which teams may use envctl.
+        teams_only: whether to apply only the objects in the namespaces of *teams*, which needs rights in these namespaces only.
 
     Raises:
-        UsageError: a namespace of that name is there, and is not envctl's; or a team's is not there.
-        EnvctlError: the caller has not the rights, or the cluster has no admission policies (Kubernetes before 1.30).
+        UsageError: *namespace* exists and does not belong to envctl, or the namespace of a team does not exist.
+        EnvctlError: the user lacks rights, or the cluster has no admission policies (Kubernetes before 1.30).
     """
     objects = cluster_objects(namespace, teams, teams_only)
     _refuse_foreign(api, "" if teams_only else namespace, teams)
@@ -58,16 +60,18 @@ def _refused(item: Object, error: ApiError) -> EnvctlError:
 
 
 def title(item: Object) -> str:
-    """The object as people name it."""
+    """Return the object's kind, namespace and name, for messages."""
     meta = item["metadata"]
     return f"{item['kind']} {meta['namespace']}/{meta['name']}" if meta.get("namespace") else f"{item['kind']} {meta['name']}"
 
 
 def status(api: Api, namespace: str, teams: Sequence[str] = (), teams_only: bool = False) -> list[Found]:
-    """Each object, and whether it is there as this version would apply it (a server-side dry run).
+    """Return each object, and whether it exists as this version of envctl would apply it.
+
+    The arguments are those of `install`.
 
     Raises:
-        EnvctlError: nobody could look.
+        EnvctlError: the cluster refuses a request, or does not answer.
     """
     return [Found(title(item), _state(api, item)) for item in cluster_objects(namespace, teams, teams_only)]
 
@@ -81,7 +85,7 @@ def _state(api: Api, item: Object) -> str:
 
 
 def _covers(there: object, wanted: object) -> bool:
-    """Whether all that is *wanted* is there; what the server has filled in besides does not count."""
+    """Return whether *there* contains all that is *wanted*; fields that the API server has added are ignored."""
     if isinstance(wanted, dict):
         return isinstance(there, dict) and all(_covers(there.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
@@ -90,15 +94,19 @@ def _covers(there: object, wanted: object) -> bool:
 
 
 def instances(api: Api) -> list[str]:
-    """The namespaces that are instances."""
+    """Return the names of the namespaces that belong to instances."""
     return [str(item["metadata"]["name"]) for item in api.list("v1", "Namespace", None, INSTANCE)]
 
 
 def uninstall(api: Api, namespace: str, teams: Sequence[str], force: bool = False, teams_only: bool = False) -> Iterator[str]:
-    """Removes what `install` has applied, rights before the policies that limit them; the names of what was there.
+    """Remove the objects of `install`, and yield their names. Rights are removed before the policies that limit them.
+
+    Args:
+        force: whether to do this although there are instances, which nothing removes after their expiry then.
 
     Raises:
-        UsageError: there are instances, which nothing would remove any more, and it is not to be done nevertheless.
+        UsageError: there are instances and *force* is false, or *namespace* does not belong to envctl.
+        EnvctlError: the cluster refuses a request, or does not answer.
     """
     if not teams_only and (left := instances(api)) and not force:
         shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")

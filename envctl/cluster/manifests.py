@@ -1,4 +1,4 @@
-"""The objects of `envctl cluster install`: templates/kubernetes/cluster/, for a namespace of its own and for teams' namespaces."""
+"""The objects of `envctl cluster install`, from templates/kubernetes/cluster/: for envctl's own namespace and for those of teams."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from envctl.files.package_data import templates
 
 Object = dict[str, Any]
 NAMESPACE, TEAM = "envctl-system", "team-tests"
-"""The names in the files; others take their place."""
+"""The names of namespaces in the templates, which are replaced by the real ones."""
 PARTS = ("admission", "provisioner", "reaper")
-"""In the order in which they are applied: nobody has rights before the policies that limit them."""
+"""The templates for the whole cluster, in the order in which they are applied: policies before the rights that they limit."""
 TEAM_PARTS = ("namespace-role", "namespace-reaper")
-"""For each team's namespace; an administrator of that namespace alone may apply them."""
+"""The templates for the namespace of a team; an administrator of this namespace may apply them."""
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 OURS = {"app.kubernetes.io/managed-by": "envctl", "app.kubernetes.io/part-of": "envctl"}
 
 
 def cluster_objects(namespace: str = NAMESPACE, teams: Sequence[str] = (), teams_only: bool = False) -> list[Object]:
-    """Everything, in an order in which it can be applied.
+    """Return all objects, in an order in which they can be applied.
 
     Args:
-        teams_only: what the namespaces of *teams* get, and nothing of the cluster's.
+        teams_only: whether to return only the objects in the namespaces of *teams*.
 
     Raises:
-        UsageError: a name is none of a namespace.
+        UsageError: a name is not a valid name for a namespace.
     """
     for name in (namespace, *teams):
         if not _LABEL.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Engines: what runs instances. `seam` says what one is, `registry` which there are."""
+"""Engines, which run instances: `protocol` defines their interface, `registry` lists them."""
 
 from envctl.engines.protocol import OWNER_LASTS as OWNER_LASTS
 from envctl.engines.protocol import AdmitsReaders as AdmitsReaders

@@ -1,4 +1,4 @@
-"""Which engine when nobody says: Docker where a daemon answers, else local processes."""
+"""The choice of an engine if none is named: Docker if a daemon listens, else local processes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 
 def default_engine(environ: Mapping[str, str], context: str | None = None, *, refuse_unseen: bool = False) -> str:
-    """Asks no more than whether somebody listens: importing an SDK for that would cost a quarter of a second.
+    """Return the name of the engine to use if none is named.
+
+    This only tries to connect to the daemon's socket: importing an SDK takes a quarter of a second.
 
     Args:
-        refuse_unseen: where Docker is there and this user may not use it, nobody wanted the definition's commands to run here instead.
+        context: a Docker context; naming one, here or in DOCKER_CONTEXT, chooses Docker.
+        refuse_unseen: whether to refuse local processes if Docker runs but this user may not use it, unless the user agrees on
+            the terminal. The commands of the definition then do not run on this machine by surprise.
 
     Raises:
-        EngineMissing: so it is, and whoever sits at the terminal does not want it either.
+        EngineMissing: this user may not use Docker and did not agree to local processes.
     """
     if context or environ.get("DOCKER_CONTEXT"):
         return "docker"
@@ -40,7 +44,7 @@ def default_engine(environ: Mapping[str, str], context: str | None = None, *, re
 
 
 def _agreed(host: str) -> bool:
-    """Asked on a terminal only: in CI nobody answers."""
+    """Ask the user on the terminal; without a terminal, as in CI, the answer is no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     print(f"envctl: this user may not use Docker ({urlsplit(host).path}).", file=sys.stderr)
@@ -49,10 +53,10 @@ def _agreed(host: str) -> bool:
 
 
 def lasting_context(engine: str, environ: Mapping[str, str], context: str | None = None) -> str | None:
-    """The daemon or cluster that is meant now, for the record: `down` must find it when the environment has changed.
+    """Return the daemon or cluster that is used now, for the record: `down` must find it even if environment variables have changed.
 
     Raises:
-        UsageError: a cluster that nobody has named and that is not of this machine.
+        UsageError: the cluster is not on this machine, and was not named explicitly.
     """
     if engine == "kubernetes":
         from envctl.engines.kubernetes.contexts import approved
@@ -65,22 +69,22 @@ def lasting_context(engine: str, environ: Mapping[str, str], context: str | None
     try:
         endpoint, name = find_endpoint(context, environ)
     except EngineMissing:
-        return context  # whoever opens it says so
+        return context  # opening the engine reports the error
     return endpoint.host if name in (None, "default") else name
 
 
 def known_locations(session: Session) -> list[Location]:
-    """Where instances may be beside those that are on record: this machine, its daemon, and the cluster that is configured."""
+    """Return where instances may exist besides those on record: this machine, its Docker daemon, and the configured cluster."""
     there: list[Location] = []
     environ = session.environ
     default = default_engine(environ)
-    with suppress(UsageError, EngineMissing):  # a cluster that may not be acted on keeps nobody from the rest
+    with suppress(UsageError, EngineMissing):  # a cluster that may not be used must not hide the other locations
         there = configured_cluster(session)
     return list(dict.fromkeys([Location(default, lasting_context(default, environ)), Location("local"), *there]))
 
 
 def configured_cluster(session: Session) -> list[Location]:
-    """The cluster that the options of this command, the variables or envctl.toml name; none where they name another engine."""
+    """Return the cluster that the options, the variables or envctl.toml name; an empty list if they name another engine."""
     if session.option("engine") != "kubernetes":
         return []
     context = lasting_context("kubernetes", session.environ, session.option("context"))

@@ -1,4 +1,4 @@
-"""Ports of this machine that nobody listens on, and how they are held until their servers do."""
+"""Free ports of this machine, and how they are reserved until their servers listen."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from envctl.errors import EnvctlError
 from envctl.instance.allocation import PortKey
 
 PORTS = range(20000, 32000)
-"""Below what kernels hand out for outgoing connections (32768 and up), so that a stopped service finds its port free again."""
+"""The ports for services, below those of outgoing connections (32768 and up), so that the port of a stopped service stays free."""
 
 
 def allocate_ports(
     wanted: Mapping[PortKey, int], kept: Mapping[PortKey, int], taken: Iterable[int], usable: Callable[[PortKey, range], bool]
 ) -> dict[PortKey, int]:
-    """The first of so many ports in a row for each of *wanted*: those of *kept*, and free ones for the rest.
+    """Return the first port of a row of consecutive ports for each key of *wanted*.
 
     Args:
-        usable: whether a key can have that row now, beside what is known to be taken.
+        wanted: key to the number of consecutive ports.
+        kept: key to the first port of an earlier allocation, which stays.
+        taken: ports that must not be used for new rows.
+        usable: whether a key can have that row now; called only for rows without known ports.
 
     Raises:
-        EnvctlError: there are none left.
+        EnvctlError: no free row of ports is left.
     """
     ports = {key: first for key, first in kept.items() if key in wanted}
     used = {*taken, *(port for key, first in ports.items() for port in range(first, first + wanted[key]))}
@@ -42,24 +45,24 @@ def allocate_ports(
 
 
 def anywhere(key: PortKey, row: range) -> bool:
-    """For ports of another machine, which nobody can look at from here."""
+    """Accept every row: the ports of another machine cannot be checked from here."""
     return True
 
 
 def free_here(key: PortKey, row: range) -> bool:
-    """For ports of this machine."""
+    """Return whether all ports of the row are free on this machine."""
     return all(map(bindable, row))
 
 
 def bindable(port: int) -> bool:
-    """Whether a server that sets SO_REUSEADDR could listen there now."""
+    """Return whether a server that sets SO_REUSEADDR could listen on the port at 127.0.0.1 now."""
     with suppress(OSError), _reusing(port):
         return True
     return False
 
 
 def nobody_has(port: int) -> bool:
-    """Whether a server without that option could listen there now, too, at any address."""
+    """Return whether a server without SO_REUSEADDR could listen on the port now, both at 127.0.0.1 and at 0.0.0.0."""
     with suppress(OSError):
         for host in ("127.0.0.1", "0.0.0.0"):
             with socket.socket() as probe:
@@ -69,7 +72,7 @@ def nobody_has(port: int) -> bool:
 
 
 def any_port() -> int:
-    """One that the kernel chooses."""
+    """Return a free port that the kernel chooses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -77,15 +80,20 @@ def any_port() -> int:
 
 @dataclass
 class HeldPorts:
-    """Ports that nobody else is given until their servers listen, by what they are for.
+    """Ports that are reserved until their servers listen, by the key of their allocation.
 
-    On Linux they are bound, not listening, with SO_REUSEADDR, so that a server that sets the option (nearly all do) may still listen.
+    On Linux, sockets are bound to them with SO_REUSEADDR, but do not listen: a server that sets the option, as nearly all do, can
+    still listen there.
     """
 
     sockets: dict[PortKey, list[socket.socket]] = field(default_factory=dict)
 
     def hold(self, key: PortKey, row: range) -> bool:
-        """Whether they were free. What is asked for a second time is not held: its server could not listen."""
+        """Reserve the ports of the row, and return whether they were free.
+
+        If the key already has reserved ports, these are released, and the new ones are only checked: the server of this key cannot
+        listen on a reserved port.
+        """
         again = key in self.sockets
         _close(self.sockets.get(key, ()))
         found = [each for port in row if (each := _held(port)) is not None]
@@ -97,12 +105,13 @@ class HeldPorts:
         return free
 
     def let_go(self) -> None:
+        """Release all reserved ports."""
         for found in self.sockets.values():
             _close(found)
 
 
 def _held(port: int) -> socket.socket | None:
-    """First without the option, with which two would be given one port."""
+    """Bind the port, first without SO_REUSEADDR: with that option, two processes could reserve the same port."""
     with suppress(OSError):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""A server whose data comes with its image: what is different then in how it starts."""
+"""The start of a server whose data is part of its image."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ exec "$@"
 
 
 def begun(service: ServicePlan, image: str, entrypoint: Sequence[str], command: Sequence[str]) -> ServicePlan:
-    """*service* with its data in the folder that its kind's `snapshot` names.
+    """Return *service* with its data in the folder that `snapshot` of its kind names.
 
     Args:
-        image: what it runs.
-        entrypoint, command: of the image that its server comes from.
+        image: the image to run.
+        entrypoint, command: those of the original image of the server.
     """
     kept = service.snapshot
     assert kept is not None

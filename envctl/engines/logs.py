@@ -1,4 +1,4 @@
-"""What services print, in pieces: a log is as long as it likes, and nobody holds more of it than a piece and a line."""
+"""The output of services in pieces: a log may have any size, and only one piece and one line of it are in memory."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 PIECE = 1 << 16
+"""The number of bytes that are read at once."""
 LONGEST = 1 << 20
-"""Bytes of a line; a longer one counts as several."""
+"""The longest line in bytes; a longer one counts as several lines."""
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of whole lines; the last line may lack its end."""
+    """Yield the same bytes in pieces that end with a newline; only the last piece may lack it."""
     rest = b""
     for piece in pieces:
         ended, newline, begun = piece.rpartition(b"\n")
@@ -28,19 +29,19 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def last(pieces: Iterable[bytes], lines: int | None) -> Iterable[bytes]:
-    """The last *lines* of them, with their ends; all pieces for None."""
+    """Return the last *lines* lines, with their newlines; if *lines* is None, return all pieces."""
     if lines is None:
         return pieces
     return deque((line for block in whole_lines(pieces) for line in block.splitlines(keepends=True)), lines)
 
 
 def text(pieces: Iterable[bytes]) -> str:
-    """The last of them, some `LONGEST` bytes, as text."""
+    """Return the last `LONGEST` bytes of the pieces as text."""
     return ending(pieces, LONGEST)[0].decode(errors="replace")
 
 
 def ending(pieces: Iterable[bytes], most: int) -> tuple[bytes, int]:
-    """The last *most* bytes, and how many there are before them."""
+    """Return the last *most* bytes of the pieces, and the number of bytes before them."""
     kept, before = bytearray(), 0
     for piece in pieces:
         kept += piece

@@ -1,4 +1,4 @@
-"""Instances whose services have places of their own: some are containers, some are processes of this machine (`--local`)."""
+"""Instances with services in two places: some are containers, some are processes of this machine (`--local`)."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from envctl.plan.model import Plan, ServicePlan
 
 RELAYED = sys.platform == "linux"
-"""Elsewhere containers reach this machine's loopback address through the gateway that Docker Desktop gives them."""
+"""Whether containers need a relay to reach this machine's loopback address; elsewhere, Docker Desktop provides a gateway to it."""
 
 
 def running_instance(host: Host, location: Location, id: str, local: Collection[str]) -> RunningInstance:
-    """The instance *id* at *location*; the services in *local* are processes of this machine.
+    """Return the instance *id* at *location*; the services in *local* are processes of this machine.
 
     Raises:
-        EngineMissing: its engine is not there.
+        EngineMissing: the engine at *location* is not available.
     """
     there = open_engine(location, host).attach(id)
     if not local:
@@ -59,7 +59,7 @@ def running_instance(host: Host, location: Location, id: str, local: Collection[
 
 
 def deployment_of(engine: Engine, host: Host, plan: Plan, settings: DeploymentSettings) -> Deployment:
-    """The deployment of *plan*, each service in its place."""
+    """Return the deployment of *plan*, with each service in its place; it also covers processes that an earlier `up` has left."""
     from envctl.engines.local.instance import LocalInstance
 
     local = plan.setting.local & plan.services.keys()
@@ -75,7 +75,7 @@ def deployment_of(engine: Engine, host: Host, plan: Plan, settings: DeploymentSe
 
 
 def remove_everywhere(engine: Engine, host: Host, id: str, stop: Mapping[str, float], wait: bool = True) -> list[str]:
-    """Removes what carries *id*, processes of this machine first: they use what runs elsewhere. What is left comes back."""
+    """Remove everything with the label of *id*, and return what is left. Processes of this machine go first: they use the containers."""
     if engine.name == process_engine():
         return list(engine.remove(id, stop, wait))
     return [*open_engine(Location(process_engine()), host).remove(id, stop), *engine.remove(id, stop, wait)]
@@ -86,7 +86,13 @@ Side = TypeVar("Side", bound=RunningInstance)
 
 @dataclass
 class MixedInstance(Generic[Side]):
-    """Services of an engine, and those in *names* beside them."""
+    """An instance with the services *names* as processes of this machine, and all others on an engine.
+
+    Attributes:
+        there: the services on the engine.
+        here: the services that are processes.
+        names: the names of the services that are processes.
+    """
 
     there: Side
     here: Side
@@ -118,7 +124,7 @@ class MixedInstance(Generic[Side]):
 
 @dataclass
 class MixedDeployment(MixedInstance[Deployment]):
-    """The same with its plan: what brings it up."""
+    """A mixed instance with its plan, which can be brought up."""
 
     host: Host
     plan: Plan
@@ -137,18 +143,18 @@ class MixedDeployment(MixedInstance[Deployment]):
             at.await_image(service)
 
     def create(self, *, whole: bool = True) -> None:
-        """Containers first: one that gives its place to a process lets go of its port, and the network gets its address."""
+        """Create containers first: a container that becomes a process must release its port, and the network must get its address."""
         self.there.create(whole=whole)
         self.here.create(whole=whole)
 
     def start(self, service: ServicePlan) -> None:
-        """A process that listens on all addresses could not where a relay of ours is: what is left of an earlier one goes first."""
+        """Start the service, after removing relays of an earlier `up`: a process cannot listen on all addresses if a relay has the port."""
         for port in self._relayed(service) if not self.state(service.name).running else ():
             self._unrelay(port)
         self._at(service.name).start(service)
 
     def connect(self, service: ServicePlan) -> None:
-        """Containers reach the process: it listens by now, perhaps for them, too."""
+        """Let containers reach the process, which listens by now."""
         for port in self._relayed(service):
             self._relay(port)
 
@@ -161,7 +167,7 @@ class MixedDeployment(MixedInstance[Deployment]):
             keeper.ask("DELETE", "/v1/relays", {"listen": [gateway, port]})
 
     def _relay(self, port: int) -> None:
-        """At the bridge's own address, which nobody else has, where the process listens on loopback alone."""
+        """Relay the port from the bridge's address to the loopback address, unless the process itself listens on the bridge's address."""
         gateway, keeper = self.plan.setting.allocation.gateway, self.host.keepers.find(self.plan.setting.id)
         if keeper is None or not gateway:
             missing = "keeper" if keeper is None else "network"
@@ -259,7 +265,7 @@ class MixedDeployment(MixedInstance[Deployment]):
 
 
 class PublishingDeployment(MixedDeployment):
-    """One whose engine keeps the instance's record beside it, too."""
+    """A mixed deployment whose engine also keeps the instance's record beside the instance."""
 
     def publish(self, document: Mapping[str, Any]) -> None:
         assert isinstance(self.there, PublishesRecords)
@@ -267,7 +273,7 @@ class PublishingDeployment(MixedDeployment):
 
 
 def prepare_meanwhile(deployment: Deployment, progress: Progress) -> None:
-    """Images are here, or are built meanwhile, where the engine can do that."""
+    """Prepare *deployment*; if its engine supports it, return while images are still being built."""
     if isinstance(deployment, BuildsMeanwhile):
         deployment.prepare_meanwhile(progress)
     else:
@@ -275,9 +281,9 @@ def prepare_meanwhile(deployment: Deployment, progress: Progress) -> None:
 
 
 def _answers(host: str, port: int) -> bool:
-    """Whether the process itself listens there, or the relay of an earlier `up`.
+    """Return whether the process itself or the relay of an earlier `up` listens there.
 
-    While its process is not there, a relay may reset a connection before that is seen as made.
+    A relay without a running process may reset a connection before the caller sees it as established.
     """
     try:
         socket.create_connection((host, port), 2).close()

@@ -1,8 +1,8 @@
 """The interface between the life cycle of an instance and the engine that runs its services. It has only the methods that are called.
 
-    Engine            a daemon, a cluster or this machine: what can be chosen, found and removed there
-    RunningInstance   an existing instance, known only by its id: inspected
-    Deployment        an instance with its plan: created, started, fed
+    Engine            a daemon, a cluster or this machine: allocates, finds and removes instances
+    RunningInstance   an existing instance, known only by its id: can be inspected
+    Deployment        an instance with its plan: can be created, started and filled with data
 
 What only some engines can do is an optional Protocol, which callers check with `isinstance`. An engine never reads or writes an
 instance's record: it gets what it needs in `DeploymentSettings`, and returns what has to be stored.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class PortTaken(EnvctlError):
-    """Another program took a port between its allocation and the start of *service*; a different port may work."""
+    """An error: another program took a port between its allocation and the start of *service*; a different port may work."""
 
     def __init__(self, service: str, message: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class PortTaken(EnvctlError):
 
 
 class SubnetTaken(EnvctlError):
-    """The allocated subnet overlaps with another network; a different one may work."""
+    """An error: the allocated subnet overlaps with another network; a different one may work."""
 
 
 class Wanted(NamedTuple):
@@ -61,7 +61,7 @@ class DeploymentSettings:
         document: the instance's record as JSON, for engines that keep it beside the instance.
         snapshots: service to the snapshot from which its data started, or is to start.
         worker: `STORE@MARK`: the state folder of this command, and the mark of its process.
-        new: whether nobody had the instance before.
+        new: whether the instance did not exist before.
     """
 
     folder: Path
@@ -77,7 +77,7 @@ class DeploymentSettings:
 
 
 class CommandResult(NamedTuple):
-    """How a command ended: its exit status, and what it printed (both streams)."""
+    """The result of a command: its exit code, and the output of both streams."""
 
     status: int
     output: str
@@ -129,33 +129,33 @@ class FoundInstance(NamedTuple):
     unseen: str = ""
     """Why its services could not be inspected; empty if they could."""
     ending: bool = False
-    """Its removal has been requested; something may still delay it."""
+    """Whether its removal has been requested; something may still delay it."""
     kept: bool = False
-    """Its keeper runs, with its state in another home folder; it will remove the instance and that state when the instance expires."""
+    """Whether its keeper runs with its state in another home folder, and will remove the instance with that state when it expires."""
 
     @classmethod
     def labelled(
         cls, id: str, told: Mapping[str, str], *, running: int, total: int, done: int = 0, created: str = "", expires: str | None = None,
         unseen: str = "", ending: bool = False,
     ) -> FoundInstance:  # fmt: skip
-        """The instance that the labels *told* describe."""
+        """Return the instance that the labels *told* describe."""
         environment, project, owner = (told.get(label, "") for label in (labels.ENVIRONMENT, labels.PROJECT, labels.OWNER))
         return cls(id, told.get(labels.NAME, id), environment, project, owner, created, expires, running, total, done, unseen, ending)
 
 
 class Finding(NamedTuple):
-    """One thing that `doctor` has checked; `findings(host)` in each engine's `doctor.py` yields them."""
+    """One result of `doctor`; `findings(host)` in each engine's `doctor.py` yields them."""
 
     area: str
     ok: bool
     text: str
     advice: str = ""
     needed: bool = False
-    """Whether the engine of this area needs it to work."""
+    """Whether the engine of this area does not work without it."""
 
 
 Progress = Callable[[str, str], None]
-"""Reports progress to the user: a service (or an empty text), and what happens to it."""
+"""A function that reports progress to the user: a service (or an empty text), and what happens to it."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Execution:
 
 
 class TerminalCommand(NamedTuple):
-    """What to start on this terminal to run something inside a service; secrets are in its environment, which others cannot see."""
+    """The command to start on this terminal to run something inside a service; secrets are in *env*, which other users cannot see."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -179,23 +179,23 @@ class RunningInstance(Protocol):
     """An existing instance, known only by its id. Nothing here needs its definition."""
 
     def states(self) -> Mapping[str, ServiceState]:
-        """The state of every service that was created, whether it runs or not; empty if the instance does not exist.
+        """Return the state of every service that was created, whether it runs or not; empty if the instance does not exist.
 
         Raises:
             EnvctlError: the engine could not be queried.
         """
 
     def state(self, service: str) -> ServiceState:
-        """The state of one service; of several replicas, that of the first that does not run. `ServiceState()` if it does not exist."""
+        """Return the state of one service (the first replica that does not run, if any); `ServiceState()` if the service does not exist."""
 
     def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
-        """The output of all of its replicas in pieces, or only the last *tail* lines of each; empty if the service does not exist."""
+        """Yield the output of all replicas in pieces, or only the last *tail* lines of each; nothing if the service does not exist."""
 
     def follow(self, services: Sequence[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
-        """Service and piece of output, of all replicas, as it arrives, until all have ended; a service that does not exist is skipped."""
+        """Yield service and piece of output as it arrives, for all replicas, until all have ended; skip services that do not exist."""
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
-        """The command that runs *argv* inside the service, on this terminal.
+        """Return the command that runs *argv* inside the service, on this terminal.
 
         Raises:
             EnvctlError: the service does not exist.
@@ -203,7 +203,7 @@ class RunningInstance(Protocol):
         """
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """Stores at the engine when the instance expires (None: never), and replaces what was stored before.
+        """Store at the engine when the instance expires (None: never), and replace what was stored before.
 
         If the instance does not exist, this does nothing, or leaves a note that `remove` removes. An engine whose instances end with
         their keeper stores nothing.
@@ -214,7 +214,7 @@ class Deployment(RunningInstance, Protocol):
     """An instance with its plan, which can be brought up. Only services of the plan are changed."""
 
     def prepare(self, progress: Progress) -> None:
-        """Makes images and programs available (pulls, builds, pushes). It creates nothing of the instance.
+        """Make images and programs available (pull, build, push). Nothing of the instance is created yet.
 
         Raises:
             ServiceFailed: an image cannot be pulled, built or pushed.
@@ -223,7 +223,7 @@ class Deployment(RunningInstance, Protocol):
         """
 
     def create(self, *, whole: bool = True) -> None:
-        """Creates everything without starting it, and recreates what has changed since the last time.
+        """Create everything without starting it, and recreate what has changed since the last time.
 
         Args:
             whole: whether the plan is the whole instance, so that everything else of it is removed; if not, the rest stays unchanged.
@@ -234,37 +234,37 @@ class Deployment(RunningInstance, Protocol):
         """
 
     def start(self, service: ServicePlan) -> None:
-        """Starts a service that was created; processes that run already keep running.
+        """Start a service that was created; processes that run already keep running.
 
         Raises:
             PortTaken: another allocation may work.
-            ServiceFailed: it cannot be started.
+            ServiceFailed: the service cannot be started.
         """
 
     def stop(self, service: ServicePlan) -> None:
-        """Stops the service gracefully; its data stays. It does nothing if the service does not exist.
+        """Stop the service gracefully; its data stays. Do nothing if the service does not exist.
 
         An engine that restarts services by itself may have restarted it already.
         """
 
     def discard(self, service: ServicePlan) -> None:
-        """Removes the service with its data; `create` and `start` make it anew, unless the engine has already done so.
+        """Remove the service with its data; `create` and `start` make both again, unless the engine has already done so.
 
-        It does nothing if the service does not exist.
+        Do nothing if the service does not exist.
         """
 
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> AbstractContextManager[None]:
-        """While the context is entered, calls *on_exit* with service and status whenever one ends, from a separate thread.
+        """Call *on_exit* from another thread with service and exit code whenever a service ends, while the context is active.
 
         Args:
-            on_loss: called when the engine can no longer report exits, or with what *on_exit* raised.
+            on_loss: called when the engine can no longer report exits, or with the error that *on_exit* raised.
         """
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
-        """Why the service ended or cannot run, if the engine knows more than the log; PortTaken if another allocation may work."""
+        """Return why the service ended or cannot run, if the engine knows more than the log; PortTaken if another allocation may work."""
 
     def execute(self, service: str, what: Execution) -> CommandResult:
-        """Runs a command, with its input, inside a running service. The status is 126 or 127 if the command cannot be started.
+        """Run a command, with its input, inside a running service. The exit code is 126 or 127 if the command cannot be started.
 
         Raises:
             EnvctlError: the service does not exist.
@@ -272,9 +272,9 @@ class Deployment(RunningInstance, Protocol):
         """
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
-        """Runs *argv* once beside a service, with its image, environment, files and network.
+        """Run *argv* once beside a service, with its image, environment, files and network.
 
-        The service must have been created, but need not run. The status is 126 or 127 if the command cannot be started.
+        The service must have been created, but need not run. The exit code is 126 or 127 if the command cannot be started.
 
         Args:
             attached: gets the output while the command runs; the result then contains only why it cannot be started.
@@ -284,20 +284,20 @@ class Deployment(RunningInstance, Protocol):
         """
 
     def listening(self, service: str) -> Sequence[tuple[str, int]]:
-        """Where the service listens: addresses, as its own processes see them, with ports.
+        """Return the addresses and ports on which the service listens, as its own processes see them.
 
         Raises:
             EnvctlError: this cannot be found out.
         """
 
     def data_id(self, service: ServicePlan) -> str:
-        """An id of the service's data, which differs from that of earlier and later data; empty if there is none."""
+        """Return an id of the service's data, which differs from that of earlier and later data; empty if there is no data."""
 
     def probe_ports(self, service: ServicePlan) -> Mapping[str, int]:
-        """Port names to the ports of this machine on which probes reach the service, even while its endpoints refuse other clients."""
+        """Return port name to port of this machine: probes reach the service there, even while its endpoints refuse other clients."""
 
     def finish(self, whole: Collection[str]) -> None:
-        """Called after everything was brought up: opens endpoints, and makes spare copies.
+        """Open endpoints and make spare copies, after everything was brought up.
 
         Args:
             whole: the services whose data is complete.
@@ -309,7 +309,7 @@ class ConnectsProcesses(Protocol):
     """A deployment that connects some services with the others when they are ready."""
 
     def connect(self, service: ServicePlan) -> None:
-        """Lets the other services reach this one, which is ready.
+        """Let the other services reach this one, which is ready.
 
         Raises:
             EnvctlError: they cannot reach it.
@@ -317,19 +317,20 @@ class ConnectsProcesses(Protocol):
 
 
 class Engine(Protocol):
-    """Something that can run instances."""
+    """A daemon, a cluster or a machine that can run instances."""
 
     @property
     def name(self) -> str:
         """The name for `--engine`."""
 
     def addresses(self) -> Addresses:
-        """The addresses at which its services are reached."""
+        """Return the addresses at which its services are reached."""
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
-        """Allocates unused ports and a subnet, as far as *kept* lacks them.
+        """Allocate unused ports and a subnet, as far as *kept* lacks them.
 
         Args:
+            wanted: what to allocate.
             kept: an earlier allocation of this instance; it is kept, except for ports that are no longer wanted.
             taken: ports of other instances, whether these run or not.
             refused: subnets that turned out to be taken.
@@ -339,20 +340,20 @@ class Engine(Protocol):
         """
 
     def deployment(self, plan: Plan, settings: DeploymentSettings) -> Deployment:
-        """The deployment of *plan*; this does nothing yet."""
+        """Return the deployment of *plan*; nothing is created yet."""
 
     def attach(self, id: str) -> RunningInstance:
-        """The instance with that id, whether or not it exists."""
+        """Return the instance with that id, whether or not it exists."""
 
     def list(self, id: str = "") -> Sequence[FoundInstance]:
-        """All instances with envctl's labels, whoever brought them up; with *id*, only that one.
+        """Return all instances with envctl's labels, of all users; with *id*, only that one.
 
         Raises:
             EnvctlError: the engine could not be queried.
         """
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
-        """Removes everything with the label of *id*, and returns what is left. It does nothing if there is nothing.
+        """Remove everything with the label of *id*, and return what is left. Do nothing if the instance does not exist.
 
         Args:
             stop: service to the seconds that it may take to exit after SIGTERM; all others are killed.
@@ -365,7 +366,7 @@ class Prunes(Protocol):
     """An engine that keeps caches."""
 
     def prune(self, everything: bool) -> Sequence[str]:
-        """Removes unused cache entries (*everything*: not only old ones), and returns their names."""
+        """Remove unused cache entries (*everything*: recent ones too), and return their names."""
 
 
 @runtime_checkable
@@ -373,13 +374,13 @@ class BuildsMeanwhile(Protocol):
     """A deployment that can run some services while the images of others are built and pushed."""
 
     def prepare_meanwhile(self, progress: Progress) -> None:
-        """As `prepare`, but does not wait for builds. `create` and `start` handle images that are not there yet."""
+        """Prepare as `prepare` does, but do not wait for builds. `create` and `start` handle images that do not exist yet."""
 
     def await_image(self, service: ServicePlan) -> None:
-        """Waits until the image of the service is available.
+        """Wait until the image of the service is available.
 
         Raises:
-            ServiceFailed: it cannot be built or pushed.
+            ServiceFailed: the image cannot be built or pushed.
         """
 
 
@@ -388,11 +389,11 @@ class PreparesCommands(Protocol):
     """An engine that can prepare a later `run_command` in the background."""
 
     def prepare_command(self, service: ServicePlan, argv: Sequence[str]) -> None:
-        """Starts the preparation. `run_command` waits until it is done, and raises its error if it failed."""
+        """Start the preparation. `run_command` waits until it is done, and raises its error if it failed."""
 
 
 class Saved(NamedTuple):
-    """Kept data: its name at the engine, the hash of its content, and its size in bytes."""
+    """A saved snapshot: its name at the engine, an id of its content, and its size in bytes."""
 
     ref: str
     content: str
@@ -401,22 +402,22 @@ class Saved(NamedTuple):
 
 @runtime_checkable
 class KeepsData(Protocol):
-    """A deployment that can keep the data of a service, and start a service from kept data."""
+    """A deployment that can save the data of a service as a snapshot, and start a service from a snapshot."""
 
     def place(self, service: ServicePlan) -> Location:
-        """Where its kept data is."""
+        """Return where snapshots of the service are."""
 
     def identity(self, service: ServicePlan) -> str:
-        """An id of the content of its image or program; call `prepare` first."""
+        """Return an id of the content of the service's image or program; call `prepare` first."""
 
     def holds(self, service: ServicePlan) -> bool:
-        """Whether the data of a service of a Compose file is in one place from which it can be copied; call `prepare` first."""
+        """Return whether the data of a service of a Compose file is in one place from which it can be copied; call `prepare` first."""
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
-        """From now on, these services start from these snapshots if they have no data yet."""
+        """Start these services from these snapshots from now on, if they have no data yet."""
 
     def save(self, service: ServicePlan, key: str) -> Saved:
-        """Keeps the data of a stopped service, completely or not at all.
+        """Save the data of a stopped service as a snapshot, completely or not at all.
 
         Raises:
             EnvctlError: the service did not end cleanly, or the engine's own message.
@@ -425,26 +426,26 @@ class KeepsData(Protocol):
 
 @runtime_checkable
 class BringsKept(Protocol):
-    """A deployment to which kept data must be brought: another engine has it (`KeepsData.place`), or services get a copy."""
+    """A deployment to which snapshots must be brought: another engine has them (`KeepsData.place`), or services get a copy."""
 
     @property
     def unable(self) -> str:
-        """Why this deployment cannot use kept data; empty if it can. If it cannot, only `restore` is called."""
+        """Why this deployment cannot use snapshots; empty if it can. If it cannot, only `restore` is called."""
 
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = ...) -> SnapshotRecord:
-        """Brings *kept* to where the service finds it, and returns what `restore` takes.
+        """Bring the snapshot *kept* to where the service finds it, and return the record that `restore` takes.
 
         Raises:
-            EnvctlError: it cannot be brought there.
+            EnvctlError: the snapshot cannot be brought there.
         """
 
 
 @runtime_checkable
 class KnewDataOtherwise(Protocol):
-    """A deployment on which some data had another id before: from an earlier version, or because `create` has changed the id."""
+    """A deployment on which the same data may have had another id before: an earlier version chose it, or `create` has changed it."""
 
     def former_data_id(self, service: ServicePlan) -> str:
-        """The former id of the current data; empty if there is none, or it is not known."""
+        """Return the former id of the current data; empty if there is none, or it is not known."""
 
 
 @runtime_checkable
@@ -452,10 +453,10 @@ class SharesData(Protocol):
     """A deployment on which a service may share data with others; `discard` does not remove shared data."""
 
     def staying(self, service: ServicePlan) -> Sequence[str]:
-        """A sentence for each thing that `discard` would not remove; this changes nothing.
+        """Return a sentence for each thing that `discard` would not remove; this changes nothing.
 
         Raises:
-            UsageError: all of the service's data is shared, so that `discard` refuses it.
+            UsageError: all of the service's data is shared, so that `discard` refuses to remove it.
         """
 
 
@@ -464,53 +465,53 @@ class HasNetworks(Protocol):
     """An engine with external networks, which services may join."""
 
     def internal(self, networks: Collection[str]) -> frozenset[str]:
-        """Those of *networks* that exist and cannot be reached from outside."""
+        """Return those of *networks* that exist and cannot be reached from outside."""
 
 
 @runtime_checkable
 class KeptData(Protocol):
-    """An engine that stores kept data; *ref* and *content* are those of `Saved`."""
+    """An engine that stores snapshots; *ref* and *content* are those of `Saved`."""
 
     @property
     def keeps_at(self) -> str:
         """The context with which the engine is opened again; empty for this machine."""
 
     def has(self, ref: str, content: str) -> bool:
-        """Whether it exists, with that content."""
+        """Return whether the snapshot exists with that content."""
 
     def remove_kept(self, ref: str) -> bool:
-        """Removes it; returns False if it is in use."""
+        """Remove the snapshot; return False if it is in use."""
 
     def kept(self) -> Sequence[tuple[str, str]]:
-        """Ref and key of everything that this user has kept there, including incomplete data."""
+        """Return ref and key of every snapshot that this user has saved there, including incomplete ones."""
 
     def write_kept(self, ref: str, file: Path) -> None:
-        """Writes it to a file that `read_kept` can read on any machine."""
+        """Write the snapshot to a file that `read_kept` can read on any machine."""
 
     def read_kept(self, ref: str, file: Path) -> str:
-        """Reads it from a file, and returns its `content`.
+        """Read the snapshot from a file, and return its `content`.
 
         Raises:
-            EnvctlError: it holds something else.
+            EnvctlError: the file does not contain exactly *ref*.
         """
 
 
 @runtime_checkable
 class AdmitsReaders(Protocol):
-    """An engine on which other services cannot reach a server before it has its data, and all machines see whether it has."""
+    """An engine on which other services cannot reach a server until it has its data; all machines see whether the data is complete."""
 
     def made_by(self, service: ServicePlan) -> str | None:
-        """Who is making its data (`DeploymentSettings.worker`) and has not finished; empty if nobody has begun, None if it is complete."""
+        """Return the `DeploymentSettings.worker` that is making the data; empty if no worker has begun, None if the data is complete."""
 
     def note_begun(self, service: ServicePlan) -> None:
-        """Reports that this command makes the data from now on.
+        """Record that this command makes the data from now on.
 
         Raises:
             EnvctlError: the engine refused it.
         """
 
     def admit(self, service: ServicePlan) -> None:
-        """Lets others reach the service, which has its data now.
+        """Let others reach the service, which has its data now.
 
         Raises:
             EnvctlError: the engine refused it.
@@ -519,10 +520,10 @@ class AdmitsReaders(Protocol):
 
 @runtime_checkable
 class KnowsWhoBars(Protocol):
-    """A deployment whose services are reached through what may refuse that, and tells nobody who connects."""
+    """A deployment whose services are reached through a component that may refuse connections without giving the reason to the client."""
 
     def barred(self, service: ServicePlan) -> EnvctlError | None:
-        """Why nobody gets through to it from here, however long he tries; None where that is not known."""
+        """Return why no connection from here can reach the service, even after retries; None if no such reason is known."""
 
 
 @runtime_checkable
@@ -530,7 +531,7 @@ class PublishesRecords(Protocol):
     """A deployment that keeps the instance's record beside it, where other machines find it."""
 
     def publish(self, document: Mapping[str, Any]) -> None:
-        """Stores *document*, the record as JSON, and replaces the one before."""
+        """Store *document*, the record as JSON, in place of the previous one."""
 
 
 class PublishedRecord(NamedTuple):
@@ -541,19 +542,19 @@ class PublishedRecord(NamedTuple):
 
 
 OWNER_LASTS = 60.0
-"""Seconds for which an owner counts as alive after each report: a machine that dies is noticed within a minute."""
+"""The seconds for which an owner counts as alive after each report: a machine that dies is noticed within a minute."""
 
 
 @runtime_checkable
 class HearsOfOwners(Protocol):
-    """An engine on which a reaper removes instances without an owner, but cannot look at the owner's machine."""
+    """An engine on which a reaper removes instances without an owner; the reaper cannot inspect the owner's machine."""
 
     def heard_of_owner(self, id: str, until: str) -> None:
-        """Reports that the owner counts as alive until then; it does nothing if the instance does not exist."""
+        """Record that the owner counts as alive until the time stamp *until*; do nothing if the instance does not exist."""
 
 
 class MadeElsewhere(EnvctlError):
-    """Another machine is making the instance at this moment, or has just made it."""
+    """An error: another machine is making the instance at this moment, or has just made it."""
 
 
 @runtime_checkable
@@ -563,12 +564,12 @@ class SharedByMachines(Protocol):
     def alone(
         self, id: str, worker: str, pause: Callable[[], None], lost: Callable[[EnvctlError], None], new: bool
     ) -> AbstractContextManager[PublishedRecord | None]:  # fmt: skip
-        """A context in which no command of another machine works on the instance. It gives the published record, None if there is none.
+        """Return a context in which no command of another machine works on the instance. It yields the published record, or None.
 
         Args:
             worker: as in `DeploymentSettings`.
             pause: called between two checks while another machine works on the instance; it may raise.
-            lost: called in another thread when another machine has taken over, because it heard nothing of this one.
+            lost: called in another thread when another machine has taken over, because this machine has not reported for too long.
             new: whether this command makes the instance (`Deployment.create` raises MadeElsewhere if another machine does, too).
 
         Raises:
@@ -578,14 +579,14 @@ class SharedByMachines(Protocol):
 
 @runtime_checkable
 class FindsPublishedRecords(Protocol):
-    """An engine that finds what deployments on other machines have published."""
+    """An engine that finds the records that deployments on other machines have published."""
 
     def published(self, name: str, project: str) -> PublishedRecord | None:
-        """The record of the instance with the id *name*, or with that name if its checkout is *project*.
+        """Return the record of the instance with the id *name*, or with that name if its checkout is *project*; None if there is none.
 
         Args:
-            project: empty if *name* is an id and only that is looked for.
+            project: the checkout; empty if *name* is an id.
         """
 
     def connect(self, id: str, access: Any) -> Mapping[int, int]:
-        """Makes the instance reachable from here, through its running keeper; returns ports of the other machine to those of this one."""
+        """Make the instance reachable from this machine, through its running keeper; return ports of the other machine to local ports."""

@@ -1,4 +1,4 @@
-"""The engines there are. A new one is a folder beside this file with `engine.py`, `traits.py` and `doctor.py`, and its name here."""
+"""The list of engines. A new engine is a folder beside this file with `engine.py`, `traits.py` and `doctor.py`, and a name in `_NAMES`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from envctl.session.session import Host
 
 SILENCE = 12.0
-"""Seconds until an engine has answered, whatever keeps it: those of a socket are some less, and their errors say more."""
+"""The seconds to wait for an engine to answer. Timeouts of single sockets are some seconds shorter, because their errors say more."""
 _NAMES = ("docker", "kubernetes", "local")
 
 
 def names() -> Sequence[str]:
-    """The names that `--engine` takes."""
+    """Return the names that `--engine` accepts."""
     return _NAMES
 
 
 def traits(name: str) -> EngineTraits:
-    """What a plan must know of the engine *name*; nothing is opened for it, and no SDK is imported.
+    """Return what a plan must know about the engine *name*; this opens nothing and imports no SDK.
 
     Raises:
         UsageError: there is no such engine.
@@ -43,33 +43,33 @@ def traits(name: str) -> EngineTraits:
 
 
 def findings(name: str, host: Host) -> Iterator[Finding]:
-    """What `doctor` finds of the engine *name*; nothing is changed."""
+    """Return what `doctor` finds out about the engine *name*; this changes nothing."""
     found: Iterator[Finding] = import_module(f"envctl.engines.{name}.doctor").findings(host)
     return found
 
 
 def process_engine() -> str:
-    """The name of the engine that runs services as processes of this machine."""
+    """Return the name of the engine that runs services as processes of this machine."""
     return next(name for name in _NAMES if traits(name).runs_processes)
 
 
 def services_folder(id: str, home: Path) -> Path:
-    """Where services that are processes have their files; the instance's state is below *home*."""
+    """Return the folder with the files of the services of instance *id* that are processes; its state is below *home*."""
     found: Path = import_module(f"envctl.engines.{process_engine()}.folders").services_folder(id, home)
     return found
 
 
 def cluster_engine() -> str:
-    """The name of the engine whose instances may be in a namespace with those of others."""
+    """Return the name of the engine that can put several instances into one namespace."""
     return next(name for name in _NAMES if traits(name).shares_namespaces)
 
 
 def open_engine(location: Location, host: Host) -> Engine:
-    """The engine of that location.
+    """Open the engine at *location*.
 
     Raises:
-        UsageError: there is no such engine, or a namespace is named and it has none.
-        EngineMissing: what it needs is not there; the message says what to do.
+        UsageError: there is no such engine, or *location* has a namespace and the engine does not support namespaces.
+        EngineMissing: something that the engine needs is missing, or it does not answer; the message says what to do.
     """
     told = traits(location.engine)
     if location.namespace is not None and not told.shares_namespaces:
@@ -82,7 +82,10 @@ def open_engine(location: Location, host: Host) -> Engine:
 
 
 def open_engines(locations: Sequence[Location], host: Host) -> dict[Location, Engine | EnvctlError]:
-    """Those of *locations*, asked side by side: the silence of one is waited for once. What stops one is in its place."""
+    """Open the engines at *locations* in parallel; the value is an engine, or the error that opening it raised.
+
+    All of them together have `SILENCE` seconds.
+    """
     asked = {place: begun(partial(open_engine, place, host), f"open-{place.engine}") for place in locations}
     end = monotonic() + SILENCE
     return {place: _answer(place, answer, end) for place, answer in asked.items()}

@@ -1,4 +1,4 @@
-"""What helps where a registry of images refuses, or Docker does not get at the credentials for it: alike for pulls, builds and pushes."""
+"""Advice for errors of an image registry, and for missing credentials; the same for pulls, builds and pushes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _REFUSES = re.compile(r"(?<!permission )denied|unauthorized|authentication requi
 
 
 def registry_advice(why: str) -> str:
-    """Empty where *why*, Docker's own words, speaks of nothing of the kind."""
+    """Return what to do about Docker's message *why*; empty if it mentions neither a refusal, nor credentials, nor a full disk."""
     if "no space left" in why:
         return "the daemon's disk is full: `docker system df` shows what takes the space"
     if helper := re.search(r"docker-credential-[\w.-]+", why):

@@ -1,4 +1,4 @@
-"""A loaded definition against its kinds: what each kind takes, needs and offers, and where references lead."""
+"""A loaded definition, checked against its kinds: their parameters, their requirements, and the targets of references."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Environment:
     definition: Definition
     kinds: Mapping[str, Kind]
     used: Mapping[str, str] = field(default_factory=dict)
-    """Services that run already somewhere (`--use`), and their URLs."""
+    """The services that run elsewhere (`--use`), and their URLs."""
     lanes: Lanes = NO_LANES
 
 
@@ -45,21 +45,21 @@ def open_environment(
     untrusted: bool = False,
     answers: Answers | None = None,
 ) -> Environment:
-    """The environment that *env* names.
+    """Return the environment that *env* names.
 
     Args:
-        untrusted: a stranger's, which may do nothing to this machine.
-        answers: may have that of Docker Compose, begun before.
+        untrusted: whether the definition comes from a stranger, so that it must not affect this machine.
+        answers: a cache that may already have the answer of Docker Compose.
 
     Raises:
-        UsageError: there is no such environment.
-        DefinitionError: it has mistakes; all of them in one go.
-        EngineMissing: it is a Compose file, and Docker Compose is not there.
+        UsageError: the environment does not exist.
+        DefinitionError: the definition has mistakes; it has all of them.
+        EngineMissing: *env* is a Compose file, and Docker Compose is not installed.
     """
     found = find_environment(os.fspath(env), cwd or Path.cwd())
     project = found.project
     if untrusted:
-        # What lies around the stranger's checkout is ours, for example the credentials in .git of the base.
+        # The folders around the stranger's checkout belong to the user, for example .git of the base with its credentials.
         project = find_project(found.file)
         environ = {key: value for key, value in environ.items() if KEPT.fullmatch(key)}
     kinds = load_kinds(None if untrusted else project)
@@ -73,7 +73,7 @@ def open_environment(
 
 
 def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str]) -> list[Problem]:
-    """Mistakes that only show against the kinds; nothing is raised for them."""
+    """Return the mistakes that only the kinds reveal; no error is raised for them."""
     if loaded.definition is None:
         return []
     problems: list[Problem] = []
@@ -92,7 +92,7 @@ def check(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str])
 
 
 def _known_kind(name: str, service: Service, loaded: Loaded, kinds: Mapping[str, Kind], known: dict[str, Kind]) -> Iterator[Problem]:
-    """Finds the service's kind, or says what is wrong with it (in the kind's own file, where that is broken)."""
+    """Add the service's kind to *known*, or yield what is wrong with it (in the kind's own file, if that file is wrong)."""
     try:
         known[name] = kinds[service.kind]
     except KeyError:

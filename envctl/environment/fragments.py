@@ -1,4 +1,4 @@
-"""What `kubernetes:` of a service may hold: parts of its own workload, or objects beside it, and nothing that makes it another one."""
+"""A check of a service's `kubernetes:`, which may change the service's own workload or add objects, but not replace the workload."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ OF_THE_CLUSTER = frozenset([
     "Node", "PersistentVolume", "PriorityClass", "PriorityLevelConfiguration", "RuntimeClass", "StorageClass", "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration", "VolumeAttachment",
 ])  # fmt: skip
-"""Kinds that belong to no namespace: what an instance adds of them is everybody's."""
+"""Kinds of objects that belong to no namespace: such an object would belong to the whole cluster, not to one instance."""
 OURS = "envctl"
 _RECORD = re.compile(r".*-[0-9a-f]{6}-instance")
 
 
 def check_fragment(service: Service, source: Source, at: TreePath) -> Iterator[Problem]:
-    """Mistakes in the `kubernetes:` of *service*, which stands *at* that place."""
+    """Yield the mistakes in the `kubernetes:` of *service*, which is at the path *at* of the definition."""
     given = service.kubernetes
     if isinstance(given, Mapping):
         yield from _of_workload(given, source, at)

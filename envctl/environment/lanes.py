@@ -1,4 +1,4 @@
-"""Which services of an environment are a lane's own, and under which names."""
+"""The services of an environment that belong to a lane, and their names."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Lanes:
-    """Lanes count from 1. What all of them share, and everything where there are none, is in lane 0.
+    """The lanes of an environment, counted from 1. A shared service is in lane 0, and so is every service if there are no lanes.
 
     Attributes:
-        count: how many there are; 0 where nobody asked for any.
-        own: each service that is a lane's own: its name in the definition, and the lane.
+        count: the number of lanes; 0 if none were requested.
+        own: each service of a lane, with its name in the definition and its lane.
     """
 
     count: int = 0
     own: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def number(self, service: str) -> int:
-        """The lane whose own *service* is; 0 where it is shared."""
+        """Return the lane to which *service* belongs; 0 if it is shared."""
         return self.own[service][1] if service in self.own else 0
 
     def written(self, service: str) -> str:
-        """Its name in the definition."""
+        """Return the name of *service* in the definition."""
         return self.own[service][0] if service in self.own else service
 
     def service(self, name: str, lane: int) -> str:
-        """What *name* in the definition is for a reader in that lane; whoever is in none sees the first."""
+        """Return the service that *name* in the definition means for a reader in *lane*; for lane 0, the first lane's service."""
         return lane_name(name, lane) if lane > 1 and name in self.own else name
 
 
@@ -35,5 +35,5 @@ NO_LANES = Lanes()
 
 
 def lane_name(service: str, lane: int) -> str:
-    """The first lane's copy has the name of the definition."""
+    """Return the name of the copy of *service* in *lane*. The first lane's copy has the name in the definition."""
     return service if lane == 1 else f"{service}-lane{lane}"

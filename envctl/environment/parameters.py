@@ -1,4 +1,4 @@
-"""`with:` against the kind's parameters (JSON Schema) and what it declares several of."""
+"""A check of a service's `with:` against the parameters of its kind (JSON Schema) and the items that the kind can declare."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _TYPES = {
 
 
 def check_parameters(name: str, service: Service, kind: Kind, loaded: Loaded) -> Iterator[Problem]:
-    """Mistakes in the `with` of one service."""
+    """Yield the mistakes in the `with` of one service."""
     at: TreePath = ("services", name, "with")
     declared = _declared(name, service, kind, loaded)
     for key, value in service.with_.items():
         if service.from_compose and value == "":
-            continue  # the file gives no such credential
+            continue  # the Compose file sets no such credential
         if key in kind.several:
             yield from _several(value, kind.several[key], (*at, key), loaded, declared)
         elif key in kind.parameters:
@@ -58,7 +58,7 @@ def check_parameters(name: str, service: Service, kind: Kind, loaded: Loaded) ->
 
 
 def _declared(name: str, service: Service, kind: Kind, loaded: Loaded) -> Declared:
-    """The names of what the server declares several of; none where an expression gives one."""
+    """Return the names of the items that the server declares; a key is missing if an expression is one of its names."""
     found = {key: list(items_of(kind, key, service.with_.get(key), name, loaded.budget)) for key in kind.several}
     if "users" in found and service.with_.get("username"):
         found["users"].append(str(service.with_["username"]))
@@ -66,7 +66,7 @@ def _declared(name: str, service: Service, kind: Kind, loaded: Loaded) -> Declar
 
 
 def _several(value: Any, several: Several, at: TreePath, loaded: Loaded, declared: Declared) -> Iterator[Problem]:
-    """A name, a list of names (or of maps with a name), or a map of name to options."""
+    """Yield the mistakes in a name, a list of names (or of maps with a name), or a map of names to options."""
     schema = {"type": "object", "properties": several.options, "additionalProperties": False}
     called = {"type": "string", "minLength": 1, **several.name}
     if isinstance(value, dict):
@@ -97,7 +97,7 @@ def _twice(names: list[Any], at: TreePath, loaded: Loaded) -> Iterator[Problem]:
 
 
 def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded, declared: Declared) -> Iterator[Problem]:
-    """What is wrong with *value*; a text with expressions is known later only."""
+    """Yield what is wrong with *value*. A text with expressions is not checked, because its value is known only later."""
     if plainly_fits(schema, value):
         return
     from referencing import Registry
@@ -107,7 +107,7 @@ def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded, declared: De
     try:
         validator = _validator()(schema, format_checker=_formats(at, loaded, declared), registry=Registry())
         found = [] if reason else list(validator.iter_errors(value))
-    except (RecursionError, BadPattern, Unresolvable) as error:  # nothing is fetched for a `$ref`, be it a file or an address
+    except (RecursionError, BadPattern, Unresolvable) as error:  # a `$ref` to a file or an address is never resolved
         reason = str(error)
     if reason:
         yield loaded.source.problem(at, f"the kind's schema of this is wrong: {reason}", "correct it in the kind's file")
@@ -120,7 +120,7 @@ def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded, declared: De
 
 @lru_cache(maxsize=1024)
 def _wrong_schema(text: str) -> str:
-    """What is wrong with a kind's schema; checking one costs more than using it, and services share them."""
+    """Return what is wrong with a kind's schema. The result is cached: the check is slow, and services share schemas."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
@@ -133,7 +133,7 @@ def _wrong_schema(text: str) -> str:
 
 @cache
 def _validator() -> type[Validator]:
-    """JSON Schema's, but for `pattern`: Python's own engine takes for ever over some."""
+    """Return a validator of JSON Schema that uses RE2 for `pattern`, because Python's own engine does not end for some patterns."""
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
 
@@ -146,7 +146,7 @@ def _validator() -> type[Validator]:
 
 
 def _formats(at: TreePath, loaded: Loaded, declared: Declared) -> FormatChecker:
-    """Formats of ours: a path of the project, which must be there, and `declared-KEY`, a name that stands under KEY."""
+    """Return a checker for two formats: a path of the project, which must exist, and `declared-KEY`, a name declared under KEY."""
     from jsonschema import FormatChecker
 
     def is_there(value: object) -> bool:
@@ -175,7 +175,7 @@ def _is_later(value: Any) -> bool:
 
 
 def _leaves(error: ValidationError) -> Iterator[ValidationError]:
-    """The mistakes below a choice: those of the branch that the value was meant for."""
+    """Yield the mistakes inside a choice: those of the branches whose type fits the value."""
     if error.validator not in ("oneOf", "anyOf") or not error.context:
         yield error
         return
@@ -242,7 +242,7 @@ def _alternatives(error: ValidationError) -> str:
 
 
 def _content(project: Path, path: Path) -> bytes:
-    """Of a stub's file, as the stub will read its copy; what is not copied cannot be read."""
+    """Return the content of a stub's file, as the stub will read its copy. Raise OSError for a file that cannot be copied."""
     try:
         return read_file(path, project)
     except FileRefused as error:
@@ -250,7 +250,7 @@ def _content(project: Path, path: Path) -> bytes:
 
 
 def _routes(value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
-    """What the stub itself would say of its routes."""
+    """Yield the mistakes that the stub would find in its routes."""
     from envctl.servers.stub.loading import MappingError, load
 
     texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
@@ -258,7 +258,7 @@ def _routes(value: Any, at: TreePath, loaded: Loaded) -> Iterator[Problem]:
     found = [inside(text, loaded.base(locate(loaded.tree, text, at)), loaded.project, what="file or folder") for text in written]
     paths = [path for path in found if isinstance(path, Path)]
     if len(paths) < len(found):
-        return  # said of their format
+        return  # the check of the format reports it
     try:
         load(paths, partial(_content, loaded.project))
     except MappingError as error:

@@ -1,4 +1,4 @@
-"""What an environment may do on the machine of whoever brings it up: shown by `validate`, refused with `--untrusted`."""
+"""The effects of an environment on the machine of the user who brings it up: shown by `validate`, refused with `--untrusted`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from envctl.session.settings import Settings
 CLIENT_COMMANDS = re.compile(
     rb"^\s*\\(?!connect\b|c\b|\.|restrict\b|unrestrict\b)|^\s*system\b|\b(?:from|to)\s+program\b", re.IGNORECASE | re.MULTILINE
 )
-"""What a database's own client, or a server that is a process of this machine, would run besides SQL."""
+"""Matches commands that a database client, or a server that is a process on this machine, would run in addition to SQL."""
 LARGEST_SQL = 16_000_000
-"""Bytes."""
+"""The maximum size, in bytes, of an SQL file that is searched."""
 _COMPOSE_VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)(:?-)?")
 KEPT = re.compile(r"PATH|HOME|DOCKER_\w*")
-"""The variables that a stranger's environment is opened with, as Docker's own programs need them."""
+"""Matches the variables with which a stranger's environment is opened, because Docker's own programs need them."""
 HOST = ("network_mode", "pid", "ipc", "userns_mode", "uts", "cgroup")
 HARMLESS = frozenset([
     "annotations", "attach", "cap_drop", "command", "configs", "container_name", "cpu_count", "cpus", "depends_on", "deploy",
@@ -39,7 +39,7 @@ HARMLESS = frozenset([
     "pids_limit", "platform", "ports", "profiles", "pull_policy", "read_only", "restart", "scale", "secrets", "shm_size",
     "stdin_open", "stop_grace_period", "stop_signal", "tmpfs", "tty", "ulimits", "user", "working_dir", "volumes", *HOST,
 ])  # fmt: skip
-"""Keys of a Compose service that stay within its container; `HOST` and volumes by their values."""
+"""Keys of a Compose service that only affect its container; for the keys in `HOST` and for volumes, the values decide."""
 OPEN_BUILD = ("privileged", "ssh", "entitlements", "secrets", "additional_contexts", "cache_to", "cache_from", "tags")
 
 
@@ -47,29 +47,29 @@ LOCALLY = ", with `--engine local` or `--local`"
 
 
 class Power(NamedTuple):
-    """One thing that is openly asked for, and where."""
+    """One effect that a definition asks for, and its place."""
 
     at: TreePath
     text: str
     when: str = ""
-    """What it takes besides, where that is something which `--untrusted` refuses altogether."""
+    """The condition of the effect, if `--untrusted` already refuses that condition; otherwise empty."""
 
 
 def powers(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
-    """Every power that the definition asks for, as a line of it, in the order of the lines."""
+    """Return every effect that the definition asks for, as a line of the definition, in the order of the lines."""
     own = [loaded.source.problem(found.at, found.text + found.when) for found in _found(loaded, kinds)]
     return sorted([*own, *_variables(loaded)])
 
 
 def refused(loaded: Loaded, kinds: Mapping[str, Any]) -> list[Problem]:
-    """The same as mistakes: what a stranger's environment may not do."""
+    """Return the same effects as mistakes, because a stranger's environment must not have them."""
     hint = "`--untrusted` refuses it"
     own = [loaded.source.problem(found.at, found.text, hint) for found in _found(loaded, kinds) if not found.when]
     return own + [problem._replace(hint=hint) for problem in _variables(loaded)]
 
 
 def refuse_own_settings(settings: Settings, file: Path) -> None:
-    """Raises UsageError: the settings of *settings* lie in the checkout of the stranger's definition *file*, so they are his, too."""
+    """Raise UsageError if the file of *settings* is in the checkout of the stranger's definition *file*: the stranger wrote it, too."""
     found = Path(os.path.realpath(settings.file.parent))
     if settings.keys and found.is_relative_to(find_project(file)):
         obeyed = ", ".join(sorted(settings.keys))
@@ -78,7 +78,7 @@ def refuse_own_settings(settings: Settings, file: Path) -> None:
 
 
 def _variables(loaded: Loaded) -> Iterator[Problem]:
-    """Those of the caller's that it reads, as the files have them: a loaded definition holds their values already."""
+    """Yield the caller's variables that the files read. A loaded definition only has their values, so the original texts are searched."""
     for source, path, text in (each for texts in loaded.written.values() for each in texts):
         for name in _read_by(path, text):
             yield source.problem(path, READS.format(name))
@@ -92,7 +92,7 @@ READS = "reads the variable {} of your environment"
 
 
 def _read_by_compose(text: str) -> list[str]:
-    """The variables that *text* cannot do without: a default in a Compose file is what the project runs with by itself."""
+    """Return the variables that *text* requires: those in `KEPT`, and those without a default, as the project works with its defaults."""
     found = ((match[1], text[match.start() + 1] == "{" and match[2]) for match in _COMPOSE_VARIABLE.finditer(text))
     return [name for name, default in found if not default or KEPT.fullmatch(name)]
 
@@ -187,7 +187,7 @@ def _of_compose(given: Mapping[str, Any], at: TreePath) -> Iterator[Power]:
 
 
 def _bound(volume: object) -> str:
-    """What a volume binds; empty for one of Docker's own."""
+    """Return the source of a bind mount; empty for a volume of Docker."""
     if isinstance(volume, Mapping):
         return str(volume.get("source", "")) if volume.get("type") == "bind" else ""
     source, colon, _ = str(volume).partition(":")
@@ -213,7 +213,7 @@ def _bare_names(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterator[Pow
 
 
 def _is_linked(path: Path) -> bool:
-    """Whether a link leads to it, or lies on the way."""
+    """Return whether *path* is a link, or leads through one."""
     return os.path.realpath(path) != str(path)
 
 
@@ -230,15 +230,15 @@ def _client_commands(loaded: Loaded, paths: list[Path], at: TreePath) -> Iterato
 
 
 def _has_client_commands(path: Path, root: Path) -> bool:
-    """Packed or not; of one that is too large to be looked through, it is said as well."""
+    """Return whether the SQL file, compressed or not, has commands for the client. True for a file that is too large to be searched."""
     with suppress(OSError), open_unpacked(path, root) as stream:
         content = stream.read(LARGEST_SQL + 1)
         return len(content) > LARGEST_SQL or CLIENT_COMMANDS.search(content) is not None
-    return False  # damaged: nobody runs it
+    return False  # damaged: no client can load it
 
 
 def _of_kinds(loaded: Loaded, kinds: Mapping[str, Any]) -> Iterator[Power]:
-    """A project's own kinds render templates; ours are known."""
+    """Yield the kinds and templates of the project, which may render anything; the built-in ones are known."""
     assert loaded.definition is not None
     if not isinstance(kinds, Kinds):
         return

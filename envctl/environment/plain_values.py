@@ -1,7 +1,7 @@
-"""Whether a value plainly fits its JSON Schema, said of the keywords that nearly all parameters have.
+"""A quick check of a value against a JSON Schema, for the keywords that nearly all parameters have.
 
-The library that knows all keywords takes longer to import than everything else that is checked of a definition: it is asked
-where this is not sure, and for its words where something is wrong.
+The library that knows all keywords takes longer to import than everything else that is checked of a definition. It is used only if
+this check is not certain, and for the message if something is wrong.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def plainly_fits(schema: Any, value: Any) -> bool:
-    """Whether it is certain that *schema* is one, and that there is nothing wrong with *value*; False says nothing."""
+    """Return whether *schema* is certainly valid and *value* certainly fits it. False means that the library has to decide."""
     return _is_plain(schema) and _fits(schema, value)
 
 
 def _is_plain(schema: Any) -> bool:
-    """Whether all of it is known here and well formed, also what no value has to do with."""
+    """Return whether every part of *schema* is known here and well-formed, including the parts that do not apply to the value."""
     return isinstance(schema, dict) and all(key.startswith("x-") or _FORMS.get(key, _never)(said) for key, said in schema.items())
 
 
@@ -96,12 +96,12 @@ def _fits(schema: Mapping[str, Any], value: Any) -> bool:
 
 
 def _has_type(name: str, value: Any) -> bool:
-    """As JSON has them: true and false are no numbers."""
+    """Return whether *value* has the JSON type *name*; true and false are not numbers."""
     return isinstance(value, _TYPES[name]) and (name == "boolean" or not isinstance(value, bool))
 
 
 def _text_fits(schema: Mapping[str, Any], value: str) -> bool:
-    """What a format wants is not known here."""
+    """Return whether a text fits; False if the schema has a format, because formats are not known here."""
     if "format" in schema or not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Where references lead: every service, property, variable and database that an expression names is there."""
+"""A check that every service, property, variable and database in an expression exists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIDES = ("inside", "outside")
 
 
 def check_references(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Mistakes in every expression that the plan would evaluate; *kinds* has those of services that are known."""
+    """Yield the mistakes in every expression that the plan evaluates; *kinds* has the kinds of those services whose kind is known."""
     checking = _References(loaded, kinds, environ, dict.fromkeys(service_names(loaded.tree)))
     for path, text in walk(loaded.tree):
         if isinstance(text, str) and "${" in text and takes_references(path):
@@ -33,7 +33,7 @@ def check_references(loaded: Loaded, kinds: Mapping[str, Kind], environ: Mapping
 
 
 def _keys(loaded: Loaded, kinds: Mapping[str, Kind]) -> Iterator[TreePath]:
-    """The names in maps of what a server declares several of: keys, and texts like any other."""
+    """Yield the keys that declare items (databases, users) and contain an expression."""
     for name, service in loaded.definition.services.items() if loaded.definition else ():
         for key in kinds[name].several if name in kinds else ():
             given = service.with_.get(key)
@@ -46,20 +46,20 @@ class _References:
     kinds: Mapping[str, Kind]
     environ: Mapping[str, str]
     names: Mapping[str, None]
-    """All services; a mapping, since it is asked for each reference."""
+    """All services; a mapping, because it is searched for each reference."""
 
     def text(self, text: str, path: TreePath) -> Iterator[Problem]:
         try:
             found = references(text, self.names)
         except ExpressionError:
-            return  # loading has said so
+            return  # already reported when the definition was loaded
         for ref in found:
             if problem := self._wrong(ref, path):
                 said = hidden(f"${{{ref.expression}}}", self.names, path) or (f"`${{{ref.expression}}}`: {problem[0]}", problem[1])
                 yield self.loaded.source.problem(path, *said)
 
     def _wrong(self, ref: Reference, path: TreePath) -> tuple[str, str] | None:
-        """What is wrong with a reference, and what would be right."""
+        """Return what is wrong with a reference, and what would be right."""
         own = str(path[1]) if path[0] == "services" else None
         if ref.root in ("var", "env"):
             return self._value(ref)
@@ -105,7 +105,7 @@ class _References:
         known = _properties(service, kind)
         if wrong := _missing(ref.root, steps, known, ref):
             if self.loaded.partial.get(name, frozenset()) & {"kind", "port", "ports", "with"}:
-                return None  # what is missing may be what was wrong
+                return None  # the missing property may be a consequence of another mistake
             if steps and steps[0] == "public_url":
                 return f"'{name}' has no URL for browsers", "give it `expose: true`"
             if steps and steps[0] in ("host", "port", "ports", "url"):
@@ -114,7 +114,7 @@ class _References:
         return self._inner(name, service, kind, steps, ref) if steps else None
 
     def _inner(self, name: str, service: Service, kind: Kind, steps: tuple[str, ...], ref: Reference) -> tuple[str, str] | None:
-        """A port by its name, or one of several databases, users, topics."""
+        """Return what is wrong with a reference to a port by its name, or to a declared item (a database, a user, a topic)."""
         where = f"{ref.root}.{steps[0]}"
         if steps[0] == "ports" and len(steps) > 1:
             return _missing(where, steps[1:], port_names(service, kind), ref)
@@ -142,7 +142,7 @@ def _properties(service: Service, kind: Kind) -> list[str]:
 
 
 def _items(kind: Kind, key: str, given: Any, name: str, budget: Budget) -> Mapping[str, Any] | None:
-    """Names to options; None where an expression gives a name."""
+    """Return names and options; None if an expression is one of the names."""
     items = items_of(kind, key, given, name, budget)
     return None if any("${" in item for item in items) else items
 

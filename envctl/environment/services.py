@@ -1,4 +1,4 @@
-"""What a kind needs, and what it takes: images, versions, ports, checks, seed formats, conditions."""
+"""A check of what a kind needs and accepts: images, versions, ports, checks, seed formats, conditions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def check_service(name: str, service: Service, kind: Kind, loaded: Loaded, kinds: Mapping[str, Kind]) -> Iterator[Problem]:
-    """Mistakes of one service against its kind; *kinds* are those of all services."""
+    """Yield the mistakes of one service against its kind; *kinds* are those of all services."""
     checking = _Service(name, service, kind, loaded)
-    # What is missing may be what was wrong, or what an unknown key meant.
+    # A missing key may be a consequence of another mistake, or be meant by an unknown key.
     wrong = loaded.partial.get(name, frozenset())
     if not wrong & {"kind", "image", "build", "run", "port", "ports"} and wrong <= Service.model_fields.keys():
         yield from checking.program()
@@ -109,7 +109,7 @@ class _Service:
                 yield self.problem(("seed", index, "database"), f"the kind '{self._kind.kind}' has no databases")
 
     def _inline(self, step: SeedStep, index: int) -> Iterator[Problem]:
-        """Mistakes in data that stands in the step itself."""
+        """Yield the mistakes in data that the seed step itself contains."""
         feed = self._kind.seeds.get(step.format)
         if step.inline is None or (feed is None and step.format != "http"):
             return
@@ -134,17 +134,17 @@ class _Service:
 
 
 def _known_version(version: str, known: Iterable[str]) -> bool:
-    """Whether its major is one of those *known*; a tag without a number says nothing."""
+    """Return whether the major version is one of those in *known*; True for a tag without a number."""
     major = re.match(r"[0-9]+", version)
     return major is None or major.group() in {each.split(".")[0] for each in known}
 
 
 def port_names(service: Service, kind: Kind) -> list[str]:
-    """The names of a service's ports, the main one first."""
+    """Return the names of a service's ports, the main port first."""
     if service.from_compose:
         return list(service.ports)
     given = parameters_of(kind, service.with_)
-    # A parameter that is an expression may be true, which is what a text is here.
+    # A parameter that is an expression may become true, as a non-empty text does here.
     names = [name for name in kind.ports if name not in kind.ports_when or given.get(kind.ports_when[name])]
     if service.port is not None and not names:
         names = ["http" if kind.kind == "api" else "main"]

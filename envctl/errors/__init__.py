@@ -22,7 +22,7 @@ from envctl.errors.printable import harmless
 
 
 class EnvctlError(Exception):
-    """The base class of all errors for users: one sentence, and possibly a hint that says what to do."""
+    """The base class of all errors for users: one sentence, and an optional hint on what to do."""
 
     exit_code = 1
 
@@ -31,7 +31,7 @@ class EnvctlError(Exception):
         self.message = message
         self.hint = hint
         self.record: object = None
-        """The record of the instance that the error is about, for callers that print its document."""
+        """The record of the instance that the error is about, for callers that print the instance as JSON."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
@@ -47,6 +47,7 @@ class Problem(NamedTuple):
     hint: str = ""
 
     def masked(self, mask: Callable[[str], str]) -> Problem:
+        """Return the problem with *mask* applied to its message and hint."""
         return self._replace(message=mask(self.message), hint=mask(self.hint))
 
     def __str__(self) -> str:
@@ -65,11 +66,13 @@ class DefinitionError(EnvctlError):
 
 
 class UsageError(EnvctlError):
+    """The command line or an option is wrong."""
+
     exit_code = 2
 
 
 class CommandMissing(UsageError):
-    """The command of `run` cannot be started: there is no such program (127), or it is not executable (126), as in shells."""
+    """The command of `run` cannot be started: the program does not exist (127) or is not executable (126), as in shells."""
 
     exit_code = 127
 
@@ -79,11 +82,13 @@ class CommandMissing(UsageError):
 
 
 class EngineMissing(EnvctlError):
+    """Docker, a cluster or a program is missing."""
+
     exit_code = 3
 
 
 class Evidence(NamedTuple):
-    """What is known about a failed service, in the order in which it is printed."""
+    """The facts about a failed service, in the order in which they are printed."""
 
     service: str
     step: str
@@ -94,21 +99,27 @@ class Evidence(NamedTuple):
 
 
 class ServiceFailed(EnvctlError):
+    """A service died or never became ready, or a seed failed."""
+
     def __init__(self, message: str, evidence: Evidence | None = None, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.evidence = evidence
 
 
 class OutOfTime(ServiceFailed):
+    """The deadline has passed."""
+
     exit_code = 124
 
 
 class Interrupted(EnvctlError):
+    """Ctrl-C or a signal has stopped the command."""
+
     exit_code = 130
 
 
 def did_you_mean(word: str, known: Sequence[str], *, limit: int = 12) -> str:
-    """A hint for an unknown *word*: the nearest of *known*, or the first *limit* of them."""
+    """Return a hint for the unknown *word*: the most similar name in *known*, or else the first *limit* names."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)

@@ -1,1 +1,1 @@
-"""Files: those of the package, and the two doors by which files of a project are read and written."""
+"""The package's own data files, and the only functions that read and write files of a project."""

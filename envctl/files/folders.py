@@ -1,4 +1,4 @@
-"""A folder below another one, reached one component at a time: what changes meanwhile cannot lead elsewhere."""
+"""Open a folder below another one, one component at a time, so that a concurrent change cannot lead to a different place."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class FileRefused(UsageError):
-    """A file that is not read, or not written: it is outside, no ordinary file, too large, or not ours."""
+    """A file that is not read or not written: it is outside of the folder, not a regular file, too large, or not written by envctl."""
 
 
 @contextmanager
 def opened_folder(root: Path, parts: Sequence[str], *, make: bool = False) -> Iterator[int]:
-    """The descriptor of the folder *parts* below *root*. Links lead to *root* itself; below it none is followed.
+    """Yield the descriptor of the folder *parts* below *root*. *root* itself may contain links; below *root* no link is followed.
 
     Args:
-        make: folders that are not there are made.
+        make: create the folders that do not exist.
 
     Raises:
-        FileRefused: a component is a link, or leads up.
-        OSError: it is not there.
+        FileRefused: a component is a link, or is `..`.
+        OSError: a folder does not exist or cannot be opened.
     """
     descriptor = os.open(root, _FOLDER)
     try:

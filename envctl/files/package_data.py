@@ -1,4 +1,4 @@
-"""The data folders that ship with the package: beside it in a checkout, inside it in a wheel."""
+"""The data folders that ship with the package: beside the package in a checkout, inside it in a wheel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def templates(*parts: str) -> Path:
-    """A folder or file below `templates/`."""
+    """Return the path of a folder or file below `templates/`."""
     inside = _PACKAGE / "_templates"
     return (inside if inside.is_dir() else _PACKAGE.parent / "templates").joinpath(*parts)

@@ -1,4 +1,4 @@
-"""Files of a project that may be packed: `.gz` and `.zst` are unpacked as they are read."""
+"""Read files of a project that may be compressed: `.gz` and `.zst` files are decompressed while they are read."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ ENDINGS = (".gz", ".zst")
 
 
 def with_packed(*endings: str) -> tuple[str, ...]:
-    """*endings*, plain and packed."""
+    """Return the file name *endings*, each plain and with every ending of a compressed file."""
     return tuple(ending + packed for packed in ("", *ENDINGS) for ending in endings)
 
 
 def plain_name(path: Path) -> str:
-    """The name of what is packed in *path*."""
+    """Return the file name of *path* without the ending of a compressed file."""
     return path.name.removesuffix(path.suffix) if path.suffix in ENDINGS else path.name
 
 
 class NotUnpacked(OSError):
-    """It does not hold what its name says, or not all of it."""
+    """The content of a file is not in the format that its name announces, or is incomplete."""
 
 
 @contextmanager
 def open_unpacked(path: Path, root: Path) -> Iterator[BufferedIOBase]:
-    """The bytes of *path*, which lies below *root*.
+    """Yield a stream of the decompressed content of *path*, which lies below *root*.
 
     Raises:
         FileRefused, OSError: as by `open_file`.
-        NotUnpacked: what is packed is damaged, or ends early.
+        NotUnpacked: the compressed data is damaged or incomplete.
     """
     with open_file(path, root) as packed, unpacked(path, packed) as stream:
         yield stream
@@ -44,12 +44,12 @@ def open_unpacked(path: Path, root: Path) -> Iterator[BufferedIOBase]:
 
 @contextmanager
 def unpacked(path: Path, packed: BufferedReader) -> Iterator[BufferedIOBase]:
-    """The bytes of *path*, which is open as *packed* and stays so.
+    """Yield a stream of the decompressed content of *path*. *packed* is the open file; it is not closed.
 
     Raises:
-        NotUnpacked: what is packed is damaged, or ends early.
+        NotUnpacked: the compressed data is damaged or incomplete.
     """
-    # Imported when it is needed: it takes as long as half of the command line.
+    # Imported only here: the import takes half as long as the rest of the command line.
     zstd: Any = _zstd() if path.suffix == ".zst" else None
     damaged = (EOFError, zlib.error, gzip.BadGzipFile, *([zstd.ZstdError] if zstd else []))
     try:

@@ -1,6 +1,7 @@
-"""The one door by which files of a project are read: whoever could put a link there could read the files of whoever runs envctl.
+"""The only functions that read files of a project.
 
-Links lead to places inside the project only, files are ordinary ones of a limited size, and what was looked at is what is read.
+A project may contain links that were placed there to make envctl read other files of its user. Therefore links may only lead to places
+inside the project, only regular files of a limited size are read, and the file that was checked is the file that is read.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from pathlib import Path
 from envctl.files.folders import FileRefused, opened_folder
 
 LARGEST = 64 * 1024 * 1024
-"""Bytes of a file that is held in memory as a whole."""
+"""The maximum size in bytes of a file that is read into memory as a whole."""
 
 
 def open_file(path: Path, root: Path, *, largest: int | None = None) -> BufferedReader:
-    """The ordinary file *path*, which lies below *root*, links resolved.
+    """Open the regular file *path*, which must lie below *root* after all links are resolved.
 
     Args:
-        largest: bytes that it may have.
+        largest: the maximum size in bytes.
 
     Raises:
-        FileRefused: it lies outside, is not a regular file, or is larger.
-        OSError: it is not there, or may not be read.
+        FileRefused: the file lies outside of *root*, is not a regular file, or is too large.
+        OSError: the file does not exist or cannot be read.
     """
     below, real = Path(os.path.realpath(root)), Path(os.path.realpath(path))
     if not real.is_relative_to(below):
@@ -40,9 +41,14 @@ def open_file(path: Path, root: Path, *, largest: int | None = None) -> Buffered
 
 
 def opened_file(folder: int, name: str, path: Path) -> int:
-    """The descriptor of the ordinary file *name* in an opened folder; errors call it *path*.
+    """Return the descriptor of the regular file *name* in an open folder; error messages call the file *path*.
 
-    Looked at before it is opened, since to open a device or a pipe may do something, and after, since it may be another one by then.
+    The type is checked before opening, since opening a device or a pipe can have side effects, and again afterwards, since the file may
+    have been replaced in between.
+
+    Raises:
+        FileRefused: *name* is not a regular file.
+        OSError: *name* does not exist or cannot be read.
     """
     if stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=folder)
@@ -53,20 +59,20 @@ def opened_file(folder: int, name: str, path: Path) -> int:
 
 
 def read_file(path: Path, root: Path, *, largest: int = LARGEST) -> bytes:
-    """What the file holds.
+    """Return the content of the file; *largest* is its maximum size in bytes.
 
     Raises:
         FileRefused, OSError: as by `open_file`.
     """
     with open_file(path, root, largest=largest) as stream:
         content = stream.read(largest + 1)
-    if len(content) > largest:  # it grew
+    if len(content) > largest:  # it grew while it was read
         raise FileRefused(f"{path} has more than {_bytes(largest)}")
     return content
 
 
 def files_below(folder: Path, root: Path) -> Iterator[Path]:
-    """The ordinary files below *folder*, in the order of their paths; links to files count, links to folders do not.
+    """Yield the regular files below *folder*, sorted by path. Links to files are followed, links to folders are not.
 
     Raises:
         FileRefused: a link leads out of *root*.

@@ -1,4 +1,4 @@
-"""TOML of a stranger: what Python's own reader would take forever for, or dive too deep in, is an error like any other."""
+"""Parse untrusted TOML: text that would keep Python's parser busy for too long, or nest too deeply, raises an ordinary error."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import tomllib
 from typing import Any
 
 MOST_WORK = 4_000_000
-"""Of the squares of the dots in each line: a key `a.b.c...` takes the square of its length."""
+"""The maximum sum of the squared numbers of dots per line: the time to parse a key `a.b.c...` grows with the square of its length."""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """What *text* says.
+    """Parse *text*.
 
     Raises:
-        ValueError: it is no TOML, or none that a person would write.
+        ValueError: *text* is not valid TOML, has keys of too many parts, or is nested too deeply.
     """
     if sum(line.count(".") ** 2 for line in text.split("\n")) > MOST_WORK:
         raise ValueError("keys of this many parts are not read")

@@ -1,6 +1,6 @@
-"""The one door by which files are made where others may have put something: no link is followed, nothing of theirs is replaced.
+"""The only functions that create files where other users or programs may have placed files or links.
 
-Whether a file is ours is decided by what it holds at that moment.
+No link is followed, and no file that envctl did not write is replaced. The current content of a file decides whether envctl wrote it.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from envctl.files.folders import FileRefused, opened_folder
 from envctl.files.reading import LARGEST, opened_file
 
 Ours = Callable[[bytes], bool]
-"""Whether a file with this content is ours to replace."""
+"""Return whether a file with this content was written by envctl, and may be replaced."""
 
 
 def never(content: bytes) -> bool:
-    """For what is made once: nothing that is there is replaced."""
+    """Never replace an existing file."""
     return False
 
 
 def always(content: bytes) -> bool:
-    """For folders that are ours altogether."""
+    """Always replace an existing file: for folders that contain files of envctl only."""
     return True
 
 
 def check_file(path: Path, root: Path, *, ours: Ours) -> None:
-    """Whether `write_file` would write it now.
+    """Raise an error if `write_file` would not write the file now.
 
     Raises:
         FileRefused, OSError: as by `write_file`.
@@ -42,16 +42,16 @@ def check_file(path: Path, root: Path, *, ours: Ours) -> None:
 
 
 def write_file(path: Path, content: bytes | str | BufferedIOBase, root: Path, *, ours: Ours, mode: int = 0o644) -> None:
-    """Puts *content* at *path*, at once: nobody sees half of it.
+    """Write *content* to *path* atomically: no reader sees an incomplete file.
 
     Args:
-        root: the folder that it lies below; the folders between them are made.
-        ours: asked about the file that is there; an empty one is nobody's.
-        mode: 0o600 where it holds credentials.
+        root: the folder that contains *path* at any depth; missing folders in between are created.
+        ours: called with the content of an existing file to decide whether it may be replaced; an empty file always may.
+        mode: the permission bits; 0o600 where the file contains credentials.
 
     Raises:
-        FileRefused: it is outside, a component is a link, it lies in a repository's own folder, or what is there is not ours.
-        OSError: it cannot be written.
+        FileRefused: the path lies outside of *root* or in `.git`, a component is a link, or the existing file may not be replaced.
+        OSError: the file cannot be written.
     """
     parts = _parts(path, root)
     beside = f".{path.name[:200]}.{secrets.token_hex(4)}"
@@ -72,7 +72,7 @@ def write_file(path: Path, content: bytes | str | BufferedIOBase, root: Path, *,
 
 
 def root_of(folder: Path, project: Path) -> Path:
-    """What a folder that is named on the command line may not lead out of: the project where it lies in it, else itself."""
+    """Return the folder that no file written to *folder* may leave: *project* if *folder* lies in it, else *folder* itself."""
     lexical = Path(os.path.abspath(folder))
     return project if lexical.is_relative_to(project) else lexical
 
@@ -94,7 +94,7 @@ def _parts(path: Path, root: Path) -> tuple[str, ...]:
 
 
 def _check(folder: int, path: Path, ours: Ours) -> None:
-    """Whether what is there may go."""
+    """Raise FileRefused if the file that exists at *path* may not be replaced."""
     try:
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""`envctl init`: a project's folder -> ProjectFindings -> Proposal -> the text of an environment. Nothing is written."""
+"""Propose an environment for a project (`envctl init`): its folder -> ProjectFindings -> Proposal -> YAML. Nothing is written."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ __all__ = ["ProjectFindings", "Proposal", "Proved", "gather", "proposal_yaml", "
 
 
 def gather(root: Path, name: str = "", keploy: Path | None = None) -> ProjectFindings:
-    """What the project in *root* shows; nothing in it is run, and what cannot be read is passed over.
+    """Return the findings about the project in *root*. No code of the project is run, and unreadable files are skipped.
 
     Args:
+        name: the name of the environment; if empty, it is derived from the folder's name.
         keploy: a folder of recorded Keploy tests.
 
     Raises:
-        UsageError, DefinitionError: there are no mocks in it, or they are broken.
+        UsageError: *keploy* contains no mocks.
+        DefinitionError: the mocks in *keploy* are broken.
     """
     project = ProjectFiles.read(root)
     found = dependencies(project)

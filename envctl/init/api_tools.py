@@ -1,4 +1,4 @@
-"""Tools that test a running system from outside (Newman, Hurl, k6, Karate): files, commands, and how each is told the address."""
+"""Find tools that test a running system (Newman, Hurl, k6, Karate): their files, commands, and how each receives the address."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KARATE = re.compile(r"""karate\.properties\[["'](\w{0,60}(?:url|host)\w{0,60})[
 
 
 def newman(project: ProjectFiles) -> Iterator[TestCommand]:
-    """A collection of Postman; with the environment beside it, where there is one."""
+    """Yield a command for each Postman collection, with the Postman environment file in the same folder, if there is one."""
     for path in project.named("*.postman_collection.json", "*collection*.json")[:2]:
         text = project.text(path, whole=True)
         if "getpostman.com/json/collection" not in text:
@@ -28,12 +28,13 @@ def newman(project: ProjectFiles) -> Iterator[TestCommand]:
 
 
 def _program(project: ProjectFiles, name: str) -> str:
-    """`npx NAME`, where a package.json of the project has it."""
+    """Return `npx NAME` if a package.json of the project depends on *name*, otherwise *name*."""
     tables = [as_map(project.tree(path).get(key)) for path in project.named("package.json") for key in ("devDependencies", "dependencies")]
     return f"npx {name}" if any(name in table for table in tables) else name
 
 
 def hurl(project: ProjectFiles) -> Iterator[TestCommand]:
+    """Yield one command for each folder with Hurl files."""
     files = project.named("*.hurl")[:MAX_FILES]
     for folder in dict.fromkeys(path.parent for path in files):
         texts = (project.text(path) for path in files if path.parent == folder)
@@ -42,6 +43,7 @@ def hurl(project: ProjectFiles) -> Iterator[TestCommand]:
 
 
 def k6(project: ProjectFiles) -> Iterator[TestCommand]:
+    """Yield a command for the first script that imports k6."""
     for path in [path for path in project.files if path.suffix in (".js", ".ts")][: MAX_FILES * 10]:
         text = project.text(path)
         if re.search(r"""from ["']k6(?:/http)?["']""", text):
@@ -51,13 +53,13 @@ def k6(project: ProjectFiles) -> Iterator[TestCommand]:
 
 
 def karate_address(project: ProjectFiles) -> str:
-    """The property by which the project's Karate tests are told the address; empty where there are none."""
+    """Return the option that gives the address to the project's Karate tests; empty if there are none."""
     texts = (project.text(path) for path in project.named("karate-config.js", "karate-config*.js"))
     return next((f"-D{match[1]}=" for text in texts if (match := _KARATE.search(text))), "")
 
 
 def unittests(project: ProjectFiles) -> Iterator[TestCommand]:
-    """Tests of Python's own unittest: a `tests.py`, or `test_*.py` that import it."""
+    """Yield a command for tests with Python's unittest: `tests.py`, or `test_*.py` files that import unittest."""
     for path in project.named("tests.py", "test_*.py")[:MAX_FILES]:
         if re.search(r"^(?:import|from) unittest\b", project.text(path), re.MULTILINE):
             is_module = path.name == "tests.py" and path.parent == ROOT

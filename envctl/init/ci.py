@@ -1,7 +1,7 @@
-"""Files of CI services -> the servers that the tests need there, their variables and the commands that start them.
+"""Read CI configurations: find the servers that the tests need, their variables, and the commands that start the tests.
 
-What CI runs works: its images, credentials, names and commands are better evidence than any guess. Another service is another
-entry of READERS.
+CI configurations are known to work, so their images, credentials, names and commands are better evidence than a guess. To
+support another CI system, add an entry to READERS.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from envctl.init.test_lines import is_test_line, test_name, tool_of
 
 MAX_FILES = 30
 LARGEST = 100_000
-"""Characters of a file that anybody has written."""
+"""The largest CI file that is read, in characters. A larger file is not written by hand."""
 MAX_TEXT = 4096
 ONE_WAY = ("go", "pytest", "cargo", "maven", "gradle", "dotnet", "rspec", "tox", "phpunit", "mix", "jest", "vitest")
-"""Tools whose lines differ in options, not in the tests."""
+"""Tools whose command lines in one folder differ only in options: they run the same tests, so one line is enough."""
 _EXPRESSION = re.compile(r"\$\{\{([^{}]*)\}\}")
 _PORT = re.compile(r"job\.services\.[\w-]+\.ports\[['\"]?(\d+)['\"]?\]")
 
 
 class Job(NamedTuple):
-    """One job of CI: `steps` are shell texts with the folder that each one starts in."""
+    """One job of a CI configuration. `steps` are pairs of a shell script and the folder in which it starts."""
 
     file: PurePosixPath
     servers: tuple[SeenServer, ...] = ()
@@ -35,14 +35,14 @@ class Job(NamedTuple):
 
 
 def ci_jobs(project: ProjectFiles) -> list[Job]:
-    """The jobs that run tests or have servers beside them; those that only build or deploy are left out."""
+    """Return the jobs that run tests or have servers; jobs that only build or deploy are left out."""
     found = [(read, path) for matches, read in READERS for path in list(filter(matches, project.files))[:MAX_FILES]]
     jobs = [job for read, path in found if len(project.text(path, whole=True)) <= LARGEST for job in read(project, path)]
     return [job for job in jobs if job.servers or any(_tests(job))]
 
 
 def ci_servers(jobs: Iterable[Job]) -> list[SeenServer]:
-    """Each image once: jobs differ in versions of a language, seldom in servers."""
+    """Return the servers of all jobs, each image once: jobs often differ in the version of a language, seldom in their servers."""
     found: dict[str, SeenServer] = {}
     for server in (server for job in jobs for server in job.servers):
         found.setdefault(re.sub(r":[^/:]*$", "", server.image), server)
@@ -50,7 +50,7 @@ def ci_servers(jobs: Iterable[Job]) -> list[SeenServer]:
 
 
 def ci_variables(jobs: Iterable[Job]) -> list[ExampleVariable]:
-    """What the jobs set for their tests; the first job that has a name gives its value."""
+    """Return the variables that the jobs set for their tests. If several jobs set a variable, the first job's value is used."""
     found: dict[str, ExampleVariable] = {}
     for job in jobs:
         for name, value in job.variables.items():
@@ -59,11 +59,14 @@ def ci_variables(jobs: Iterable[Job]) -> list[ExampleVariable]:
 
 
 def ci_commands(jobs: Iterable[Job]) -> list[TestCommand]:
-    """One for each tool, folder and sort of tests: of several lines the shortest, which leaves out least."""
+    """Return one command for each tool, folder and type of tests.
+
+    If there are several lines for the same tests, the shortest is used, because it restricts the tests least.
+    """
     found: dict[tuple[str, PurePosixPath], TestCommand] = {}
     for job in jobs:
         for line, folder in _tests(job):
-            # The steps before it are not run here, nor are other parts of it on other machines.
+            # The build step before this line is not run here, and neither are the other shards.
             line = re.sub(r" --no-(?:build|restore)(?= |$)| --shard[= ]\S+", "", line)
             key = f"{tool_of(line)} {test_name(line)}" if tool_of(line) in ONE_WAY else line, folder
             if key not in found or len(line) < len(found[key].command):
@@ -99,7 +102,10 @@ def _github(project: ProjectFiles, path: PurePosixPath) -> Iterator[Job]:
 
 
 def _matrix(matrix: dict[str, Any]) -> dict[str, str]:
-    """One combination of a matrix: the last of each list, which is mostly the newest; else what is included first."""
+    """Return one combination of the matrix.
+
+    It takes the last value of each list, which is usually the newest; for keys that only occur in `include`, the first value there.
+    """
     included = [as_map(item) for item in as_list(matrix.get("include"))]
     values = {key: str(value) for item in reversed(included) for key, value in item.items()}
     return values | {
@@ -108,7 +114,7 @@ def _matrix(matrix: dict[str, Any]) -> dict[str, str]:
 
 
 def _resolved(value: object, known: Mapping[str, str]) -> str:
-    """*value* with the expressions that are known; a text with another one says nothing."""
+    """Return *value* as text with the known `${{ }}` expressions replaced. Unknown expressions stay: callers discard such texts."""
 
     def replaced(match: re.Match[str]) -> str:
         name = match[1].strip()
@@ -148,7 +154,7 @@ def _gitlab(project: ProjectFiles, path: PurePosixPath) -> Iterator[Job]:
         env = top | _texts(as_map(job.get("variables")))
         listed = as_list(job.get("services")) or as_list(tree.get("services")) or as_list(common.get("services"))
         servers = [_server(str(as_map(each).get("alias") or ""), each, path, "variables") for each in listed]
-        # GitLab hands a job's variables to its servers too.
+        # GitLab passes a job's variables to its service containers too.
         servers = [server._replace(environment={**env, **server.environment}) for server in servers]
         yield _job(path, servers, env, _script(job.get("before_script"), job.get("script")))
 
@@ -181,7 +187,7 @@ _TRAVIS = {
     "postgresql": "postgres", "mysql": "mysql", "mariadb": "mariadb", "redis-server": "redis", "redis": "redis", "rabbitmq": "rabbitmq",
     "memcached": "memcached", "mongodb": "mongo", "elasticsearch": "elasticsearch",
 }  # fmt: skip
-"""Travis' names of servers, which it installs, and the images of the same."""
+"""The names of servers that Travis can install, and for each the image of the same server."""
 
 
 def _travis(project: ProjectFiles, path: PurePosixPath) -> Iterator[Job]:
@@ -205,7 +211,7 @@ def _bitbucket(project: ProjectFiles, path: PurePosixPath) -> Iterator[Job]:
 
 
 def _steps(tree: object, depth: int = 0) -> Iterator[dict[str, Any]]:
-    """Every `step` below *tree*."""
+    """Return every `step` in the nested lists and maps of *tree*, at most ten levels deep."""
     if isinstance(tree, dict) and depth < 10:
         if isinstance(tree.get("step"), dict):
             yield tree["step"]
@@ -224,4 +230,4 @@ READERS: tuple[tuple[Callable[[PurePosixPath], bool], Reader], ...] = (
     (lambda path: str(path) == ".travis.yml", _travis),
     (lambda path: str(path) == "bitbucket-pipelines.yml", _bitbucket),
 )
-"""Which files are whose, and what reads one."""
+"""Pairs of a predicate, which accepts the paths of one CI system's files, and the function that reads such a file."""

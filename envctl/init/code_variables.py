@@ -1,4 +1,4 @@
-"""Source code and settings files -> the variables that they read from their environment, with the defaults that stand there."""
+"""Find the environment variables that source code and settings files read, with their defaults in the code."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _NAME = r"[A-Z][A-Z0-9_]{2,60}"
 _DEFAULT = r"""(?:\s*,\s*(?:default\s*=\s*)?(?:["']([^"'\n]{0,300})["']|(\d{1,5})\b))?"""
 _CALL = re.compile(rf"""[\[(]\s{{0,3}}["']({_NAME})["']{_DEFAULT}""")
 _CALLEE = re.compile(r"(?i:env|environ|(?<!app\.)config)\w{0,20}!?(?:(?:\.|::)\w{1,20}[!?]?)?\s?$")
-"""`os.environ["X"]`, `os.getenv("X", "y")`, `env.str("X")`, `config("X", default="y")`, `ENV.fetch("X")`, `env::var("X")`..."""
+"""Matches what precedes a name in `os.environ["X"]`, `os.getenv("X", "y")`, `env.str("X")`, `ENV.fetch("X")`, `env::var("X")` and so on."""
 _NODE = re.compile(rf"""(?:process|Bun|meta)\.env\.({_NAME})!?(?:\s*(?:\|\||\?\?)\s*(?:["'`]([^"'`\n]{{0,300}})["'`]|(\d{{1,5}})\b))?""")
 _TAKEN_APART = re.compile(r"\{([^{}]{0,2000})\}\s{0,5}=\s{0,5}(?:process|Bun|import\.meta)\.env\b")
 _PART = re.compile(
     rf"""(?<![\w.:"'])({_NAME})(?=\s*(?:[,:=]|\Z))(?:\s*:\s*\w{{1,60}})?(?:\s*=\s*(?:["'`]([^"'`\n]{{0,300}})["'`]|(\d{{1,5}})\b))?"""
 )
-"""`const { DB_HOST: host, PORT = 3000 } = process.env`."""
+"""One name in a destructured environment: `const { DB_HOST: host, PORT = 3000 } = process.env`."""
 _TAG = re.compile(rf"""(?:env|envconfig|mapstructure):\s?"({_NAME})\b""")
-"""Tags of Go's structs."""
+"""Struct tags in Go."""
 _FIELD = re.compile(
     r"""^[ ]{4}(\w{2,60})\s*:\s*[^=\n]{1,80}(?:=\s*(?:Field\(\s*)?(?:default\s*=\s*)?["']([^"'\n]{0,300})["'])?""", re.MULTILINE
 )
@@ -50,9 +50,10 @@ _SPRING_FILES = ("application*.properties", "application*.yml", "application*.ya
 
 
 def code_variables(project: ProjectFiles) -> list[ExampleVariable]:
-    """What the code of each folder with a Dockerfile reads, and the rest of the project's.
+    """Return the variables that code reads: for each folder with a Dockerfile, and for the rest of the project.
 
-    A place with a default wins over one without, and the code over its tests; where a folder has no default, another's is taken.
+    If several places read a variable, a place with a default is preferred, then application code before tests. If no place in a folder
+    has a default, a default from another folder is used.
     """
     folders = sorted(
         {path.parent for path in project.named("Dockerfile", "*.Dockerfile", "Dockerfile.*")}, key=lambda path: -len(path.parts)
@@ -69,6 +70,7 @@ def code_variables(project: ProjectFiles) -> list[ExampleVariable]:
 
 
 def is_test(path: PurePosixPath) -> bool:
+    """Return whether *path* is a test file, or is in a folder of tests."""
     return any(re.match(r"(?:.*[._-])?(?:tests?|spec|conftest)(?:[._-]|$)", part) for part in path.parts)
 
 
@@ -93,7 +95,7 @@ def _of_code(project: ProjectFiles) -> Iterator[ExampleVariable]:
 
 
 def _of_spring(project: ProjectFiles) -> Iterator[ExampleVariable]:
-    """Placeholders, and properties of servers: each may be given as a variable (`SPRING_DATASOURCE_URL`)."""
+    """Yield placeholders and properties of servers; Spring reads each property from a variable too (`SPRING_DATASOURCE_URL`)."""
     for path in project.named(*_SPRING_FILES):
         text = project.text(path)
         if len(text) > MAX_OF_FILE:

@@ -1,4 +1,4 @@
-"""The project's Compose file: which services it has, and which kind their images are."""
+"""Find the project's Compose file, and read its services and the kinds of their images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USED_LIKE = {
     "redpandadata/redpanda": "kafka", "confluentinc/confluent-local": "kafka", "elasticsearch": "elasticsearch",
     "docker.elastic.co/elasticsearch/elasticsearch": "elasticsearch", "opensearchproject/opensearch": "elasticsearch",
 }  # fmt: skip
-"""Images that no kind recognises, and the kind that would be proposed for what they do."""
+"""Images without a kind of their own, each with the kind that is proposed for the same purpose."""
 
 
 FOLDERS = (
@@ -44,23 +44,27 @@ FOLDERS = (
 """Folders in which a project may keep its Compose file."""
 LARGEST = 200_000
 FOR_TESTS = ("test", "tests", "testing", "integration", "ci", "dev", "development", "local", "services", "deps", "db", "infra")
-"""Parts of a Compose file's name that make it one for tests or developers, the most telling first."""
+"""Parts of a Compose file's name which show that it is for tests or development; the strongest evidence comes first."""
 
 
 def compose_file(project: ProjectFiles) -> PurePosixPath | None:
-    """The one that `docker compose` would take at the project's root; else one for tests or developers, there or in a usual folder."""
+    """Return the Compose file to use, or None.
+
+    This is the file that `docker compose` would read in the project's root. Without one, it is a file for tests or development, in the
+    root or in a usual folder.
+    """
     plain = next((PurePosixPath(name) for name in COMPOSE_FILES if project.has(PurePosixPath(name))), None)
     return plain or min(filter(_rank, project.named("*compose*.yml", "*compose*.yaml")), key=_rank, default=None)
 
 
 def compose_override(project: ProjectFiles, file: PurePosixPath) -> PurePosixPath | None:
-    """What `docker compose` reads beside *file* where nobody names a file."""
+    """Return the override that `docker compose` reads together with *file* by default, or None."""
     beside = [file.with_name(name) for name in OVERRIDE_FILES] if file.name in COMPOSE_FILES else []
     return next(filter(project.has, beside), None)
 
 
 def _rank(path: PurePosixPath) -> tuple[int, int, str] | tuple[()]:
-    """Smaller is nearer to what the tests need; empty for a file that is for something else."""
+    """Return a sort key: a smaller one is more likely for tests. It is empty if the file at *path* is for another purpose."""
     words = re.split(r"[._-]", path.name.removesuffix(path.suffix).lower())
     usual = path.name in COMPOSE_FILES
     purpose = next((number for number, word in enumerate(FOR_TESTS, 1) if word in words), None)
@@ -71,7 +75,7 @@ def _rank(path: PurePosixPath) -> tuple[int, int, str] | tuple[()]:
 
 
 def development_servers(project: ProjectFiles) -> list[SeenServer]:
-    """The servers beside a development container: the container itself is no part of what tests need."""
+    """Return the servers beside a development container. The development container itself is not needed by tests."""
     files = [path for path in project.named("*compose*.yml", "*compose*.yaml") if path.parts[0] == ".devcontainer"][:3]
     return [
         SeenServer(service.name, service.image, service.environment, path)
@@ -82,7 +86,7 @@ def development_servers(project: ProjectFiles) -> list[SeenServer]:
 
 
 def compose_services(project: ProjectFiles, file: PurePosixPath, override: PurePosixPath | None = None) -> list[ComposeService]:
-    """The services of *file* with what *override* says of them; those behind a profile are left out."""
+    """Return the services of *file*, merged with those of *override*. Services with a profile are left out."""
     recognise = recogniser(load_kinds(project.root))
     services = _services(project, file)
     for name, service in (_services(project, override) if override else {}).items():
@@ -99,7 +103,7 @@ def _services(project: ProjectFiles, file: PurePosixPath) -> dict[str, Any]:
 
 
 def _overridden(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """As Compose merges: lists follow each other, variables and maps go together, and anything else is replaced."""
+    """Return one service merged as Compose does it: lists are joined, maps are merged, and other values are replaced."""
     environment = {**dict(pairs_of(below.get("environment"))), **dict(pairs_of(above.get("environment")))}
     lists: dict[str, Any] = {
         key: [*as_list(below.get(key)), *as_list(above[key])] for key in ("ports", "expose", "volumes", "profiles") if key in above
@@ -127,7 +131,7 @@ def _service(project: ProjectFiles, name: str, service: dict[str, Any], file: Pu
 
 
 def image_name(image: str) -> str:
-    """`postgres` for `docker.io/library/postgres:17@sha256:...`."""
+    """Return *image* without Docker Hub's prefixes, tag and digest: `postgres` for `docker.io/library/postgres:17@sha256:...`."""
     name = re.sub(r":[^/:]*$", "", image.partition("@")[0])
     return name.removeprefix("docker.io/").removeprefix("library/")
 

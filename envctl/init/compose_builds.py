@@ -1,4 +1,4 @@
-"""How the image of a service of a Compose file is built: from which folder, on which image, and what it has in it."""
+"""Find how the image of a Compose service is built: the build context, the base image and the contents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from envctl.init.project_files import ProjectFiles, as_list, as_map
 
 
 def build_folder(build: object, file: PurePosixPath) -> PurePosixPath | None:
-    """The folder of the project that a `build:` of *file* begins in; None where it is none."""
+    """Return the build context of *build* relative to the project; None if it is outside the project or not a folder."""
     context = build.get("context") or "." if isinstance(build, dict) else build
     if not isinstance(context, str) or "://" in context or context.startswith(("/", "git@")):
         return None
@@ -24,7 +24,7 @@ def build_folder(build: object, file: PurePosixPath) -> PurePosixPath | None:
 
 
 def made_for(project: ProjectFiles, build: object, file: PurePosixPath) -> Made:
-    """What the Dockerfile of a `build:` of *file* makes."""
+    """Return what the Dockerfile of *build*, a value in the Compose file *file*, makes."""
     told = as_map(build)
     text = str(told.get("dockerfile_inline") or _dockerfile(project, build, file))
     arguments = {name: value for name, value in pairs_of(told.get("args")) if value}
@@ -34,14 +34,14 @@ def made_for(project: ProjectFiles, build: object, file: PurePosixPath) -> Made:
 
 
 def serves(project: ProjectFiles, service: dict[str, Any], built: Made | None) -> bool:
-    """Whether *service* runs the server of its image, or of the one that it is built on."""
+    """Return whether *service* runs the server of its image, or of the image that it is built on."""
     own: dict[str, Any] = {key: words_of(service.get(key)) for key in ("entrypoint", "command")}
     given = Given(with_dockerfile(own, built) if built else own, {}, project.root, {})
     return runs_server(list(given.programs()), built=built is not None)
 
 
 def contents_of(project: ProjectFiles, service: dict[str, Any], file: PurePosixPath) -> Contents:
-    """What its image has in it; all, where the project's folder is mounted over it."""
+    """Return the contents of the service's image: every file, if the image is not built or a folder of the project is mounted."""
     build = service.get("build")
     sources = [str(as_map(volume).get("source") or volume).partition(":")[0] for volume in as_list(service.get("volumes"))]
     if build_folder(build, file) is None or any(source.startswith(".") for source in sources):

@@ -1,6 +1,6 @@
-"""Dependency manifests -> the names of what the project depends on, and the drivers of servers among them.
+"""Read dependency manifests: the names of the project's dependencies, and the drivers of servers among them.
 
-Another manifest is another entry of MANIFESTS, another driver is one more name in DRIVERS.
+To support another manifest, add an entry to MANIFESTS; for another driver, add its name to DRIVERS.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from envctl.init.project_files import ProjectFiles, as_list, as_map
 
 Reader = Callable[[ProjectFiles, PurePosixPath], Iterable[str]]
 LONGEST, MAX_EXTRAS = 214, 50
-"""Characters of a package's name (those of npm are the longest), and how many extras of it count."""
+"""The longest name of a package in characters (npm allows the longest), and the largest number of extras that are read."""
 _PYTHON = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[([^\]]*)\])?")
 
 
 class Dependency(NamedTuple):
-    """A name as the drivers' table has it (small letters, `-` for `_`); an extra makes `name[extra]` as well."""
+    """A dependency in one manifest.
+
+    `name` is written as in DRIVERS: in lower case, with `-` for `_`. Each extra of a package is another dependency, `name[extra]`.
+    """
 
     name: str
     file: PurePosixPath
 
 
 def dependencies(project: ProjectFiles) -> list[Dependency]:
-    """What all manifests of the project name; a name is listed once for each file that has it."""
+    """Return the dependencies in all manifests of the project; a name occurs once for each file that contains it."""
     found: dict[Dependency, None] = {}
     for pattern, read in MANIFESTS.items():
         for path in project.named(pattern):
@@ -49,7 +52,7 @@ def _python(requirement: object) -> Iterator[str]:
 
 
 def _requirements(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
-    """What it lists; nothing where it was compiled from a file beside it, since it has the dependencies of dependencies too."""
+    """Yield the requirements in the file. A file compiled from a `.in` file is skipped, because it also lists indirect dependencies."""
     if path.suffix == ".txt" and project.has(path.with_suffix(".in")):
         return
     for line in project.text(path).splitlines():
@@ -76,7 +79,7 @@ def _table(table: object, extras: str) -> Iterator[str]:
 
 
 def _tables(*keys: str) -> Reader:
-    """The names in the tables of a file that have one of *keys*."""
+    """Return a reader that yields the names in the tables of a file under *keys*."""
 
     def read(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
         tree = project.tree(path)
@@ -105,7 +108,7 @@ def _cargo(project: ProjectFiles, path: PurePosixPath) -> Iterator[str]:
 
 
 _gradle = _found(r"""["'][\w.-]+:([\w.-]+)(?::[^"']*)?["']""", r"""\bid\s*+\(?\s*+["']([\w.-]+)["']""")
-"""`group:artifact:version` in quotes; a plugin's id stands for itself."""
+"""Matches `group:artifact:version` in quotes, and the ids of plugins."""
 MANIFESTS: dict[str, Reader] = {
     "requirements*.txt": _requirements,
     "requirements*.in": _requirements,
@@ -121,7 +124,7 @@ MANIFESTS: dict[str, Reader] = {
     "Cargo.toml": _cargo,
     "*.csproj": _found(r"""<PackageReference\s[^<>]*Include="([\w.-]+)\""""),
 }
-"""File name to what reads the names in it."""
+"""Patterns of file names, each with the function that reads the dependencies in such a file."""
 DRIVERS: dict[str, str] = {
     "postgres": (
         "psycopg psycopg2 psycopg2-binary psycopg-binary asyncpg pg8000 aiopg django[postgres] pg postgres "
@@ -182,12 +185,13 @@ DRIVERS: dict[str, str] = {
     ),
     "elasticsearch": ("elasticsearch @elastic/elasticsearch elastic-transport github.com/elastic/go-elasticsearch elasticsearch-java"),
 }
-"""Kind to the names of its drivers, of every language."""
+"""Kinds, each with the names of its drivers in all languages, separated by spaces."""
 OPTIONAL = ("mail", "s3")
-"""Kinds whose driver a project may have without its tests needing the server: boto3 speaks to S3, and to all else of AWS."""
+"""Kinds whose driver alone does not show that the tests need the server. For example, boto3 is a client of all AWS services."""
 _KIND = {name: kind for kind, names in DRIVERS.items() for name in names.split()}
 
 
 def drivers(found: Iterable[Dependency]) -> list[Driver]:
+    """Return the drivers of servers among the dependencies *found*."""
     known = [(_KIND[dependency.name], dependency) for dependency in found if dependency.name in _KIND]
     return [Driver(kind, dependency.name, dependency.file, kind not in OPTIONAL) for kind, dependency in known]

@@ -1,4 +1,4 @@
-"""Dockerfiles -> the services that they build: where a build starts, the port, and the path that says when it is ready."""
+"""Find the services that Dockerfiles build: the build context, the port, and the path that answers when the service is ready."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ VARIANTS = frozenset([
     "dev", "development", "local", "debug", "test", "tests", "ci", "prod", "production", "release", "base", "build", "builder", "docs",
     "lint", "alpine", "slim",
 ])  # fmt: skip
-"""Endings of Dockerfiles that build the same service in another way."""
+"""Endings of the names of Dockerfiles that are variants: they build the same service in another way."""
 OF_DEVELOPERS = ("dev", "development", "local", "debug", "test", "tests", "ci")
-"""Those that are seldom the only way to build it: whatever else is in the folder is preferred."""
+"""Variants for development. They are only used if the folder has no other Dockerfile."""
 BASE_PORTS = {"nginx": 80, "httpd": 80, "caddy": 80, "nginxinc/nginx-unprivileged": 8080}
-"""Images whose server listens without an EXPOSE."""
+"""Base images, each with the port that its server listens on without an EXPOSE."""
 BESIDES = (25, 465, 587, 1025, 1110, 5005, 9229)
-"""Ports of mail and debuggers, which are seldom the one that tests ask."""
+"""Ports of mail servers and debuggers, which tests rarely connect to."""
 FOR_OTHERS = frozenset([
     "tools", "tool", "bench", "benchmark", "benchmarks", "loadtest", "load-test", "loadtests", "docs", "hack", "ci", ".github",
     ".devcontainer",
     ".circleci", "e2e", "test", "tests", "fixtures", "samples",
 ])  # fmt: skip
-"""Folders whose Dockerfiles build no part of what is tested."""
+"""Folders whose Dockerfiles do not build a part of the system under test."""
 MAX_SERVICES = 20
 MAX_SOURCES = 200
 _CODE = frozenset([".py", ".js", ".ts", ".mjs", ".go", ".rb", ".java", ".kt", ".php", ".rs", ".cs"])
@@ -40,11 +40,11 @@ USUAL_PORTS = {
     "uvicorn": 8000, "gunicorn": 8000, "fastapi": 8000, "runserver": 8000, "flask": 5000, "rails": 3000, "puma": 9292, "streamlit": 8501,
     "hypercorn": 8000, "daphne": 8000,
 }  # fmt: skip
-"""Servers that a command starts, and the port that they take where nobody says another."""
+"""Servers that a command starts, each with its default port."""
 
 
 def built_services(project: ProjectFiles) -> list[BuiltService]:
-    """A service for each Dockerfile that is not a variant of another one."""
+    """Return a service for each Dockerfile that is not a variant of another one."""
     found: list[BuiltService] = []
     for path in _chosen(project):
         taken = [service.name for service in found]
@@ -93,7 +93,10 @@ def _built_service(project: ProjectFiles, path: PurePosixPath, name: str) -> Bui
 
 
 def _context(project: ProjectFiles, path: PurePosixPath, steps: Iterable[Instruction]) -> PurePosixPath:
-    """The nearest folder with all that the file copies: `docker/api/Dockerfile` is often built from the root."""
+    """Return the nearest folder that contains all files that the Dockerfile copies.
+
+    `docker/api/Dockerfile`, for example, is often built from the project's root.
+    """
     sources = [source for step in steps for source in copied_sources(step)]
     folders = [path.parent, *path.parent.parents]
     for folder in folders:
@@ -105,12 +108,12 @@ def _context(project: ProjectFiles, path: PurePosixPath, steps: Iterable[Instruc
 def _exists(project: ProjectFiles, folder: PurePosixPath, source: str) -> bool:
     source = source.strip("/") or "."
     if "*" in source or "?" in source:
-        return True  # the pattern of an optional file matches nothing without harm
+        return True  # A pattern is often used for an optional file: it may match nothing.
     return ".." not in source.split("/") and project.has(folder / source)
 
 
 def _port(steps: Iterable[Instruction]) -> tuple[int | None, str]:
-    """The first port that the file speaks of, and the instruction that does."""
+    """Return the first port in the Dockerfile and the instruction that contains it; None and an empty text if there is no port."""
     known: dict[str, str] = {}
     base = ""
     for step in steps:

@@ -1,4 +1,4 @@
-"""`.env.example` and its like: the variables of the project, and the property of a server that each one stands for."""
+"""Read `.env.example` and similar files: the project's variables, and the property of a server that each variable stands for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILES = (
     ".env.*.example", ".env.*.sample", ".env.example.*", "*.env.example", "env-example*", ".env-example", ".env_example", ".envrc.example",
 )  # fmt: skip
 LOCAL_FILES = (".env", "*.env", ".env.test", ".env.testing", ".env.ci", ".env.development", ".env.dev", ".env.local")
-"""Files of somebody's own: what they say of servers counts, their other values stay where they are."""
+"""Developers' own files. Their references to servers are used; their other values may be private and are not copied."""
 MAX_VARIABLES = 200
 _LINE = re.compile(r"""\s*(?:export\s+)?([A-Za-z_]\w*)\s*=[ \t]*(?:"((?:\\.|[^"\\])*)"|'([^']*)'|([^\r\n]*))""")
 _SHELL_REFERENCE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
@@ -41,7 +41,7 @@ PREFIXES = (
     (r"(?:MONGO(?:DB)?|SPRING_DATA_MONGODB)_", "mongo"),
     (r"(?:ELASTIC(?:SEARCH)?|OPENSEARCH)_", "elasticsearch"),
 )
-"""The beginning of a name, and the kind that it speaks of."""
+"""Patterns for the beginning of a variable's name, each with the kind that it refers to."""
 SUFFIXES = (
     (r"JDBC_URL", "jdbc_url"),
     (r"URL|URI|DSN|CONNECTION_STRING", "url"),
@@ -57,7 +57,7 @@ SUFFIXES = (
     (r"REGION|DEFAULT_REGION|REGION_NAME", "region"),
     (r"BUCKET|BUCKET_NAME", "bucket"),
 )
-"""The end of a name, and the property."""
+"""Patterns for the end of a variable's name, each with the property that it refers to."""
 PROPERTIES = {
     "postgres": "url host port username password database jdbc_url",
     "mariadb": "url host port username password database jdbc_url",
@@ -78,40 +78,40 @@ OTHERS = frozenset([
     "COUCHBASE", "ORACLE", "MSSQL", "SQLSERVER", "SQLITE", "SNOWFLAKE", "BIGQUERY", "REDSHIFT", "DUCKDB", "SURREAL", "ARANGO", "ARANGODB",
     "FIREBASE", "SUPABASE", "VECTOR", "REDIS", "KAFKA", "RABBITMQ", "ELASTIC", "ELASTICSEARCH",
 ])  # fmt: skip
-"""Words before `DB_URL` and its like that make it the address of another kind of server."""
+"""Words before `DB_URL` and similar names that make the variable the address of another kind of server."""
 ELSEWHERE = frozenset([
     "SOURCE", "TARGET", "SRC", "DEST", "OLD", "NEW", "LEGACY", "REMOTE", "PROD", "PRODUCTION", "STAGING", "BACKUP", "ANALYTICS", "GEO",
     "EXTERNAL",
 ])  # fmt: skip
-"""Words before a usual name that make it another server than the one of the tests."""
+"""Words before a usual name that make the variable refer to another server than the server of the tests."""
 AMBIGUOUS = ("database", "mail", "s3")
-"""Kinds whose prefixes are used for other things too: a name alone is no reason to propose the server."""
+"""Kinds whose prefixes are used for other things too: a variable's name alone does not show that the server is needed."""
 SQL = ("postgres", "mariadb")
 _ITEM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 
 
 class ServerProperty(NamedTuple):
-    """What a variable stands for: the `url`, `host`, `database` ... of a kind of server."""
+    """The property of a server that a variable stands for, such as the `url`, `host` or `database` of a kind."""
 
     kind: str
-    """`database` where it is whichever SQL server there is."""
+    """The kind of server; `database` stands for any SQL server of the project."""
     name: str
     item: str = ""
-    """The database or bucket that the value names."""
+    """The database or bucket in the value; empty if there is none."""
     scheme: str = ""
     query: str = ""
     implies_server: bool = False
-    """Whether it is a reason of its own to have the server."""
+    """Whether the variable alone shows that the project needs the server."""
 
 
 LONGEST_NAME, MAX_LINES = 100, 5000
-"""Characters of a name that may say something of a server, and lines of a file that count."""
+"""The longest variable name that is analysed, in characters, and the largest number of lines read from a file."""
 MAX_VALUE = 4096
-"""Characters; what is longer tells nothing of a server, and may double with each line."""
+"""The longest value, in characters. References between variables could double a value with each line."""
 
 
 def variables(project: ProjectFiles) -> list[ExampleVariable]:
-    """The variables of all such files; the first file that has a name gives its value."""
+    """Return the variables of all example and local files. If files in one folder set the same variable, the first file's value counts."""
     found: dict[tuple[str, str], ExampleVariable] = {}
     examples = project.named(*FILES)
     for path in [*examples, *(path for path in project.named(*LOCAL_FILES) if path not in examples)]:
@@ -140,12 +140,12 @@ def _expanded(value: str, known: dict[str, str]) -> str:
 
 @lru_cache(maxsize=4096)
 def server_property(variable: ExampleVariable) -> ServerProperty | None:
-    """What *variable* says about a server; None where it speaks of something else."""
+    """Return the property of a server that *variable* stands for; None if it does not refer to a server."""
     return _by_scheme(variable) or (_by_name(variable) if len(variable.name) <= LONGEST_NAME else None)
 
 
 def split_url(value: str) -> SplitResult | None:
-    """The parts of a URL; None where it is none, or a broken one."""
+    """Return the parts of the URL *value*; None if *value* is not a valid URL."""
     try:
         parts = urlsplit(value)
         _ = parts.port
@@ -155,7 +155,7 @@ def split_url(value: str) -> SplitResult | None:
 
 
 def sql_dialect(variable: ExampleVariable) -> str:
-    """The kind that `DB_CONNECTION=pgsql` and its like name; empty where it is none."""
+    """Return the kind in a setting like `DB_CONNECTION=pgsql`; empty if *variable* is no such setting."""
     if not re.fullmatch(r"(?:DB|DATABASE)_(?:CONNECTION|ENGINE|DRIVER|CLIENT|DIALECT|TYPE|PROVIDER|ADAPTER)", variable.name):
         return ""
     value = variable.value.lower()
@@ -193,7 +193,7 @@ def _by_name(variable: ExampleVariable) -> ServerProperty | None:
                 continue
             item = variable.value if prop in ("database", "bucket") and _ITEM_NAME.fullmatch(variable.value) else ""
             return _unless_elsewhere(ServerProperty(kind, prop, item, implies_server=kind not in AMBIGUOUS), variable)
-    # `ORDERS_DB_URL`: the name of a project or of a service, and then one of the usual names.
+    # In `ORDERS_DB_URL`, the name of a project or service comes before a usual name.
     first, _, shorter = name.partition("_")
     if first in ELSEWHERE:
         return None
@@ -204,7 +204,10 @@ def _by_name(variable: ExampleVariable) -> ServerProperty | None:
 
 
 def _unless_elsewhere(found: ServerProperty, variable: ExampleVariable) -> ServerProperty | None:
-    """`DATABASE_URL=sqlite:///x.db` speaks of no server; `S3_URL=https://...` may be anybody's."""
+    """Return None if the value does not refer to a server of the kind, otherwise *found*.
+
+    `DATABASE_URL=sqlite:///x.db`, for example, refers to no server.
+    """
     parts = split_url(variable.value)
     if found.name == "url" and parts is not None and parts.scheme not in ("http", "https", "jdbc", "tcp", "kafka"):
         return None

@@ -1,4 +1,4 @@
-"""Which files of the project an image has in it: a migration tool can only run in an image that holds the migrations."""
+"""Find which project files an image contains: a migration tool can only run in an image that contains the migrations."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _WITHOUT_DEV = re.compile(r"--omit[= ]dev|--production|--only[= ]prod|--prod\b|N
 
 
 class Contents(NamedTuple):
-    """What the last stage of a Dockerfile has of the folder that it is built from."""
+    """The part of the build context that the last stage of a Dockerfile contains."""
 
     copied: tuple[str, ...] = (".",)
     without_dev_tools: bool = False
-    """Whether the dependencies of developers, such as migration tools, are left out."""
+    """Whether development dependencies, such as migration tools, are left out."""
 
     def has(self, path: PurePosixPath) -> bool:
-        """Whether it holds *path*, seen from the folder that it is built from."""
+        """Return whether the image contains *path*, which is relative to the build context."""
         return any(path.is_relative_to(source) or PurePosixPath(source).is_relative_to(path) for source in self.copied)
 
 
 def contents(steps: Iterable[Instruction]) -> Contents:
-    """What the image that *steps* build has in it."""
+    """Return the contents of the image that *steps* build."""
     _, *stages = islice(stages_of(steps), MAX_STAGES + 1)
     if not stages:
         return Contents()
@@ -41,7 +41,7 @@ def contents(steps: Iterable[Instruction]) -> Contents:
 
 
 def _of_stage(number: int, stages: list[Stage]) -> Iterator[str]:
-    """The sources that a stage copies, and those of the earlier stages that it begins from or takes the whole folder of."""
+    """Yield the sources copied by a stage, including those of earlier stages that it is based on or copies completely."""
     stage = stages[number]
     yield from (source for step in stage.steps for source in copied_sources(step))
     if (base := _find(stage.base.lower(), number, stages)) is not None:
@@ -65,7 +65,7 @@ def _whole_folder(step: Instruction, stage: Stage) -> bool:
 
 
 def copied_sources(step: Instruction) -> list[str]:
-    """What COPY or ADD takes from the folder that the image is built from."""
+    """Return the paths in the build context that a COPY or ADD instruction copies; an empty list for other instructions."""
     if step.name not in ("COPY", "ADD") or "--from=" in step.rest or "<<" in step.rest:
         return []
     words = re.findall(r"[^\s\[\]\",]+", step.rest)

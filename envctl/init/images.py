@@ -1,4 +1,4 @@
-"""A container that the project itself starts -> the service that is proposed like it: kind, version, credentials, databases."""
+"""Turn containers that the project itself starts into proposed servers: kind, version, credentials and databases."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from envctl.init.model import KnownServer, SeenServer
 
 _OF_CI = re.compile(r"^(?:cimg|circleci|bitnami|bitnamilegacy|library|public\.ecr\.aws/docker/library|mirror\.gcr\.io/library)/")
 SAME_SERVER = ("postgis/postgis", "pgvector/pgvector", "timescale/timescaledb")
-"""Images with more in them than the kind's own, started in the same way: they stay what they are."""
+"""Images that extend the image of a kind and are started in the same way. The proposal keeps them instead of the kind's own image."""
 
 
 def known_servers(root: Path, seen: Iterable[SeenServer]) -> list[KnownServer]:
-    """The servers among *seen*; the first of each kind counts."""
+    """Return the servers among *seen*, at most one of each kind: the first.
+
+    Args:
+        root: the project's folder, which may define kinds of its own.
+    """
     kinds = load_kinds(root)
     recognise = recogniser(kinds)
     found: dict[str, KnownServer] = {}
@@ -45,7 +49,10 @@ def _tag(image: str) -> str:
 
 
 def _parameters(environment: Mapping[str, str], known: Recognised) -> Iterator[tuple[str, str]]:
-    """Credentials as they are given there, and the image's own name where only the password is."""
+    """Yield the credentials and other parameters that the environment variables set.
+
+    A user name counts only together with a password, and a database only if it differs from the image's default.
+    """
     given = {name: _first(places, environment) for name, places in known.parameters.items()}
     for name, value in given.items():
         if (
@@ -61,5 +68,5 @@ def _first(places: Sequence[str], environment: Mapping[str, str]) -> str:
 
 
 def _is_default(known: Recognised, name: str, value: str, environment: Mapping[str, str]) -> bool:
-    """Whether nothing in the environment says so: what an image has by itself need not be asked for."""
+    """Return whether *value* is the default of the image: no environment variable sets it, so the definition does not need it."""
     return not any(environment.get(place) == value for place in known.parameters[name])

@@ -1,7 +1,7 @@
-"""Recorded Keploy tests -> what third parties answered, as WireMock mappings of stubs, and the servers that were asked.
+"""Read recorded Keploy tests: the responses of third parties, as WireMock mappings for stubs, and the servers that were called.
 
-A test set has a `mocks.yaml`: YAML documents, one for each exchange. Those of `kind: Http` have the request and the response;
-those of databases are exchanges on the wire, for which a real server stands in the environment.
+A test set has a `mocks.yaml` with one YAML document for each exchange. A document of `kind: Http` contains the request and the
+response. Exchanges with databases are recorded as network traffic; the environment runs a real server for these.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from envctl.init.project_files import ProjectFiles, as_map
 
 FILES = ("mocks.yaml", "mocks.yml")
 LARGEST = 20_000_000
-"""Bytes of a file."""
+"""The largest file of mocks that is read, in bytes."""
 MAX_EXCHANGES = 50_000
-"""In a file: a recorded one has about a thousand bytes."""
+"""The largest number of exchanges in a file. A recorded exchange takes about a thousand bytes."""
 MAX_MAPPINGS = 2000
 SERVERS = {"Postgres": "postgres", "PostgresV2": "postgres", "MySQL": "mariadb", "Mongo": "mongo", "Redis": "valkey", "Kafka": "kafka"}
-"""Keploy's kinds of mocks, and the kind of server that was asked."""
+"""Keploy's kinds of mocks that belong to a server, each with the kind of the server in envctl."""
 NAMELESS = "third-party"
-"""The host of requests that were recorded without one, as older versions do."""
+"""The name of the host for requests recorded without a host, as older versions of Keploy do."""
 _OF_CONNECTION = frozenset([
     "connection", "content-encoding", "content-length", "date", "keep-alive", "server", "set-cookie", "transfer-encoding",
 ])  # fmt: skip
-"""Headers that belong to the recorded connection."""
+"""Headers, in lower case, that belong to the recorded connection and are left out of mappings."""
 
 
 def read_recordings(folder: Path) -> tuple[list[Recording], list[Driver]]:
-    """The hosts that were asked with what they answered, and the servers.
+    """Return the recorded responses of each host, and a driver for each kind of server that was called.
 
     Raises:
-        UsageError: there are no mocks in *folder*.
+        UsageError: *folder* contains no mocks, or a file of mocks cannot be read.
         DefinitionError: a file of mocks is broken.
     """
     files = ProjectFiles.read(folder).named(*FILES)
@@ -80,7 +80,7 @@ def _documents(file: Path, root: Path) -> Iterator[dict[str, Any]]:
 
 
 def _mapping(name: str, request: dict[str, Any], response: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """The host that was asked, what makes the request the same as another, and the mapping."""
+    """Return the requested host, a key that is the same for equal requests, and the WireMock mapping."""
     parts = _split(str(request.get("url") or "/"))
     headers = {str(key).lower(): str(value) for key, value in as_map(request.get("header")).items()}
     matched: dict[str, Any] = {"method": str(request.get("method") or "ANY").upper(), "urlPath": parts.path or "/"}
@@ -114,7 +114,7 @@ def _response(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(body: object) -> Any:
-    """*body* where it is a JSON map or list; None else."""
+    """Return the parsed *body* if it is a JSON map or list, otherwise None."""
     try:
         parsed = json.loads(body) if isinstance(body, str) else None
     except (ValueError, RecursionError):
@@ -123,7 +123,7 @@ def _json(body: object) -> Any:
 
 
 def host_name(host: str) -> str:
-    """The word of a host that names whose it is: `stripe` for `api.stripe.com`."""
+    """Return the part of *host* that names its owner, for example `stripe` for `api.stripe.com`."""
     name = host.partition(":")[0]
     labels = [label for label in name.split(".") if label not in ("api", "www")]
     is_name = len(labels) > 1 and not re.fullmatch(r"[\d.]+", name)

@@ -1,6 +1,6 @@
-"""Migration tools that a file of the project gives away, and how each one brings an empty database up to date.
+"""List the migration tools that are recognised by a file, and the command with which each tool migrates an empty database.
 
-Another tool is another entry. Those that need more than a table are functions of `migrations.py`.
+To support another tool, add an entry. Tools that need more than a table entry are functions in `migrations.py`.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from typing import NamedTuple
 
 
 class MigrationTool(NamedTuple):
-    """In `command`, FILE is the file that gave it away, APP what tells Flask which application is meant."""
+    """A migration tool. In `command`, FILE stands for the file that shows its use, and APP for the option that names the Flask app."""
 
     name: str
     files: tuple[str, ...]
     command: str
     inputs: tuple[str, ...]
-    """The ends of the paths of what its result depends on."""
+    """Patterns for the ends of the paths of files that the result depends on."""
     content: str = ""
-    """What one of the files must hold: a pattern."""
+    """A regular expression that must match in the file that shows the tool's use."""
     dependencies: tuple[str, ...] = ()
-    """One of them must be there."""
+    """Names of dependencies, one of which the project must have; none is needed if this is empty."""
     inside: str = ""
-    """The folder that the file lies in, where the tool starts above it."""
+    """The folder that must contain the file; the tool starts in that folder's parent. Empty if the tool starts beside its file."""
 
 
 _KNEX = ("knexfile.js", "knexfile.ts", "knexfile.cjs", "knexfile.mjs")

@@ -1,4 +1,4 @@
-"""Migrations: what makes the schema of a project's database."""
+"""Find migrations: the tools and SQL files that create the schema of a project's database."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MAX_SQL = 200
 MAX_INPUTS = 12
 SCRIPTS = ("db:migrate", "migrate", "migrate:latest", "migrate:up", "migration:run", "migrations:run")
 PYTHON = ("alembic", "flask", "python", "aerich", "yoyo")
-"""Programs that a Python project keeps in an environment of its own."""
+"""Programs that a Python project installs in its own virtual environment."""
 _FLYWAY = re.compile(r"V([\d._]+)__\w.*\.sql")
 _SCHEMA_FILES = ("schema.sql", "init.sql", "structure.sql")
 _SQL_FOLDERS = ("migrations", "migration")
 _TWO_WAYS = re.compile(r"^--\s*(\+goose|migrate:|\+migrate)", re.MULTILINE)
-"""goose, dbmate, sql-migrate: the way back stands in the same file."""
+"""Comments of goose, dbmate and sql-migrate. Their files also contain SQL that reverts the migration and cannot be run as a whole."""
 
 
 def migrations(project: ProjectFiles, dependencies: Collection[str]) -> list[Migration]:
-    """How the schema of the project is made, one way for each folder; tools win over the SQL files that they read."""
+    """Return the migrations of the project, one for each folder. A tool is preferred to the SQL files that it reads."""
     tools = list(_tools(project, dependencies))
     of_flask = [tool.file.parent for tool in tools if tool.tool == "Flask-Migrate"]
     found = [*(tool for tool in tools if tool.tool != "Alembic" or tool.file.parent not in of_flask), *_rails(project), *_prisma(project)]
@@ -51,7 +51,7 @@ def _tools(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Mig
 
 
 def _folder_of(tool: MigrationTool, path: PurePosixPath) -> PurePosixPath | None:
-    """Where the tool starts: beside its file, or above the folder that the file must lie in."""
+    """Return the folder to start the tool in; None if *path* is not in the folder that the tool requires."""
     if not tool.inside:
         return path.parent
     ends = PurePosixPath(tool.inside).parts
@@ -59,7 +59,7 @@ def _folder_of(tool: MigrationTool, path: PurePosixPath) -> PurePosixPath | None
 
 
 def _flask_app(project: ProjectFiles, folder: PurePosixPath) -> str:
-    """`--app NAME`, where Flask would not find the application by itself."""
+    """Return `--app NAME ` if Flask would not find the application itself, otherwise nothing."""
     told = any(
         "FLASK_APP" in project.text(path) for path in project.named(".flaskenv", "Dockerfile", ".env.example") if path.parent == folder
     )
@@ -99,7 +99,7 @@ def _scripts(project: ProjectFiles) -> Iterator[Migration]:
 
 
 def _globs(project: ProjectFiles, folder: PurePosixPath, ends: Collection[str]) -> tuple[str, ...]:
-    """The files below *folder* that end like one of *ends*, as one glob for each folder that has some."""
+    """Return globs for the files below *folder* that match one of *ends*, one glob for each folder with such files."""
     found: dict[str, None] = {}
     for path in project.below(folder):
         for end in ends:
@@ -117,7 +117,7 @@ def _flyway(project: ProjectFiles) -> Iterator[Migration]:
 
 
 def _sql(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Migration]:
-    # What lies in the resources of a Spring application is its own to load.
+    # A Spring application loads the SQL files in its resources itself.
     schema = [
         path for path in project.named(*_SCHEMA_FILES) if project.text(path) and "resources" not in path.parts and not _is_foreign(path)
     ]
@@ -125,7 +125,7 @@ def _sql(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Migra
     for path in project.named("*.sql"):
         if path.parent.name in _SQL_FOLDERS and not _FLYWAY.fullmatch(path.name) and not _is_foreign(path):
             folders.setdefault(path.parent, []).append(path)
-        elif path.name == "up.sql" and path.parent.parent.name == "migrations":  # diesel
+        elif path.name == "up.sql" and path.parent.parent.name == "migrations":  # Diesel's layout.
             folders.setdefault(path.parent.parent, []).append(path)
     for folder, files in folders.items():
         yield from (step._replace(kind=_dialect(folder)) for step in _folder(project, folder, files, dependencies))
@@ -134,7 +134,7 @@ def _sql(project: ProjectFiles, dependencies: Collection[str]) -> Iterator[Migra
 
 
 def _is_foreign(path: PurePosixPath) -> bool:
-    """Whether it is in the dialect of a database that envctl has no kind for."""
+    """Return whether the path names a database that envctl has no kind for, so that the SQL is in a foreign dialect."""
     return any(re.fullmatch(r"h2|hsqldb|derby|sqlite3?|mssql|sqlserver|oracle|clickhouse|cassandra|spanner", part) for part in path.parts)
 
 
@@ -168,6 +168,6 @@ def _two_way_command(name: str, folder: PurePosixPath, dependencies: Collection[
 
 
 def _folder_or_files(project: ProjectFiles, folder: PurePosixPath, files: list[PurePosixPath]) -> tuple[PurePosixPath, ...]:
-    """The folder where its files in the order of their names are exactly *files*."""
+    """Return *folder* if all its SQL files, sorted by name, are exactly *files*; otherwise *files*."""
     all_there = sorted(path for path in project.files if path.parent == folder and path.name.endswith((".sql", ".sql.gz")))
     return (folder,) if all_there == files else tuple(files)

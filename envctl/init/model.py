@@ -1,4 +1,4 @@
-"""What was found in a project, what is proposed because of it, and the names that a definition takes."""
+"""The data types of `init`: findings in a project, the proposal made from them, and functions that make valid names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from envctl.definition.models import RESERVED
 from envctl.init.image_contents import Contents
 
 ROOT = PurePosixPath(".")
-"""The project's folder; every path of a finding is relative to it."""
+"""The project's folder. Every path in a finding is relative to it."""
 MAX_NAME = 40
 URL, DIALECT = "ENVCTL_URL_OF_DATABASE", "ENVCTL_DIALECT"
-"""In a migration's command: the variable that holds the database's URL, and what the tool calls its dialect."""
+"""Used in a migration's command: the variable that holds the database's URL, and a placeholder for the tool's name of the SQL dialect."""
 
 
 class Driver(NamedTuple):
-    """A dependency of the project that speaks to a kind of server."""
+    """A dependency of the project that is a client of one kind of server."""
 
     kind: str
     dependency: str
@@ -29,14 +29,16 @@ class Driver(NamedTuple):
 
 
 class ComposeService(NamedTuple):
+    """A service in the project's Compose file."""
+
     name: str
     kind: str
-    """The kind of its image, else the kind that it is used like, else empty."""
+    """The kind of the image. Without one, a kind with the same purpose (`USED_LIKE` in compose.py); otherwise empty."""
     recognised: bool
-    """Whether envctl has a kind for its image."""
+    """Whether envctl has a kind for the image."""
     build_folder: PurePosixPath | None
     ports: tuple[tuple[int, int], ...]
-    """Published (0: not at all) and inside."""
+    """Pairs of the published port (0: not published) and the port inside the container."""
     command: str
     environment: Mapping[str, str]
     image: str = ""
@@ -44,7 +46,7 @@ class ComposeService(NamedTuple):
 
 
 class SeenServer(NamedTuple):
-    """A container that the project itself starts for its tests or its developers."""
+    """A container that the project itself starts, for its tests or in a development container."""
 
     name: str
     image: str
@@ -53,7 +55,10 @@ class SeenServer(NamedTuple):
 
 
 class KnownServer(NamedTuple):
-    """A seen server whose image is known; `version`, `image` and `parameters` are what it has other than its kind's own."""
+    """A server that the project starts and whose kind is known from its image.
+
+    `version`, `image` and `parameters` hold only what differs from the defaults of the kind.
+    """
 
     seen: SeenServer
     kind: str
@@ -63,7 +68,10 @@ class KnownServer(NamedTuple):
 
 
 class ExampleVariable(NamedTuple):
-    """A variable that the project reads. `origin` is `example`, `ci` (which sets it), or `code` (its value is the default there)."""
+    """A variable that the project reads.
+
+    `origin` is `example` (a file with example values), `ci` (CI sets it) or `code` (the value is the default in the code).
+    """
 
     name: str
     value: str
@@ -72,19 +80,21 @@ class ExampleVariable(NamedTuple):
 
 
 class BuiltService(NamedTuple):
+    """A service whose image a Dockerfile of the project builds."""
+
     name: str
     context: PurePosixPath
     dockerfile: PurePosixPath
     port: int | None
     port_because: str = ""
     ready: str = ""
-    """The path that answers when it is ready."""
+    """The HTTP path that answers when the service is ready."""
     ready_because: str = ""
     contents: Contents = Contents()
 
 
 class Operation(NamedTuple):
-    """What an API answers to a request: `example` is a body as JSON text."""
+    """One operation of an API and its response. `example` is a response body as JSON text."""
 
     method: str
     path: str
@@ -93,52 +103,58 @@ class Operation(NamedTuple):
 
 
 class OpenApiDocument(NamedTuple):
+    """An OpenAPI document in the project."""
+
     file: PurePosixPath
     host: str
-    """Of the first server; empty where it is this project."""
+    """The host of the document's first server; empty if that server is this project."""
     base_path: str
-    """Of the first server."""
+    """The base path of the document's first server."""
     operations: tuple[Operation, ...]
     open_paths: tuple[str, ...]
-    """Those that GET reads without parameters and authentication."""
+    """Paths that a GET request reads without parameters and without authentication."""
 
 
 class Recording(NamedTuple):
-    """What a third party answered while tests were recorded, as WireMock mappings."""
+    """The responses of one third party, recorded while tests ran, as WireMock mappings."""
 
     host: str
-    """With its port, where it has one."""
+    """The host name, with its port if the recording has one."""
     mappings: tuple[Mapping[str, Any], ...]
 
 
 class Migration(NamedTuple):
-    """How the schema is made: a command of the project, or SQL files."""
+    """How the database schema is created: by a command of the project, or from SQL files."""
 
     folder: PurePosixPath
     file: PurePosixPath
     tool: str
     command: str = ""
     inputs: tuple[str, ...] = ()
-    """Globs, seen from the project's root."""
+    """Globs relative to the project's root."""
     sql: tuple[PurePosixPath, ...] = ()
     kind: str = ""
-    """The kind of database that it is for; empty where it is for any."""
+    """The kind of database that the migration is for; empty if it works with every kind."""
     runner: str = ""
-    """What stands before the command on this machine (`uv run `); an image has its programs on its path."""
+    """The prefix of the command on this machine (`uv run `). In an image, the programs are on the PATH already."""
 
 
 class TestCommand(NamedTuple):
+    """A command that runs tests of the project in *folder*. `reports` are globs of JUnit files, relative to the folder."""
+
     name: str
     command: str
     folder: PurePosixPath
     because: str
     reports: tuple[str, ...] = ()
     address: str = ""
-    """The option that tells it the address of the system under test, up to the address."""
+    """The option, up to its value, that gives the tests the address of the system under test."""
 
 
 @dataclass(frozen=True)
 class ProjectFindings:
+    """Everything that `gather` found in a project."""
+
     name: str
     compose_file: PurePosixPath | None = None
     compose_override: PurePosixPath | None = None
@@ -151,19 +167,19 @@ class ProjectFindings:
     migrations: tuple[Migration, ...] = ()
     test_commands: tuple[TestCommand, ...] = ()
     migrates_itself: str = ""
-    """What makes the schema when the application, or its tests, start; empty where nothing does."""
+    """What creates the schema when the application or its tests start; empty if nothing does."""
     recordings: tuple[Recording, ...] = ()
     known_servers: tuple[KnownServer, ...] = ()
-    """Of CI and of development containers."""
+    """Servers from CI configurations and development containers."""
     sqlite: str = ""
-    """Where it says that its database is a file of SQLite."""
+    """The place in the project which says that its database is a SQLite file; empty if there is no such place."""
 
 
 Scalar = str | int | bool
 
 
 class KeyValue(NamedTuple):
-    """A key with its value, and the file that it was concluded from."""
+    """A key, its value, and the file that the value was derived from."""
 
     key: str
     value: Value
@@ -171,12 +187,14 @@ class KeyValue(NamedTuple):
 
 
 class OneLine(NamedTuple):
-    """A small map or list that stands on one line."""
+    """A small map or list that is written on one line."""
 
     value: Mapping[str, Scalar] | tuple[Scalar, ...]
 
 
 class ListOfMaps(NamedTuple):
+    """A YAML list whose items are maps."""
+
     items: tuple[tuple[KeyValue, ...], ...]
 
 
@@ -184,18 +202,20 @@ Value = Scalar | OneLine | ListOfMaps | tuple[KeyValue, ...]
 
 
 class ProposedService(NamedTuple):
+    """A service in a proposal; `body` contains its keys except `kind`."""
+
     name: str
     kind: str
     title: str
     because: str
     body: tuple[KeyValue, ...] = ()
     sure: bool = True
-    """Otherwise init asks, where it can."""
+    """Whether the service is certainly needed. If not, `init` asks the user when it can."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A whole environment, not yet text; `files` lie beside it."""
+    """A complete environment before it is written as YAML. `files` maps the names of files beside the definition to their text."""
 
     name: str
     compose_file: PurePosixPath | None = None
@@ -207,17 +227,17 @@ class Proposal:
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     sqlite: str = ""
-    """Where the project says that it needs no server for its data."""
+    """The place in the project which says that its data needs no server (SQLite); empty if there is no such place."""
 
 
 def environment_name(text: str) -> str:
-    """*text* as the name of an environment: letters, digits, - and _."""
+    """Return *text* as a valid name of an environment: letters, digits, `-` and `_`, at most MAX_NAME characters."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:MAX_NAME].rstrip("-_")
     return "app" if not name or name in RESERVED else name
 
 
 def service_name(text: str, taken: Collection[str] = ()) -> str:
-    """*text* as the name of a service, which is a host name as well; with a number where it is taken."""
+    """Return *text* as a valid name of a service, which is also a host name. If *taken* contains the name, append a number."""
     name = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[: MAX_NAME - 3].rstrip("-") or "app"
     name = f"{name}-app" if name in RESERVED else name
     numbered = (name, *(f"{name}-{number}" for number in range(2, 1000)))
@@ -225,5 +245,5 @@ def service_name(text: str, taken: Collection[str] = ()) -> str:
 
 
 def path_from_environments(path: PurePosixPath) -> str:
-    """A path of the project as a definition in `environments/` writes it."""
+    """Return *path*, relative to the project's root, as a definition in `environments/` writes it."""
     return escape(".." if path == ROOT else f"../{path}")

@@ -1,4 +1,4 @@
-"""OpenAPI documents: a path that tells that the API is ready, and what a stub of somebody else's API would answer."""
+"""Read OpenAPI documents: a path which shows that the API is ready, and responses for the stub of a third party's API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEALTH_PATHS = (
 
 
 def openapi_documents(project: ProjectFiles) -> list[OpenApiDocument]:
-    """The documents of the project, whatever their names: one has `openapi` or `swagger` as a key."""
+    """Return the OpenAPI documents of the project. A document is recognised by its key `openapi` or `swagger`."""
     candidates = project.named("*openapi*.y*ml", "*openapi*.json", "*swagger*.y*ml", "*swagger*.json", "api.y*ml", "*.openapi.y*ml")
     below = [path for path in project.named("*.yaml", "*.yml", "*.json") if {"openapi", "contracts"} & set(path.parts[:-1])]
     paths = list(dict.fromkeys([*candidates, *below]))[:MAX_DOCUMENTS]
@@ -29,7 +29,7 @@ def openapi_documents(project: ProjectFiles) -> list[OpenApiDocument]:
 
 
 def ready_path(document: OpenApiDocument) -> str:
-    """The path that best tells whether the API is ready; empty where none can be asked."""
+    """Return the path that is the best readiness check of the API; empty if no path can be read without parameters and authentication."""
     known = next((path for path in HEALTH_PATHS if path in document.open_paths), "") or next(iter(document.open_paths), "")
     return f"{document.base_path}{known}" if known else ""
 
@@ -66,7 +66,7 @@ def _operations(paths: dict[str, Any], tree: dict[str, Any]) -> Iterator[Operati
 
 
 def _answer(responses: dict[str, Any], tree: dict[str, Any]) -> tuple[int, str]:
-    """The first success, with its example where the document has one."""
+    """Return the status code of the first successful response, and its example as JSON text; empty if the document has no example."""
     for status, response in responses.items():
         if re.fullmatch(r"2\d\d", str(status)):
             content = as_map(as_map(_resolved(response, tree)).get("content"))
@@ -103,7 +103,7 @@ def _open_paths(paths: dict[str, Any], tree: dict[str, Any]) -> Iterator[str]:
 
 
 def _resolved(value: object, tree: dict[str, Any]) -> object:
-    """What a local `$ref` points to; one step, so that circles do no harm."""
+    """Return the target of a local `$ref`, or *value* if it is none. Only one step is followed, so that cycles are harmless."""
     pointer = as_map(value).get("$ref")
     if not isinstance(pointer, str) or not pointer.startswith("#/"):
         return value

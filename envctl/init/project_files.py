@@ -1,4 +1,4 @@
-"""The files of a project that `init` looks at: a bounded list, and their contents where they can be read."""
+"""Provide the files of a project to `init`: a list of limited length, and the contents of the readable ones."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ SKIPPED = frozenset([
     ".git", ".hg", ".svn", ".venv", "venv", "env", ".env", "node_modules", "vendor", "bower_components", "target", "dist", "build",
     "out", "obj", "site-packages", "__pycache__", "coverage", "testdata", "examples", "environments",
 ])  # fmt: skip
-"""Folders of dependencies, results and tools; and `environments`, which is what `init` makes."""
+"""Folders that are not searched: dependencies, build results, tools, and `environments`, which `init` itself writes."""
 SEEN = frozenset([".github", ".circleci", ".devcontainer", ".docker"])
-"""Hidden folders that say what tests need."""
+"""Hidden folders that are searched, because they can say what the tests need."""
 MAX_FILES = 20_000
 MAX_ENTRIES = 5_000
 MAX_DEPTH = 7
 MAX_BYTES = 1_000_000
 MAX_CHARACTERS = 24_000_000
-"""Of all files that are looked at together."""
+"""The total number of characters that are read from all files."""
 MAX_YAML = 600_000
-"""Of all YAML: its places are kept, which takes seconds for a megabyte."""
+"""The total number of characters of YAML that are parsed. Parsing keeps positions and takes seconds for a megabyte."""
 MAX_LINE = 4096
-"""Characters of a line that a person, or a tool for people, has written: only those are searched."""
+"""The maximum length of a line, in characters. Longer lines are generated, and searching them would be slow."""
 
 
 @dataclass(frozen=True)
 class ProjectFiles:
-    """The folder, and the files in it, those near its root first."""
+    """The project's folder and the paths of its files; files near the root come first."""
 
     root: Path
     files: tuple[PurePosixPath, ...]
@@ -50,10 +50,11 @@ class ProjectFiles:
 
     @classmethod
     def read(cls, root: Path) -> ProjectFiles:
+        """List the files below *root*, at most MAX_FILES."""
         return cls(root, tuple(islice(_walk(root), MAX_FILES)))
 
     def named(self, *patterns: str) -> list[PurePosixPath]:
-        """The files whose last part matches one of *patterns*, those near the root first."""
+        """Return the files whose name matches one of the glob *patterns*; files near the root come first."""
         names = {name for pattern in patterns for name in self._matching(pattern)}
         found = [(number, path) for name in names for number, path in self._by_name[name]]
         return [path for _, path in sorted(found)]
@@ -71,19 +72,24 @@ class ProjectFiles:
         return [name for name in self._by_name if fnmatchcase(name, pattern)]
 
     def first(self, *patterns: str) -> PurePosixPath | None:
+        """Return the first file that `named` finds, or None."""
         return next(iter(self.named(*patterns)), None)
 
     def has(self, path: PurePosixPath) -> bool:
+        """Return whether *path* exists in the project."""
         return (self.root / path).exists()
 
     def below(self, folder: PurePosixPath) -> list[PurePosixPath]:
+        """Return the files in *folder* and its subfolders."""
         return [path for path in self.files if path.is_relative_to(folder)]
 
     def text(self, path: PurePosixPath, *, whole: bool = False) -> str:
-        """What the file holds; empty where it is not text, cannot be read, or all files before it had too much.
+        """Return the text of the file at *path*.
+
+        The text is empty if the file is binary or cannot be read, or if the files read before it have used up MAX_CHARACTERS.
 
         Args:
-            whole: with the lines that are longer than anybody writes.
+            whole: keep lines longer than MAX_LINE, which are dropped otherwise.
         """
         if path not in self._texts:
             found = self._content(path)
@@ -103,11 +109,11 @@ class ProjectFiles:
         except (FileRefused, OSError):
             return ""
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return content.decode("utf-16", errors="replace")  # what PowerShell makes of `pip freeze > ...`
+            return content.decode("utf-16", errors="replace")  # PowerShell writes UTF-16 for `pip freeze > ...`.
         return "" if b"\0" in content else content.decode("utf-8-sig", errors="replace")
 
     def tree(self, path: PurePosixPath) -> dict[str, Any]:
-        """The map that a JSON, TOML or YAML file holds; empty where it is broken or something else."""
+        """Return the map in a JSON, TOML or YAML file; an empty map if the file is broken or contains something else."""
         if path not in self._trees:
             self._trees[path] = self._parsed(path, self.text(path, whole=True))
         return as_map(self._trees[path])
@@ -120,16 +126,17 @@ class ProjectFiles:
                 return parse_toml(text)
         except (ValueError, RecursionError):
             return None
-        # Without recursion: a deep document must not end the process.
+        # A parser without recursion, because a deeply nested document must not crash the process.
         return parse(text, Path(path)).tree if self._affords("yaml", text) else None
 
 
 def as_map(value: object) -> dict[str, Any]:
-    """*value* where it is a map, else an empty one: other people's files hold anything."""
+    """Return *value* if it is a map, otherwise an empty map: the project's files can contain anything."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: object) -> list[Any]:
+    """Return *value* if it is a list, otherwise an empty list."""
     return value if isinstance(value, list) else []
 
 

@@ -1,4 +1,4 @@
-"""Proposal -> the text of an environment file, each line with a word on where it comes from."""
+"""Render a Proposal as the text of an environment file, with a comment on each line that says where the value comes from."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ STARTER_TESTS = """\
 # tests:
 #   api: sh -c 'cd .. && exec python -m pytest'
 """
-"""What an empty project gets: one database, and the rest to be uncommented."""
+"""The sample definition for an empty project: one database, and further services as comments."""
 
 
 def proposal_yaml(proposal: Proposal, schema: str = "") -> str:
-    """The definition; *schema* is the path of a JSON Schema beside it."""
+    """Return the YAML text of the definition. *schema* is the path of a JSON Schema beside the file; empty if there is none."""
     if not proposal.services and not proposal.compose_file:
         said = SQLITE_SAID.replace("FILE", comment(proposal.sqlite)) if proposal.sqlite else NOTHING_SAID
         tests = ["", *_tests(proposal)] if proposal.tests else STARTER_TESTS.splitlines()
@@ -133,7 +133,7 @@ def _section(key: str, entries: tuple[KeyValue, ...]) -> Iterator[str]:
 
 
 def lines(entry: KeyValue, indent: int) -> Iterator[str]:
-    """The lines of an entry and of what is below it."""
+    """Return the YAML lines of *entry* and of the entries nested in it, indented by *indent* spaces."""
     value = entry.value
     head, because = f"{' ' * indent}{scalar(entry.key)}:", _because(entry.because)
     if isinstance(value, OneLine):
@@ -153,7 +153,7 @@ def lines(entry: KeyValue, indent: int) -> Iterator[str]:
 
 
 def _one_line(value: OneLine) -> str:
-    """`{a: 1}` or `[a, b]`."""
+    """Return *value* in YAML's flow style: `{a: 1}` or `[a, b]`."""
     if isinstance(value.value, tuple):
         return f"[{', '.join(_inside_one_line(item) for item in value.value)}]"
     return f"{{{', '.join(f'{_inside_one_line(key)}: {_inside_one_line(item)}' for key, item in value.value.items())}}}"
@@ -165,7 +165,7 @@ def _inside_one_line(value: Scalar) -> str:
 
 
 def scalar(value: Scalar) -> str:
-    """A value as YAML reads it again, whatever it contains; without quotes where they are not needed."""
+    """Return *value* as a YAML scalar that parses to the same value. Quote it only if necessary."""
     if not isinstance(value, str):
         return json.dumps(value)
     is_plain = _PLAIN.fullmatch(value) and _reads_as(f"key: {value}", {"key": value}) and _reads_as(f"{value}: 1", {value: 1})
@@ -173,7 +173,10 @@ def scalar(value: Scalar) -> str:
 
 
 def _quoted(text: str) -> str:
-    """JSON's quoting, with YAML's escapes for what YAML allows nowhere (JSON's surrogate pairs would be two)."""
+    """Return *text* in JSON's quotes, with YAML escapes for characters that YAML does not allow.
+
+    JSON's own escapes would be wrong: YAML reads a surrogate pair as two characters.
+    """
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
@@ -189,5 +192,5 @@ def _because(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """*text* on one line, without what no YAML may hold."""
+    """Return *text* on one line, without characters that YAML does not allow."""
     return _UNPRINTABLE.sub(" ", text).strip()

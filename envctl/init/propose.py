@@ -1,4 +1,4 @@
-"""ProjectFindings -> Proposal: servers, stubs, the services that Dockerfiles build, seeds, outputs, tests."""
+"""Make a Proposal from ProjectFindings: servers, stubs, services built from Dockerfiles, seed steps, outputs and tests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHORTEST_MASKED = 8
 
 
 def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposal:
-    """The environment that *findings* suggest; *without* are names of services that the user does not want."""
+    """Return the environment that *findings* suggest. *without* contains names of services that the user does not want."""
     built = [service for service in findings.built_services if service.name not in without and not findings.compose_services]
     findings = replace(findings, built_services=tuple(built))
     servers = needed_servers(findings, without)
@@ -68,14 +68,17 @@ def propose(findings: ProjectFindings, without: Collection[str] = ()) -> Proposa
 
 
 def _notes_of_compose(findings: ProjectFindings, foreign: Sequence[ThirdParty]) -> Iterator[str]:
-    """What is not added to the services of a Compose file, which are the project's own word on what runs."""
+    """Yield a note for each third party without a stub. With a Compose file, stubs are not added: the file says what runs."""
     for third in [third for third in foreign if findings.compose_services and third.sure and not third.recorded]:
         names = ", ".join(third.variables) or third.because
         yield f"{names}: a third party. A service `{third.name}` of `kind: stub` could answer in its place."
 
 
 def _proposed(service: BuiltService, references: References, later: Sequence[BuiltService]) -> ProposedService:
-    """A reference to one of the *later* services must not make this one wait, or two could wait for each other."""
+    """Return the proposed service for *service*.
+
+    References to one of the *later* services must not make this service wait, because two services could then wait for each other.
+    """
     if service.port is None:
         service = _with_usual_port(service, references.findings)
     env = list(_env(service, references))
@@ -93,7 +96,7 @@ def _proposed(service: BuiltService, references: References, later: Sequence[Bui
 
 
 def _with_usual_port(service: BuiltService, findings: ProjectFindings) -> BuiltService:
-    """The default of the variable from which its code takes its port."""
+    """Return *service* with the port that is the default of the variable from which its code reads its port."""
     for variable in _variables_of(service, findings):
         if is_listen_port(variable.name) and re.fullmatch(r"\d{2,5}", variable.value) and 0 < int(variable.value) < 65536:
             return service._replace(port=int(variable.value), port_because=f"{variable.file}: {variable.name}")
@@ -109,7 +112,10 @@ def _build(service: BuiltService) -> KeyValue:
 
 
 def _ready(service: BuiltService, findings: ProjectFindings) -> Iterator[KeyValue]:
-    """What its Dockerfile or code says; else the OpenAPI document below its folder, or any document where it is the only service."""
+    """Yield the `ready` entry: the path in the Dockerfile or code, otherwise a path from an OpenAPI document.
+
+    The document must be in the service's folder, unless the service is the only one.
+    """
     path, because = service.ready, service.ready_because
     if not path:
         documents = [document for document in findings.openapi_documents if not is_foreign(document)]
@@ -143,7 +149,7 @@ def _env(service: BuiltService, references: References) -> Iterator[KeyValue]:
 
 
 def _is_used(server: NeededServer, service: BuiltService, findings: ProjectFindings) -> bool:
-    """Whether a driver of *server* is among the dependencies of *service*."""
+    """Return whether *service* depends on a driver of *server*."""
     folder = service.dockerfile.parent if service.dockerfile.parent != ROOT else service.context
     return any(driver.kind == server.kind and driver.file.is_relative_to(folder) for driver in findings.drivers)
 
@@ -157,13 +163,16 @@ def _usual_variables(server: NeededServer, because: str) -> Iterator[KeyValue]:
 
 
 def _variables_of(service: BuiltService, findings: ProjectFindings) -> list[ExampleVariable]:
-    """Those of the examples beside its Dockerfile or in its folder, else in the project's root; and those that its code reads."""
+    """Return the variables of *service*: those in the example file near its Dockerfile, and those that its code reads.
+
+    The example file is taken from the folder of the Dockerfile, else from the build context, else from the parent folders.
+    """
     folder = service.dockerfile.parent if service.dockerfile.parent != ROOT else service.context
     read = [variable for variable in findings.variables if variable.origin == "code" and variable.file.is_relative_to(folder)]
     for parent in (service.dockerfile.parent, service.context, *service.dockerfile.parent.parents):
         found = [variable for variable in findings.variables if variable.origin == "example" and variable.file.parent == parent]
         if found:
-            found = [variable for variable in found if variable.file == found[0].file]  # several examples are for several set-ups
+            found = [variable for variable in found if variable.file == found[0].file]  # others are for other set-ups
             names = {variable.name for variable in found}
             return [*found, *(variable for variable in read if variable.name not in names)]
     return read
@@ -186,7 +195,7 @@ def _variables(references: References) -> Iterator[KeyValue]:
         for variable in _variables_of(service, references.findings):
             if variable.origin == "example" and is_secret(variable) and not references.of(variable):
                 default = escape(variable.value or f"for-tests-only-{variable.name.lower()}")
-                # A short one would be masked in every word that it is a part of.
+                # A short value would be masked wherever it occurs, even inside other words.
                 secret: dict[str, Scalar] = {"secret": True} if len(default) >= SHORTEST_MASKED else {}
                 value = OneLine({"from": variable.name, **secret, "default": default})
                 found[variable.name.lower()] = KeyValue(variable.name.lower(), value, str(variable.file))
@@ -194,7 +203,7 @@ def _variables(references: References) -> Iterator[KeyValue]:
 
 
 def _outputs(references: References) -> Iterator[KeyValue]:
-    """Every variable that the project reads and that speaks of a service; and a URL of every server and service all the same."""
+    """Yield the outputs: each variable that refers to a service, and a URL for each server and service that no variable refers to."""
     found: dict[str, KeyValue] = {}
     for variable in references.findings.variables:
         if text := references.of(variable):
@@ -219,14 +228,17 @@ def _outputs(references: References) -> Iterator[KeyValue]:
 
 
 def main_service(findings: ProjectFindings) -> str:
-    """The service that browsers and clients ask: one that is called so, else the first with a port; empty where there is none."""
+    """Return the service that browsers and clients call; empty if there is none.
+
+    This is a service with a usual name for that purpose, otherwise the first service with a port.
+    """
     names = [service.name for service in findings.built_services if service.port]
     names += [each.name for each in findings.compose_services if each.build_folder is not None and any(port for port, _ in each.ports)]
     return next((name for name in names if FRONT & set(re.split(r"[_-]", name))), names[0] if names else "")
 
 
 def _of_browsers(findings: ProjectFindings) -> Iterator[KeyValue]:
-    """The variables from which Playwright and Cypress take the address of their pages."""
+    """Yield the variables from which Playwright and Cypress read the address of the application."""
     app = main_service(findings)
     for test in findings.test_commands if app else ():
         if "cypress run" in test.command:
@@ -238,7 +250,7 @@ def _of_browsers(findings: ProjectFindings) -> Iterator[KeyValue]:
 
 
 def _is_address_of(server: str, text: str) -> bool:
-    """Whether *text* is the whole address of *server*, not a part of it."""
+    """Return whether *text* is a complete address of *server*, not only a part of an address."""
     return re.match(rf"(?:\w+://)?\$\{{{re.escape(server)}[.|\[]\S*(?:url|uri|dsn|bootstrap|endpoint|\.port\}})", text) is not None
 
 

@@ -1,4 +1,4 @@
-"""A proposal is proved before anybody sees it: read by the real loader, checked and planned. What is wrong is left out, and said."""
+"""Validate and plan a proposal before it is shown, as `envctl validate` does. Leave out and report its invalid parts."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ MAX_ROUNDS = 30
 
 @dataclass(frozen=True)
 class Proved:
-    """A proposal that validates, and what was left out of it so that it does."""
+    """A valid proposal, and descriptions of the parts that were left out to make it valid."""
 
     proposal: Proposal
     left_out: tuple[str, ...] = ()
     unproved: str = ""
-    """Why it could not be checked; empty where it was."""
+    """Why the proposal could not be checked; empty if it was checked."""
 
 
 def prove(findings: ProjectFindings, root: Path, environ: Mapping[str, str], refused: Collection[str] = ()) -> Proved:
-    """The proposal for *findings*, without what does not validate; *refused* are services that the user does not want.
+    """Return the proposal for *findings* without its invalid parts.
+
+    Args:
+        refused: names of services that the user does not want.
 
     Raises:
-        DefinitionError: what is wrong is nothing that could be left out.
+        DefinitionError: the proposal is invalid, and leaving parts out does not help.
     """
     proposal = propose(findings, refused)
     left_out: list[str] = []
@@ -52,7 +55,7 @@ def prove(findings: ProjectFindings, root: Path, environ: Mapping[str, str], ref
         if not problems:
             return Proved(_noted(proposal, left_out), tuple(left_out))
         if proposal.compose_file and (problem := _of_compose(problems, proposal, root)):
-            if findings.compose_override is not None:  # the file alone may do
+            if findings.compose_override is not None:  # The main Compose file may be valid without the override.
                 left_out.append(f"{findings.compose_override}, which is not read with {findings.compose_file}: {_shown(problem, root)}")
                 findings = replace(findings, compose_override=None)
             else:
@@ -65,7 +68,7 @@ def prove(findings: ProjectFindings, root: Path, environ: Mapping[str, str], ref
 
 
 def _problems(proposal: Proposal, root: Path, environ: Mapping[str, str]) -> list[Problem]:
-    """What `envctl validate` would say of it, were it written."""
+    """Return the problems that `envctl validate` would report if *proposal* were written to its file."""
     file = root / FOLDER / f"{proposal.name}.yaml"
     project, text = find_project(file, root), proposal_yaml(_with_written_files(proposal))
     kinds = load_kinds(project)
@@ -81,7 +84,7 @@ def _problems(proposal: Proposal, root: Path, environ: Mapping[str, str]) -> lis
 
 
 def _with_written_files(proposal: Proposal) -> Proposal:
-    """Without references to the files that are to be written beside it, which are not there yet."""
+    """Return *proposal* without references to the files that `init` will write beside it, because these do not exist yet."""
     return replace(proposal, services=tuple(_without_routes(service, proposal) for service in proposal.services))
 
 
@@ -95,7 +98,7 @@ def _names_a_file(entry: KeyValue, proposal: Proposal) -> bool:
 
 
 def _of_compose(problems: list[Problem], proposal: Proposal, root: Path) -> Problem | None:
-    """The first mistake that is the Compose file's own."""
+    """Return the first problem that is in the Compose file and not in the definition."""
     own = displayed(Path(os.path.abspath(root / FOLDER / f"{proposal.name}.yaml")))
     return next((problem for problem in problems if problem.file != own or problem.path.partition(".")[0] in ("from", "name")), None)
 
@@ -117,7 +120,7 @@ def _shown(problem: Problem, root: Path) -> str:
 
 
 def _without_compose(findings: ProjectFindings, root: Path) -> ProjectFindings:
-    """The servers of the Compose file are what the tests need all the same."""
+    """Return *findings* without the Compose file, but with its recognised servers, because the tests still need them."""
     file = findings.compose_file or ROOT
     seen = [SeenServer(each.name, each.image, each.environment, file) for each in findings.compose_services if each.recognised]
     known = tuple(known_servers(root, seen)) if not findings.known_servers else ()
@@ -125,7 +128,13 @@ def _without_compose(findings: ProjectFindings, root: Path) -> ProjectFindings:
 
 
 def _repaired(proposal: Proposal, problems: list[Problem], left_out: list[str]) -> Proposal:
-    """Without the places of *problems*: those of services first, as what refers to them may be right then."""
+    """Return *proposal* without the entries that have *problems* in its first faulty section.
+
+    The sections are variables, services, outputs and tests. Problems in later sections may be consequences of earlier ones.
+
+    Raises:
+        DefinitionError: no entry with a problem can be removed.
+    """
     sections = [problem.path.partition(".")[0] for problem in problems]
     first = next((name for name in ("variables", "services", "outputs", "tests") if name in sections), "")
     repaired = proposal
@@ -139,7 +148,7 @@ def _repaired(proposal: Proposal, problems: list[Problem], left_out: list[str]) 
 
 
 def _order(path: str) -> list[tuple[int, str]]:
-    """Items of a list by their numbers: the last is taken out first."""
+    """Return a sort key for *path* that orders list items by number, so that the last item can be removed first."""
     return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in path.split(".")]
 
 

@@ -1,4 +1,4 @@
-"""How the programs of a Python project are started on this machine: by the tool whose lock file it has."""
+"""Find the command that runs programs of a Python project on this machine, from the tool whose lock file the project has."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ RUNNERS = {"uv.lock": "uv run ", "poetry.lock": "poetry run ", "pdm.lock": "pdm 
 
 
 def python_runner(project: ProjectFiles, folder: PurePosixPath) -> str:
-    """What stands before a program of *folder*; a workspace has its lock file further up. Empty where nothing has to."""
+    """Return the prefix for commands in *folder*, for example `uv run `; empty if no prefix is needed.
+
+    The parent folders are searched too, because a workspace keeps its lock file there.
+    """
     near = [folder, *folder.parents]
     return next((runner for each in near for lock, runner in RUNNERS.items() if project.has(each / lock)), "")

@@ -1,4 +1,4 @@
-"""What a variable of `.env.example` gets in a definition: `${db.url}` and its like, or its own value."""
+"""Find the value that a variable of `.env.example` gets in a definition: a reference such as `${db.url}`, or its own value."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ ACCEPTED_SCHEMES = {"postgres": ("postgres", "postgresql"), "mariadb": ("mysql",
 SCHEMES = {
     "postgres": "postgresql", "mariadb": "mysql", "mongo": "mongodb", "mail": "smtp", "valkey": "redis", "rabbitmq": "amqp",
 }  # fmt: skip
-"""Kind to the scheme of its URL."""
+"""Kinds whose name is not the scheme of their URLs, each with that scheme."""
 RENAMED_PROPERTIES = {
     ("kafka", "servers"): "bootstrap",
     ("kafka", "url"): "bootstrap",
     ("nats", "servers"): "url",
     ("elasticsearch", "servers"): "url",
 }
-"""What a kind calls a property for which variables have another word."""
+"""Pairs of a kind and a property's name derived from a variable, each with the name that the kind gives to this property."""
 _SECRET = re.compile(r".*(?:SECRET|TOKEN|PASSWORD|PASSWD|_KEY|_KEY_BASE|SALT|_PASS)", re.IGNORECASE)
 _OF_DOCKER = re.compile(
     r"COMPOSE_\w+|BUILDKIT_\w+|DOCKER_(?:BUILDKIT|HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY|DEFAULT_PLATFORM|RESTART_POLICY)"
 )
-"""Variables of Docker and Compose themselves, which nothing in a container reads."""
+"""Variables that Docker and Compose read themselves; no program in a container reads them."""
 _LISTEN_ADDRESS = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_|BIND_)?(?:HOST|BIND|ADDR|ADDRESS)")
 _LISTEN_PORT = re.compile(r"(?:HTTP_|SERVER_|APP_|API_|LISTEN_)?PORT")
 
 
 class References(NamedTuple):
+    """What variables of the project can refer to, and how a definition writes the references."""
+
     findings: ProjectFindings
     servers: dict[str, NeededServer]
     third_parties: tuple[ThirdParty, ...]
@@ -42,7 +44,7 @@ class References(NamedTuple):
     """The names of all services, proposed or in the Compose file."""
 
     def of(self, variable: ExampleVariable) -> str:
-        """The expression that *variable* gets; empty where it speaks of no service."""
+        """Return the expression for *variable*; empty if the variable does not refer to a service."""
         found = server_property(variable)
         server = server_of(found, self.servers)
         if (server is None or not server.has_kind) and (moved := self._moved(variable)):
@@ -55,7 +57,7 @@ class References(NamedTuple):
         return self._of_project_service(variable)
 
     def _moved(self, variable: ExampleVariable) -> str:
-        """A URL of a service of the Compose file for which envctl has no kind: all of it stays but the place that it names."""
+        """Return the URL for a service of the Compose file without a kind: host and port become references, the rest stays."""
         parts = split_url(variable.value)
         if parts is None or not parts.hostname or not parts.port or (parts.scheme in ("http", "https", "ws", "wss") and not parts.username):
             return ""
@@ -81,7 +83,7 @@ def _path(variable: ExampleVariable) -> str:
 
 
 def server_reference(found: ServerProperty, server: NeededServer) -> str:
-    """The expression for a property of *server*; empty where it has no such property."""
+    """Return the expression for a property of *server*; empty if the server does not have the property."""
     name, kind = server.name, server.kind
     if found.name in ("host", "port"):
         return f"${{{name}.{found.name}}}"
@@ -93,7 +95,7 @@ def server_reference(found: ServerProperty, server: NeededServer) -> str:
         return f"redis://${{{name}.username|urlencode}}:${{{name}.password|urlencode}}@${{{name}.host}}:${{{name}.port}}/{found.item}"
     if found.name == "bucket":
         return f'${{{name}.buckets["{found.item}"].name}}' if found.item else ""
-    # A database that nothing declares would not be there: the server's first stands for it.
+    # A database that is not declared would not exist, so the server's first database replaces it.
     is_declared = not server.in_compose and found.item in server.databases[1:]
     return _of_kind(found, name, kind, is_declared)
 
@@ -104,7 +106,7 @@ def _of_kind(found: ServerProperty, server: str, kind: str, is_declared: bool) -
     if kind in SQL and is_declared and prop in ("url", "jdbc_url", "database"):
         owner = f'{server}.databases["{found.item}"]'
     text = f"{owner}.{prop}"
-    if prop == "jdbc_url" and kind == "mariadb" and found.scheme == "mysql":  # MySQL's driver takes no URL of MariaDB's
+    if prop == "jdbc_url" and kind == "mariadb" and found.scheme == "mysql":  # MySQL's driver rejects a URL for MariaDB.
         text += "|replace('jdbc:mariadb:', 'jdbc:mysql:')"
     if prop == "url" and kind in SQL and found.scheme and found.scheme not in ACCEPTED_SCHEMES[kind]:
         text += f"|replace('{SCHEMES[kind]}://', '{found.scheme}://')"
@@ -112,29 +114,32 @@ def _of_kind(found: ServerProperty, server: str, kind: str, is_declared: bool) -
 
 
 def _of_plain_image(found: ServerProperty, server: str, kind: str) -> str:
-    """Of a server for which envctl has no kind: its host and port are all that is known."""
+    """Return the expression for a server without a kind, of which only host and port are known; empty if these are not enough."""
     where = f"${{{server}.host}}:${{{server}.port}}"
     if found.name == "endpoint" or (kind == "elasticsearch" and found.name in ("url", "servers")):
         return f"http://{where}"
     if found.name == "servers" or kind == "kafka":
         return where
-    if found.name == "url" and kind in SCHEMES and kind not in (*SQL, "rabbitmq"):  # these need a password, which nobody knows
+    if found.name == "url" and kind in SCHEMES and kind not in (*SQL, "rabbitmq"):  # these need an unknown password
         return f"{SCHEMES[kind]}://{where}" + (f"/{found.item}" if found.item and kind == "mongo" else "")
     return ""
 
 
 PLAIN_VARIABLES = {"mongo": "MONGO_URL", "elasticsearch": "ELASTICSEARCH_URL", "s3": "S3_ENDPOINT", "kafka": "KAFKA_BOOTSTRAP_SERVERS"}
-"""What the address of a server without a kind is usually called."""
+"""Servers that may have no kind, each with the usual variable for its address."""
 
 
 def plain_url(server: NeededServer) -> str:
-    """The address of a server for which envctl has no kind; empty where nobody knows its form."""
+    """Return the address of a server without a kind; empty if the form of the address is not known."""
     prop = "endpoint" if server.kind == "s3" else "url"
     return _of_plain_image(ServerProperty(server.kind, prop), server.name, server.kind) if server.kind in PLAIN_VARIABLES else ""
 
 
 def plain_value(variable: ExampleVariable, has_port: bool) -> KeyValue | None:
-    """A line of a service's `env` for a variable that speaks of no service; None where its value fits nowhere else."""
+    """Return the entry in a service's `env` for a variable that does not refer to a service.
+
+    None if the value is of no use in the environment, for example an address on the developer's machine.
+    """
     because = str(variable.file)
     if _LISTEN_PORT.fullmatch(variable.name):
         return KeyValue(variable.name, "${self.port}", because) if has_port else None
@@ -150,9 +155,10 @@ def plain_value(variable: ExampleVariable, has_port: bool) -> KeyValue | None:
 
 
 def is_listen_port(name: str) -> bool:
+    """Return whether *name* is a usual name for the port that a service listens on."""
     return _LISTEN_PORT.fullmatch(name) is not None
 
 
 def is_secret(variable: ExampleVariable) -> bool:
-    """Whether *variable* is to be a variable of the definition, so that its value stands in no file."""
+    """Return whether *variable* must become a variable of the definition, because its value is secret and may not be written in a file."""
     return _SECRET.fullmatch(variable.name) is not None and not re.fullmatch(r"\d+|true|false", variable.value)

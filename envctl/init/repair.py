@@ -1,4 +1,4 @@
-"""A proposal without one of its places, which a mistake names as `services.app.env.PORT`."""
+"""Remove one entry from a proposal; a problem names the entry by its path, for example `services.app.env.PORT`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 from envctl.init.model import KeyValue, ListOfMaps, Proposal, ProposedService
 
 NEEDED = ("kind", "build", "image")
-"""Keys without which a service is none."""
+"""Keys that a service cannot do without: if one of them is wrong, the whole service is removed."""
 
 
 def without(proposal: Proposal, path: str) -> Proposal:
-    """*proposal* without what stands at *path*: the smallest part that can be left out."""
+    """Return *proposal* without the smallest removable part that contains *path*."""
     section, _, rest = path.partition(".")
     if section == "services":
         return replace(proposal, services=tuple(kept for service in proposal.services if (kept := _service(service, rest)) is not None))
@@ -28,7 +28,7 @@ def _others(entries: tuple[KeyValue, ...], path: str) -> tuple[KeyValue, ...]:
 
 
 def _below(path: str, key: str) -> str | None:
-    """What *path* names below *key*; None where it leads elsewhere. Keys may have dots themselves."""
+    """Return the part of *path* below *key*, or None if *path* does not begin with *key*. Keys can contain dots."""
     if path == key:
         return ""
     return path[len(key) + 1 :] if path.startswith(f"{key}.") else None

@@ -1,4 +1,4 @@
-"""Migrations of a project -> the seed steps of its database; none where the application makes its schema by itself."""
+"""Turn a project's migrations into seed steps of its database; there are none if the application creates its schema itself."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from envctl.init.servers import NeededServer
 from envctl.init.test_frameworks import in_folder
 
 _OF_DEVELOPERS = ("cargo", "dotnet", "go ", "mvn", "./", "flyway", "liquibase")
-"""Programs that no image of a service has in it."""
+"""Beginnings of commands whose programs are not in the image of a service."""
 Step = tuple[KeyValue, ...]
-"""A seed step as a definition has it."""
+"""A seed step as a definition contains it."""
 _MIGRATES = re.compile(r"migrat|pre-?start|alembic|flyway|liquibase|prisma|db:prepare|knex", re.IGNORECASE)
 
 
 def seed_steps(
     findings: ProjectFindings, servers: dict[str, NeededServer], outputs: Iterable[KeyValue]
 ) -> tuple[str, list[Step], list[str]]:
-    """The database that is seeded, its steps, and notes for the reader where a migration cannot be one.
+    """Return the name of the database service, its seed steps, and notes about migrations that cannot be seed steps.
 
-    Tools that run on this machine find the database in one of *outputs*.
+    The name is empty if the project has no SQL server of a kind. Tools that run on this machine read the database's address from one of
+    *outputs*.
     """
     database = next((servers[kind] for kind in SQL if kind in servers and servers[kind].has_kind), None)
     if database is None:
@@ -60,7 +61,7 @@ def _steps(migration: Migration, findings: ProjectFindings, url: str) -> Iterato
 
 
 def _command(migration: Migration, findings: ProjectFindings, url: str) -> Step:
-    """In the image of the service whose folder holds it, where the tool is in it too; else on this machine, in that folder."""
+    """Return a step that runs the migration in the image of its service, if the tool is in the image; otherwise on this machine."""
     because = f"{migration.file}: {migration.tool}"
     service = _service_around(migration, findings)
     if service:
@@ -71,7 +72,7 @@ def _command(migration: Migration, findings: ProjectFindings, url: str) -> Step:
 
 
 def _service_around(migration: Migration, findings: ProjectFindings) -> str:
-    """The service built from the nearest folder around the migrations, with them in its image; empty where there is none."""
+    """Return the service whose image contains the migrations and is built from the nearest folder around them; empty if there is none."""
     built = [(each.context, each.name, each.contents) for each in findings.built_services]
     built += [(each.build_folder, each.name, each.contents) for each in findings.compose_services if each.build_folder is not None]
     around = [(len(context.parts), name) for context, name, contents in built if _has_tool(migration, context, contents)]

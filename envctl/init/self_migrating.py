@@ -1,4 +1,4 @@
-"""Applications that make their schema when they start: to migrate before them would be a second way to do the same."""
+"""Recognise applications that create their schema when they start; migrating before the start would be a second way to do the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FRAMEWORKS = {
     "flyway-mysql": "Flyway",
     "liquibase-core": "Liquibase", "liquibase": "Liquibase", "quarkus-liquibase": "Liquibase",
 }  # fmt: skip
-"""Libraries that a framework runs when the application starts."""
+"""Migration libraries that a framework runs when the application starts."""
 _IN_CODE = re.compile(
     r"\.AutoMigrate\(|sqlx::migrate!|run_pending_migrations\(|\bmigrate\.New(?:WithDatabaseInstance|WithSourceInstance|WithInstance)?\("
     r"|\bgoose\.Up(?:Context)?\(|\bmigrate\.Exec(?:Context)?\(|migrationsRun:\s*true|synchronize:\s*true|\.Database\.(?:EnsureCreated|Migrate)(?:Async)?\("
@@ -32,10 +32,11 @@ _SCRIPT = re.compile(r"[\w./-]{1,100}\.(?:sh|bash)\b|(?:docker-)?entrypoint[\w-]
 
 
 def migrates_itself(project: ProjectFiles, dependencies: Collection[str], has_service: bool) -> str:
-    """What makes the schema when the application starts; empty where nothing does.
+    """Return what creates the schema when the application starts, as text for the user; empty if nothing does.
 
     Args:
-        has_service: whether the application is a service of the environment, so that the start of its image counts.
+        dependencies: the names of the project's dependencies.
+        has_service: whether the application is a service of the environment, so that the start command of its image counts.
     """
     framework = next((tool for name, tool in FRAMEWORKS.items() if name in dependencies), "")
     if framework:
@@ -49,7 +50,7 @@ def migrates_itself(project: ProjectFiles, dependencies: Collection[str], has_se
 
 
 def _starting(project: ProjectFiles) -> Iterator[PurePosixPath]:
-    """Dockerfiles whose command migrates, and scripts that such a command starts."""
+    """Yield Dockerfiles whose start command migrates the database, and the scripts that such a command runs for it."""
     for path in project.named("Dockerfile", "Containerfile", "Dockerfile.*", "*.Dockerfile")[:20]:
         for step in instructions(project.text(path)):
             if step.name not in ("CMD", "ENTRYPOINT"):
@@ -63,7 +64,7 @@ def _starting(project: ProjectFiles) -> Iterator[PurePosixPath]:
 
 
 def _package_that_migrates(project: ProjectFiles, dockerfile: PurePosixPath, words: str) -> list[PurePosixPath]:
-    """The package.json beside *dockerfile*, where `npm start` or its like runs a script of it that migrates."""
+    """Return the package.json beside *dockerfile*, in a list, if *words* start one of its scripts that migrates the database."""
     file = dockerfile.parent / "package.json"
     script = re.search(r"\b(?:npm|yarn|pnpm)(?: run)? ([\w:-]+)", words)
     text = str((project.tree(file).get("scripts") or {}).get(script[1])) if script and project.has(file) else ""

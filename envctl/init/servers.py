@@ -1,4 +1,4 @@
-"""The servers that a project needs: those of its Compose file, and those that its drivers and variables ask for."""
+"""Find the servers that a project needs: those in its Compose file, and those that drivers and variables require."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = {
     "mqtt": "mqtt", "s3": "files", "memcached": "memcached", "mail": "mail", "mongo": "mongo",
     "elasticsearch": "search",
 }  # fmt: skip
-"""Kind to the name of the service that is proposed."""
+"""Kinds, each with the name of the proposed service."""
 TITLES = {
     "postgres": "PostgreSQL. User and password are random for each instance; ${db.url} has them.",
     "mariadb": "MariaDB. User and password are random for each instance; ${db.url} has them.",
@@ -41,7 +41,7 @@ IMAGES: dict[str, tuple[KeyValue, ...]] = {
         KeyValue("env", (KeyValue("discovery.type", "single-node"), KeyValue("xpack.security.enabled", "false"))),
     ),
 }
-"""Servers for which envctl has no kind."""
+"""The bodies of proposed services for servers without a kind in envctl."""
 USUAL_VARIABLES = {
     "postgres": {"DATABASE_URL": "url"},
     "mariadb": {"DATABASE_URL": "url"},
@@ -59,27 +59,29 @@ USUAL_VARIABLES = {
     "memcached": {"MEMCACHED_URL": "url"},
     "mail": {"SMTP_URL": "url", "MAIL_URL": "web_url"},
 }
-"""Where no variable of the project speaks of a server: what the variables are usually called, and the server's property."""
+"""Kinds, each with the usual variables and the server's property. Used for servers that no variable of the project refers to."""
 SAME_DRIVERS = {"redis": "valkey"}
-"""Kinds that the drivers of another kind speak to."""
+"""Kinds whose drivers are those of another kind."""
 
 
 class NeededServer(NamedTuple):
+    """A server that the project needs."""
+
     name: str
     kind: str
     because: str
     in_compose: bool = False
     has_kind: bool = True
-    """Whether it is of a kind of envctl, so that it has that kind's properties."""
+    """Whether envctl has a kind for the server, so that the server has the properties of that kind."""
     sure: bool = True
     databases: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
     known: KnownServer | None = None
-    """The same server as the project's CI starts it."""
+    """The same server as the project itself starts it, for example in CI; None if the project does not start it."""
 
 
 def needed_servers(findings: ProjectFindings, without: Collection[str]) -> dict[str, NeededServer]:
-    """Kind to server; *without* are names that the user does not want."""
+    """Return the needed servers by kind. *without* contains names of services that the user does not want."""
     servers = _in_compose(findings)
     taken = {service.name for service in findings.compose_services}
     known = {SAME_DRIVERS.get(server.kind, server.kind): server for server in findings.known_servers}
@@ -103,9 +105,9 @@ def _in_compose(findings: ProjectFindings) -> dict[str, NeededServer]:
 
 
 def _reasons(findings: ProjectFindings) -> Iterator[tuple[str, str, bool]]:
-    """Kinds, why the project needs a server of it, and whether that is sure.
+    """Yield kinds, each with the reason why the project needs such a server, and whether the reason is certain.
 
-    A project with a Compose file has its servers there: no more than what CI starts, or a variable names, is missing in it.
+    A Compose file is assumed to be complete except for servers that CI starts or that a variable refers to.
     """
     for server in findings.known_servers:
         kind = SAME_DRIVERS.get(server.kind, server.kind)
@@ -125,7 +127,7 @@ def _reasons(findings: ProjectFindings) -> Iterator[tuple[str, str, bool]]:
 
 
 def _is_default(variable: ExampleVariable) -> bool:
-    """Whether its code goes to a server of this machine when nobody says another: what it might only support is none of these."""
+    """Return whether the code connects to a server on this machine by default. Servers that the code can also use are not needed."""
     parts = split_url(variable.value)
     here = parts is not None and parts.hostname in ("localhost", "127.0.0.1")
     return not is_test(variable.file) and (here or _is_mailbox(variable.value))
@@ -141,12 +143,12 @@ def _implied(variable: ExampleVariable) -> str:
 
 
 def _is_mailbox(value: str) -> bool:
-    """Whether *value* is the host, or the port, of a server that keeps mail for whoever looks at it."""
+    """Return whether *value* is the host or the port of a mail catcher: a server that keeps mail for tests to read."""
     return value == "1025" or re.fullmatch(r"mail(?:pit|hog|dev|catcher)", value) is not None
 
 
 def server_of(found: ServerProperty | None, servers: dict[str, NeededServer]) -> NeededServer | None:
-    """The server that a variable speaks of; `DB_HOST` speaks of whichever SQL server there is."""
+    """Return the server that *found* refers to. The kind `database` (from `DB_HOST`) means any SQL server of the project."""
     if found is None:
         return None
     kinds = SQL if found.kind == "database" else (found.kind,)
@@ -163,7 +165,7 @@ def _with_contents(server: NeededServer, servers: dict[str, NeededServer], varia
 
 
 def proposed_servers(servers: dict[str, NeededServer]) -> Iterator[ProposedService]:
-    """Services for the servers that the Compose file does not have."""
+    """Yield the services to propose: one for each server that is not in the Compose file."""
     return (_proposed(server) for server in servers.values() if not server.in_compose)
 
 

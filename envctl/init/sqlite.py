@@ -1,4 +1,4 @@
-"""Projects whose database is SQLite: a file, for which no server is needed."""
+"""Recognise projects whose database is an SQLite file, which needs no server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_FILES = 20
 
 
 def sqlite(project: ProjectFiles, dependencies: Iterable[Dependency]) -> str:
-    """Where the project says that it keeps its data in SQLite; empty where it does not."""
+    """Return the place in the project which shows that its data is in SQLite; empty if there is none."""
     library = next((f"{each.file}: {each.name}" for each in dependencies if each.name in LIBRARIES), "")
     settings = project.named(*_SETTINGS)[:MAX_FILES]
     return library or next((str(path) for path in settings if _SAID.search(project.text(path)[:MAX_OF_FILE])), "")

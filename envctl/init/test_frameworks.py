@@ -1,4 +1,4 @@
-"""Test frameworks -> the commands that start the project's tests. Another framework is another function of FRAMEWORKS."""
+"""Find the commands that start the project's tests from the test frameworks in use. To support another one, extend FRAMEWORKS."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _NPM_SCRIPTS = ("test:integration", "test:int", "test:api", "test:e2e", "test:co
 
 
 def test_commands(project: ProjectFiles, dependencies: Collection[str], of_ci: Collection[TestCommand]) -> list[TestCommand]:
-    """What starts the tests, each under a name of its own: as CI does it, and what CI does not run."""
+    """Return the commands that start the tests, each with a unique name: the commands of CI, and tests that CI does not run."""
     in_ci = [test for test in of_ci if project.has(test.folder)]
     of_maven = {test.folder for test in in_ci if tool_of(test.command) == "maven"}
-    in_ci = [test for test in in_ci if tool_of(test.command) != "gradle" or test.folder not in of_maven]  # two builds of the same
-    # What CI runs in a folder are its tests, under whatever name; those against a running system come besides.
+    in_ci = [test for test in in_ci if tool_of(test.command) != "gradle" or test.folder not in of_maven]  # duplicates Maven's tests
+    # CI is assumed to run all tests of a folder, whatever their names, except tests against a running system.
     by_ci = {test.folder for test in in_ci}
     guessed = list(chain(_python(project, dependencies), *(find(project) for find in FRAMEWORKS)))
     in_ci = [_with_reports(test, guessed) for test in in_ci]
@@ -40,7 +40,7 @@ def test_commands(project: ProjectFiles, dependencies: Collection[str], of_ci: C
 
 
 def _with_reports(test: TestCommand, guessed: Collection[TestCommand]) -> TestCommand:
-    """*test* with what is known of the same tool: where its reports are, how it is told an address."""
+    """Return *test* with the report files and the address option of a guessed command for the same tool and folder."""
     same = next((other for other in guessed if (tool_of(other.command), other.folder) == (tool_of(test.command), test.folder)), test)
     return test._replace(reports=same.reports, address=same.address)
 
@@ -92,7 +92,7 @@ def _script_name(script: str, path: PurePosixPath) -> str:
 
 def _npm_command(project: ProjectFiles, folder: PurePosixPath, script: str, text: str) -> str:
     if text.strip() == "vitest":
-        return "npx vitest run"  # without `run` it would watch the files for ever
+        return "npx vitest run"  # Without `run`, vitest would keep running and watch the files.
     manager = next((tool for lock, tool in _LOCKS.items() if project.has(folder / lock)), "npm")
     return f"{manager} test" if script == "test" and manager != "bun" else f"{manager} run {script}"
 
@@ -105,7 +105,7 @@ def _node_framework(path: PurePosixPath, names: set[str]) -> Iterator[TestComman
 
 
 def _config(pattern: str, name: str, command: str) -> Callable[[ProjectFiles], Iterator[TestCommand]]:
-    """Tests that a configuration file gives away."""
+    """Return a function that yields *command* for each configuration file matching *pattern*, unless an npm script runs it already."""
 
     def find(project: ProjectFiles) -> Iterator[TestCommand]:
         for path in project.named(pattern)[:2]:
@@ -119,7 +119,7 @@ def _config(pattern: str, name: str, command: str) -> Callable[[ProjectFiles], I
 def _go(project: ProjectFiles) -> Iterator[TestCommand]:
     for path in project.named("go.mod")[:5]:
         if any(other.name.endswith("_test.go") for other in project.below(path.parent)):
-            # A cached result would say nothing of this environment.
+            # A cached result would not be about this environment.
             yield TestCommand(path.parent.name or "tests", "go test -count=1 ./...", path.parent, str(path))
 
 
@@ -176,7 +176,7 @@ FRAMEWORKS = (
 
 
 def in_folder(folder: PurePosixPath, command: str) -> str:
-    """*command* for a definition in `environments/`, where it starts without a shell: it goes to *folder* first."""
+    """Return *command* as a test in `environments/`, where commands start without a shell: `sh -c` changes to *folder* first."""
     where = ".." if folder == ROOT else f"../{folder}"
     return escape(f"sh -c {shell(f'cd {_word(where)} && exec {command}')}")
 

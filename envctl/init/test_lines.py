@@ -1,4 +1,4 @@
-"""Lines of shell scripts that start tests: which they are, of which tool, and what a test of that tool is called."""
+"""Recognise lines of shell scripts that start tests, the tool that they use, and a name for the tests."""
 
 from __future__ import annotations
 
@@ -30,31 +30,32 @@ TOOLS: Mapping[str, str] = {
     "make": r"(?:make|just|task) (?:\S*test\S*|check|integration\S*|e2e\S*)(?=\s|$)",
     "script": r"(?:\./|scripts?/|bin/|bash )\S*tests?(?:\.sh)?(?=\s|$)",
 }
-"""Tool to what a line of it has at its beginning, or behind `poetry run` and its like."""
+"""Tools, each with a pattern for the start of its command, which may follow `poetry run` or a similar prefix."""
 _START = (
     r"^(?:(?:time|exec|sudo|xvfb-run|npx|uv run|poetry run|pipenv run|pdm run|hatch run|rye run|bundle exec|pnpm exec|yarn|dotenv"
     r"|python3?|php|coverage run|-m|--\S+|-\w+)\s+|\./|vendor/bin/|bin/|node_modules/\.bin/){0,6}"
 )
 _LINES = {tool: re.compile(_START + pattern) for tool, pattern in TOOLS.items()}
 _SHELL = re.compile(r"[|<>;&`\n]|\$[({]|\$\w")
-"""A line with these is more than a program and its arguments, or needs variables of the CI."""
+"""A line that matches needs a shell, or variables of the CI system, to run."""
 
 
 def tool_of(line: str) -> str:
-    """The tool that *line* starts; empty where it is none of TOOLS."""
+    """Return the tool in TOOLS that *line* starts; empty if there is none."""
     return next((tool for tool, pattern in _LINES.items() if pattern.match(line)), "") if len(line) <= MAX_LINE else ""
 
 
 _OTHER = re.compile(r"(?<![a-z])(?:docker|compose|lint|mypy|typecheck|docs?|flake8|ruff|black|format|bench)(?![a-z])")
-"""Words of lines that start containers by themselves, or no tests."""
+"""Words in lines that start containers themselves or run no tests."""
 
 
 def is_test_line(line: str) -> bool:
+    """Return whether *line* runs tests and works without a shell and without variables of the CI system."""
     return bool(tool_of(line)) and not _SHELL.search(line) and not _OTHER.search(line)
 
 
 def test_name(line: str) -> str:
-    """A test's name: what kind of tests its line speaks of, else the tool."""
+    """Return a name for the tests that *line* starts: their type if the line contains it, otherwise a name for the tool."""
     tool = tool_of(line)
     word = re.search(r"(?<![a-z])(integration|e2e|api|contract|acceptance|functional|smoke|unit)(?![a-z])", line.lower())
     return word[1] if word else {"playwright": "e2e", "newman": "api", "hurl": "api", "cypress": "cypress", "k6": "load"}.get(tool, "tests")

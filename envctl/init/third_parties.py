@@ -1,4 +1,4 @@
-"""Third parties, which no test should call: how they are found, and the stub that is proposed in the place of each."""
+"""Find third parties, which tests should not call, and propose a stub in place of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from envctl.init.model import (
 from envctl.init.servers import NeededServer, server_of
 
 FOLDERS = frozenset(["third_party", "third-party", "thirdparty", "external", "clients", "partners", "vendors", "contracts", "stubs"])
-"""Folders in which an OpenAPI document is somebody else's."""
+"""Folders whose OpenAPI documents describe the API of a third party."""
 _NAME = re.compile(r"([A-Z][A-Z0-9_]*?)_(?:(?:API|BASE|SERVICE|SERVER|HTTP)_?)*(?:URL|URI|ENDPOINT|HOST|API)")
 _NOT_THIRD = re.compile(
     r"(?:APP|BASE|SITE|PUBLIC|FRONTEND|FRONT|BACKEND|WEB|CLIENT|HOME|ROOT|SERVER|SELF|API|SERVICE|HTTP|HTTPS|MY|TEST|PROXY)"
@@ -31,11 +31,13 @@ _NOT_THIRD = re.compile(
     r"|.*(?:CALLBACK|REDIRECT|WEBHOOK|CORS|ORIGIN|SENTRY|DOCS|LOGO|IMAGE|OTEL|LOG|TRACING|METRICS|GRAFANA|PROMETHEUS|JAEGER|HEALTH).*"
 )
 _BROWSERS = ("playwright", "cypress", "selenium", "e2e", "test", "tests")
-"""Services that ask others: `PLAYWRIGHT_BASE_URL` is the address of the page."""
+"""Names of test tools that call services: `PLAYWRIGHT_BASE_URL` is the address of the page under test."""
 _THIS_MACHINE = re.compile(r"localhost|127\..*|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal", re.IGNORECASE)
 
 
 class ThirdParty(NamedTuple):
+    """A third party that the project calls."""
+
     name: str
     because: str
     sure: bool
@@ -43,18 +45,25 @@ class ThirdParty(NamedTuple):
     hosts: tuple[str, ...] = ()
     document: OpenApiDocument | None = None
     recorded: tuple[Mapping[str, Any], ...] = ()
-    """What it answered in recorded tests."""
+    """WireMock mappings of the third party's recorded responses."""
 
     @property
     def routes(self) -> str:
-        """The stub's file, beside the definition."""
+        """The path of the stub's routes, relative to the definition."""
         return f"stubs/{self.name}.json"
 
 
 def third_parties(
     findings: ProjectFindings, servers: dict[str, NeededServer], taken: Collection[str], without: Collection[str]
 ) -> list[ThirdParty]:
-    """The third parties that variables and OpenAPI documents show; *taken* are names of services, *without* those that nobody wants."""
+    """Return the third parties that variables, OpenAPI documents and recordings show.
+
+    Args:
+        findings: what was found in the project.
+        servers: the servers of the environment, by kind; a variable that refers to one of them refers to no third party.
+        taken: names of services that are in use.
+        without: names of services that the user does not want.
+    """
     found: dict[str, ThirdParty] = {}
     for variable in findings.variables:
         if variable.origin != "example":
@@ -77,7 +86,7 @@ def third_parties(
 
 
 def _add_recording(found: dict[str, ThirdParty], recording: Recording) -> None:
-    """To the third party whose host it is, else as another one."""
+    """Add *recording* to the third party with the same host; if there is none, add a new third party to *found*."""
     host = recording.host.partition(":")[0]
     name = next((name for name, third in found.items() if host in third.hosts or name == host), host_name(recording.host))
     third = found.get(name) or ThirdParty(name, f"recorded: {recording.host}", True, hosts=(host,))
@@ -85,7 +94,7 @@ def _add_recording(found: dict[str, ThirdParty], recording: Recording) -> None:
 
 
 def _third_party_name(variable: ExampleVariable) -> str:
-    """The name of the third party whose address *variable* is; empty where it is none."""
+    """Return the name of the third party whose address *variable* contains; empty if it contains no such address."""
     match = _NAME.fullmatch(variable.name.upper())
     if match is None or _NOT_THIRD.fullmatch(match[1]):
         return ""
@@ -106,16 +115,17 @@ def _with_variable(third: ThirdParty | None, name: str, variable: ExampleVariabl
 
 
 def is_this_machine(host: str) -> bool:
+    """Return whether *host* means the machine on which envctl runs."""
     return _THIS_MACHINE.fullmatch(host) is not None
 
 
 def is_foreign(document: OpenApiDocument) -> bool:
-    """Whether *document* describes somebody else's API."""
+    """Return whether *document* describes the API of a third party."""
     return bool(FOLDERS & set(document.file.parts[:-1]))
 
 
 def _document_of(name: str, hosts: Sequence[str], documents: Sequence[OpenApiDocument]) -> OpenApiDocument | None:
-    """The OpenAPI document of the third party *name*: by the host that both name, else by the words of its path."""
+    """Return the OpenAPI document of the third party *name*: with the same host, or with its name in the path."""
     for document in documents:
         words = re.split(r"[^a-z0-9]+", f"{document.file.parent.name} {document.file.stem}".lower())
         if (document.host and document.host in hosts) or name in words or name.replace("-", "") in words:
@@ -124,7 +134,10 @@ def _document_of(name: str, hosts: Sequence[str], documents: Sequence[OpenApiDoc
 
 
 def project_service(variable: ExampleVariable, findings: ProjectFindings) -> str:
-    """The service of this project whose address *variable* is, by its host name or by the port on this machine; empty where it is none."""
+    """Return the service of this project whose address is the value of *variable*; empty if it is the address of no service.
+
+    The service is found by the host name, by the port on this machine, or by the variable's name.
+    """
     parts = split_url(variable.value)
     if parts is None or parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
         return ""
@@ -140,6 +153,7 @@ def project_service(variable: ExampleVariable, findings: ProjectFindings) -> str
 
 
 def proposed_stub(third: ThirdParty) -> ProposedService:
+    """Return the proposed stub service for *third*."""
     title = "A third party that no test should call: a stub answers in its place, by rules on the request."
     starter = "what it answered while tests were recorded" if third.recorded else "a start: write its answers there"
     source = str(third.document.file) if third.document else starter
@@ -148,7 +162,10 @@ def proposed_stub(third: ThirdParty) -> ProposedService:
 
 
 def stub_routes(third: ThirdParty) -> str:
-    """WireMock mappings to begin with: those of the OpenAPI document, else one that answers everything."""
+    """Return WireMock mappings as JSON text.
+
+    The mappings are the recorded responses, otherwise those of the OpenAPI document, otherwise one mapping that answers every request.
+    """
     document = third.document
     if third.recorded:
         return json.dumps({"mappings": third.recorded}, indent=2, ensure_ascii=False) + "\n"

@@ -1,1 +1,1 @@
-"""What exists: instances by name, their status, reports, and which engines work here."""
+"""What exists: instances by their names, their status, reports, and the engines that work on this machine."""

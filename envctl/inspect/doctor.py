@@ -1,4 +1,4 @@
-"""What works on this machine, and what to do about what does not: findings, in the order in which they are read."""
+"""Findings about this machine: what works, and what to do if something does not, in the order in which users read them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from envctl.session import Session
 
 
 def findings(session: Session) -> list[Finding]:
-    """Everything that was found; nothing is changed."""
+    """Return all findings without changing anything."""
     checks: dict[str, Callable[[], Iterable[Finding]]] = {
         **{name: partial(registry.findings, name, session.host) for name in registry.names()},
         "state": lambda: state(session.store.home),
@@ -28,18 +28,18 @@ def findings(session: Session) -> list[Finding]:
         "python": python,
         "envctl": lambda: ours(session.environ),
     }
-    asked = [begun(partial(_checked, area, check), area) for area, check in checks.items()]  # side by side: a silent one is waited for once
+    asked = [begun(partial(_checked, area, check), area) for area, check in checks.items()]  # in parallel: one timeout for several
     return [finding for answer in asked for finding in answer.result()]
 
 
 def working(found: Iterable[Finding]) -> list[str]:
-    """The engines of which everything needed was found."""
+    """Return the engines for which everything that they need was found."""
     needed = [finding for finding in found if finding.needed]
     return [name for name in registry.names() if (own := [f.ok for f in needed if f.area == name]) and all(own)]
 
 
 def _checked(area: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """What stops one check must not hide what the others find, nor what itself has found."""
+    """Return the findings of one check. An error becomes a finding, so that it hides neither earlier findings nor other checks."""
     found: list[Finding] = []
     try:
         found.extend(check())
@@ -50,10 +50,10 @@ def _checked(area: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]
 
 
 def state(folder: Path) -> Iterator[Finding]:
-    """The folder of the instances' state: ours alone, since passwords are in it."""
+    """Yield findings about the state folder of the instances, which only its owner may read, because it contains passwords."""
     there = next(
         path for path in (folder, *folder.parents) if os.path.exists(path)
-    )  # Path.exists raises where somebody else's folder is in between
+    )  # Path.exists raises if another user's folder is in between
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield Finding("state", False, f"{folder} cannot be written", "check its owner and mode, or set XDG_STATE_HOME")
     elif there != folder:
@@ -65,7 +65,7 @@ def state(folder: Path) -> Iterator[Finding]:
 
 
 def instances(records: list[Record]) -> Iterator[Finding]:
-    """Instances that nobody will miss."""
+    """Yield findings about instances that are expired, interrupted or without an owner."""
     left = [(record, why) for record in records if (why := _why_left(record))]
     for record, why in left:
         advice = f"`envctl gc`, or `envctl down {record.name}` in {record.project}"
@@ -76,7 +76,7 @@ def instances(records: list[Record]) -> Iterator[Finding]:
 
 
 def unreadable(session: Session) -> Iterator[Finding]:
-    """Records that this version cannot read."""
+    """Yield a finding for each record that this version cannot read."""
     for error in session.store.unreadable():
         yield Finding("instances", False, error.message, error.hint)
 
@@ -92,10 +92,12 @@ def _why_left(record: Record) -> str:
 
 
 def python() -> Iterator[Finding]:
+    """Yield the version and the path of Python."""
     yield Finding("python", True, f"Python {platform.python_version()}, {sys.executable}")
 
 
 def ours(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield envctl's version and path, and whether completion for the user's shell is installed."""
     yield Finding("envctl", True, f"envctl {__version__}, {Path(__file__).parent.parent}")
     shell = Path(environ.get("SHELL", "")).name
     files = {

@@ -1,4 +1,4 @@
-"""The last run of an instance that is gone: what its services logged, kept in the user's cache until its next run."""
+"""The logs of an instance's last run, kept in the user's cache after the instance is removed, until its next run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from envctl.instance.record import Record
 from envctl.session import Session
 
 KEPT = 20
-"""Instances of which the last run is kept."""
+"""The number of instances whose last run is kept."""
 
 
 def keep_last_run(session: Session, record: Record) -> bool:
-    """Keeps what the services of *record* have logged, before it goes; whether that could be done: it must not hide why it goes."""
+    """Keep the logs of *record* before its instance is removed. Return whether that worked; a failure never hides why the instance ends."""
     home = _home(session)
     with suppress(OSError, UsageError, FileRefused):
         make_folder(home)
@@ -34,12 +34,12 @@ def keep_last_run(session: Session, record: Record) -> bool:
 
 
 def forget_last_run(session: Session, id: str) -> None:
-    """Its last run was green: nobody wants the logs of one before."""
+    """Remove the kept logs of the instance *id*: after a run without failures, older logs would be misleading."""
     shutil.rmtree(_home(session) / id, ignore_errors=True)
 
 
 def last_run(session: Session, name: str) -> dict[str, Path]:
-    """Service to its log, of the last run of the instance of that name or id; empty where none is kept."""
+    """Return the services and the paths of their logs, from the last run of the instance with this name or id; empty if none is kept."""
     home = _home(session)
     if why_foreign(home):
         return {}

@@ -1,4 +1,4 @@
-"""What exists: records on disk and what the engines see by label, told as one list, truthfully."""
+"""The list of instances, from the records on disk and from the objects that the engines find by label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from envctl.session import Session
 
 
 def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Rows as `list --json` prints them; *unseen* is told of what does not answer (its state is `unknown`) or cannot be read."""
+    """Return the rows that `list --json` prints.
+
+    Args:
+        all: whether instances of other projects are included.
+        unseen: receives a message about each engine that does not answer (the state of its instances is `unknown`) and each record that
+            cannot be read.
+    """
     records = {record.id: record for record in session.store.all()}
     for error in session.store.unreadable() if all else unreadable_here(session):
         unseen(f"{error.message}; {error.hint}")
@@ -37,7 +43,7 @@ def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> li
 
 
 def of_others(session: Session, unseen: Callable[[str], None]) -> list[FoundInstance]:
-    """What another machine has brought up on the configured cluster, from a checkout of this path."""
+    """Return the instances that another machine has brought up on the configured cluster, from a project folder with the same path."""
     here, known = str(project_here(session)), {record.id for record in session.store.all()}
     try:
         found = [each for location in configured_cluster(session) for each in open_engine(location, session.host).list()]
@@ -48,7 +54,7 @@ def of_others(session: Session, unseen: Callable[[str], None]) -> list[FoundInst
 
 
 class _Look(NamedTuple):
-    """One look at everything; *asked* are the places that have answered."""
+    """The state of one listing; *asked* are the locations that have answered."""
 
     session: Session
     unseen: Callable[[str], None]
@@ -56,9 +62,10 @@ class _Look(NamedTuple):
 
 
 def engines(session: Session, unseen: Callable[[str], None], only: str | None = None) -> dict[Location, Engine]:
-    """Each engine that an instance of ours is on, and those that may have some; *only* those of one name.
+    """Return each engine that has an instance, and each engine that may have some; with *only*, just the engines of that name.
 
-    *unseen* is told of one that does not answer.
+    Args:
+        unseen: receives a message about each engine that does not answer.
     """
     try:
         configured_cluster(session)

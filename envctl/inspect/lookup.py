@@ -1,4 +1,4 @@
-"""NAME -> the record of an instance of this checkout."""
+"""The way from a name to the record of an instance of this checkout."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from envctl.session import Session
 
 
 def try_record(session: Session, name: str) -> Record | None:
-    """The record of the instance of this checkout that is called *name*, or of the one whose id that is; None where there is none.
+    """Return the record of this checkout's instance with the name *name*, or of any instance with the id *name*; None if there is none.
 
     Raises:
-        UnreadableRecord: there is one, and this version cannot read it.
-        UsageError: several have that name, and none of them is this caller's own.
+        UnreadableRecord: the record exists, and this version cannot read it.
+        UsageError: several instances have that name, and none of them has the caller's key.
     """
-    # A record that cannot be read does not say its name, but its id does.
+    # The name in an unreadable record is not known, but its id is.
     found = session.store.load(session.id_of(name, project_here(session))) or session.store.load(name)
     others = [record for record in records_here(session) if record.name == name] if found is None else []
     if len(others) > 1:
@@ -28,16 +28,17 @@ def try_record(session: Session, name: str) -> Record | None:
 
 
 def called(session: Session, record: Record) -> str:
-    """How a command that is typed here refers to *record*: by its name if that works here, otherwise by its id."""
+    """Return what a command in this checkout calls *record*: its name if the name works here, otherwise its id."""
     return record.name if session.id_of(record.name, project_here(session)) == record.id else record.id
 
 
 def not_found(session: Session, name: str) -> UsageError:
+    """Return the error for a *name* that no instance in this checkout has."""
     return UsageError(f"nothing named '{name}' is up in this checkout", hint=what_there_is(session, name))
 
 
 def what_there_is(session: Session, name: str) -> str:
-    """A hint for a *name* that no instance of this checkout has: where there is one, what else is up here, or how to bring it up."""
+    """Return a hint for a *name* that no instance in this checkout has: where one exists, what is up here, or how to bring it up."""
     elsewhere = [record for record in session.store.all() if record.name == name]
     if elsewhere:
         return "; ".join(f"one is up in {record.project}: its id {record.id} works here, too" for record in elsewhere)
@@ -49,22 +50,22 @@ def what_there_is(session: Session, name: str) -> str:
 
 
 def records_here(session: Session) -> list[Record]:
-    """Of this checkout, as far as they can be read."""
+    """Return the readable records of this checkout."""
     project = str(project_here(session))
     return [record for record in session.store.all() if record.project == project]
 
 
 def unreadable_here(session: Session) -> list[UnreadableRecord]:
-    """Of this checkout, those that cannot be read: whose they are shows in their ids."""
+    """Return the unreadable records of this checkout, which their ids identify."""
     digits = session.id_of("", project_here(session))
     return [error for error in session.store.unreadable() if error.id.endswith(digits)]
 
 
 def service_of(record: Record, service: str) -> str:
-    """*service*, which must be one of the instance.
+    """Return *service*, which must be a service of the instance.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the instance has no such service.
     """
     if service not in record.services:
         raise UsageError(f"{record.name} has no service '{service}'", hint=did_you_mean(service, list(record.services)))
@@ -72,4 +73,5 @@ def service_of(record: Record, service: str) -> str:
 
 
 def project_here(session: Session) -> Path:
+    """Return the project folder of the session's working directory."""
     return project_of(session.cwd)

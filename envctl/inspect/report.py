@@ -1,4 +1,4 @@
-"""`--report DIR`: files that show afterwards why a run failed."""
+"""`--report DIR`: files that show why a run failed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from envctl.session import Session
 from envctl.session.mask import Mask
 
 MOST = 4 << 20
-"""Bytes of a log."""
+"""The maximum size of a log in bytes."""
 
 
 def write_report(session: Session, record: Record, folder: Path) -> None:
-    """`status.json` and `SERVICE.log` for every service, the last megabytes of it; credentials are masked.
+    """Write `status.json`, and the end of each service's log to `SERVICE.log`, at most `MOST` bytes; credentials are masked.
 
     Raises:
-        FileRefused: a link in the project leads elsewhere.
+        FileRefused: a link in the project leads out of it.
     """
     root, mask = root_of(folder, Path(record.project)), Mask(record.secrets)
 
@@ -32,7 +32,7 @@ def write_report(session: Session, record: Record, folder: Path) -> None:
 
     there = running_instance(session.host, record.location, record.id, record.choices.local)
     status = ""
-    with suppress(Exception):  # a daemon that fails now must not hide why the command failed
+    with suppress(Exception):  # an error of the daemon must not hide why the command failed
         status = json.dumps(document(record, there.states()), ensure_ascii=False, indent=2)
     keep("status.json", status)
     for service in record.services:
@@ -43,7 +43,7 @@ def write_report(session: Session, record: Record, folder: Path) -> None:
 
 
 def _ending(pieces: Iterable[bytes], secrets: Sequence[str]) -> str:
-    """Half of a credential at the beginning, which nothing would mask, is left out too."""
+    """Return the end of a log. A partial credential at its beginning, which masking would miss, is left out too."""
     kept, before = ending(pieces, MOST)
     if not before:
         return kept.decode(errors="replace")

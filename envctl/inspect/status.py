@@ -10,11 +10,11 @@ from envctl.instance.codec import encode
 from envctl.instance.record import InstanceState, Record, ServiceRecord
 
 UNKNOWN = "unknown"
-"""The state of what nobody could look at."""
+"""The state of a service or an instance that could not be examined."""
 
 
 def document(record: Record, states: Mapping[str, ServiceState] | None = None) -> dict[str, Any]:
-    """What is known of *record*, services as their engine sees them now where *states* are given."""
+    """Return the JSON document of *record*; with *states*, its services have the states that the engine reports now."""
     services = {name: _service(name, service, states) for name, service in record.services.items()}
     found: dict[str, Any] = {
         "name": record.name, "id": record.id, "environment": record.environment, "engine": record.engine,
@@ -34,13 +34,13 @@ def document(record: Record, states: Mapping[str, ServiceState] | None = None) -
 
 
 def _lost(record: Record, name: str, state: ServiceState) -> bool:
-    """Whether what runs has other data than what was seeded."""
+    """Return whether the running service has other data than the data that was seeded."""
     known = record.data.get(name)
     return state.running and known is not None and bool(state.data_ids) and known.data_id not in state.data_ids and name in record.services
 
 
 def unseen(record: Record, why: str) -> dict[str, Any]:
-    """The document of an instance that nobody can look at now."""
+    """Return the document of an instance that cannot be examined now, with the reason *why*."""
     found = document(record)
     services = {name: {**service, "state": UNKNOWN} for name, service in found["services"].items()}
     return {**found, "state": UNKNOWN, "services": services, "error": why}
@@ -58,7 +58,7 @@ def _service(name: str, service: ServiceRecord, states: Mapping[str, ServiceStat
 
 
 def overall(record: Record, services: Mapping[str, Mapping[str, Any]]) -> str:
-    """The state of the whole: of what failed first, else of what is furthest behind."""
+    """Return the state of the instance: `failed` or `stopped` if a service is, otherwise that of the service that is furthest behind."""
     if record.state in (InstanceState.FAILED, InstanceState.REMOVING):
         return "failed" if record.state is InstanceState.FAILED else "stopped"
     states = {service["state"] for service in services.values()}

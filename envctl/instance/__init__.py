@@ -1,1 +1,1 @@
-"""An instance on disk: who it is, what is known of it, and who works on it. One folder each, below the state folder."""
+"""The state of instances on disk: identity, record and lock of each, in one folder per instance below the state folder."""

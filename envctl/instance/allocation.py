@@ -1,4 +1,4 @@
-"""What is set aside on the machine for one instance, so that two of them never meet: ports and a subnet."""
+"""The ports and the subnet that are reserved on this machine for one instance, so that two instances never collide."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Any
 from envctl.instance.codec import Malformed, decode
 
 PortKey = tuple[str, str]
-"""Service and the name of one of its ports."""
+"""The name of a service and the name of one of its ports."""
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """The numbers that an engine has chosen; a port that is not in `ports` has none yet."""
+    """The ports and the subnet that an engine has chosen; a port that is missing in `ports` has no number yet."""
 
     ports: Mapping[PortKey, int] = field(default_factory=dict)
-    """The outside port of each, or the first of a row where there are replicas."""
+    """The outside port number of each port; with replicas, the first of consecutive numbers."""
     subnet: str | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def gateway(self) -> str:
-        """Where containers reach this machine: the first address of a network is the bridge's own. Empty without a subnet."""
+        """The address at which containers reach this machine: a bridge has the first address of its network. Empty without a subnet."""
         return str(next(ipaddress.ip_network(self.subnet).hosts())) if self.subnet else ""
 
     def to_json(self) -> dict[str, Any]:
-        """As it is kept; `from_json` reads it."""
+        """Return the allocation as JSON values; `from_json` reads them."""
         ports = {f"{service}/{port}": number for (service, port), number in self.ports.items()}
         return {"ports": ports, "subnet": self.subnet, **self.unknown}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any], where: str = "") -> Allocation:
-        """What `to_json` gave.
+        """Create an allocation from the result of `to_json`; *where* is its place in the record, for errors.
 
         Raises:
-            Malformed: it is something else.
+            Malformed: *kept* has another shape, or the subnet is invalid.
         """
         told = decode(_Kept, kept, where)
         try:
@@ -49,7 +49,7 @@ class Allocation:
 
 @dataclass(frozen=True)
 class _Kept:
-    """An allocation as JSON has it, whose keys are texts."""
+    """An allocation in its JSON form, where the keys of `ports` are `SERVICE/PORT`."""
 
     ports: Mapping[str, int]
     subnet: str | None

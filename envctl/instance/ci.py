@@ -1,4 +1,4 @@
-"""The job of a CI system in which we run: what tells it from every other one, whatever machine and folder it has."""
+"""Identify the CI job in which envctl runs, so that no two jobs share an instance, even on the same machine or in the same folder."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 
 class System(NamedTuple):
-    """How a CI system shows itself, the variables that tell a job apart, and the one that holds its folder."""
+    """A CI system: the variable that shows its presence, the variables that identify a job, and the variable with the job's folder."""
 
     name: str
     mark: str
     needed: tuple[str, ...]
     more: tuple[str, ...] = ()
-    """Where they are there."""
+    """Variables that also identify a job, where they are set."""
     folder: str = ""
 
 
-# GitHub tells no program which combination of a matrix it is: ENVCTL_MATRIX is for that (the Action sets it), and every job of
-# its runner has a tracking id of its own. An id of a job is enough where the system has one that no retry shares.
+# GitHub has no variable for the combination of a matrix: ENVCTL_MATRIX is for that (the Action sets it), and RUNNER_TRACKING_ID differs for
+# every job of GitHub's runner. Where a system has a job id that changes with every retry, the job id is enough.
 SYSTEMS = (
     System(
         "github", "GITHUB_ACTIONS", ("GITHUB_REPOSITORY", "GITHUB_RUN_ID"),
@@ -42,7 +42,10 @@ SYSTEMS = (
 
 
 def job_key(environ: Mapping[str, str], project: Path) -> str:
-    """The job, and *project*'s place in its folder; empty where this is no job that we know, or it does not say which it is."""
+    """Return a key of the current CI job and of *project*'s place in the job's folder; empty outside of a known CI system.
+
+    It is also empty where the system does not set the variables that identify a job.
+    """
     for system in SYSTEMS:
         told = [environ.get(name, "") for name in system.needed]
         if environ.get(system.mark) and all(told):
@@ -52,9 +55,9 @@ def job_key(environ: Mapping[str, str], project: Path) -> str:
 
 
 def _place(folder: str, project: Path) -> list[str]:
-    """Two checkouts of one job are two projects."""
+    """Return the relative path of *project* in the job's folder: two checkouts in one job are two projects."""
     if not folder:
         return []
-    # CircleCI says ~/project, which would be another place for each folder that we are called in.
+    # CircleCI sets `~/project`; unless `~` is expanded, the result depends on the current folder.
     path = os.path.relpath(os.path.realpath(project), os.path.realpath(os.path.expanduser(folder)))
     return [] if path == "." else [path]

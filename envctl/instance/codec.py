@@ -1,4 +1,4 @@
-"""Dataclasses to plain JSON values and back, strictly: what is of another type is an error that names its place."""
+"""Convert dataclasses to plain JSON values and back, strictly: a value of the wrong type is an error that names its place."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 _hints = lru_cache(get_type_hints)
 UNKNOWN = "unknown"
-"""The field that keeps the keys which this version does not know."""
+"""The name of the field that keeps the keys that this version does not know."""
 
 
 class Malformed(ValueError):
-    """A value that is not what its type says; the text begins with its place."""
+    """A value does not have the type that is declared for it; the message begins with its place."""
 
 
 def encode(value: Any) -> Any:
-    """*value* as JSON has it; keys that were not known stand where they were."""
+    """Return *value* as JSON values; the keys in an `unknown` field are written back to their original place."""
     if hasattr(value, "to_json"):
         return value.to_json()
     if is_dataclass(value):
@@ -34,10 +34,10 @@ def encode(value: Any) -> Any:
 
 
 def decode(kind: type[T], told: Any, where: str = "") -> T:
-    """A *kind* of what `encode` gave.
+    """Create an instance of *kind* from the result of `encode`; *where* is the place of *told*, for errors.
 
     Raises:
-        Malformed: a value of another type, or a missing one.
+        Malformed: a value has the wrong type, or is missing.
     """
     found: T = _decoded(kind, told, where)
     return found

@@ -1,4 +1,4 @@
-"""Where the state of instances lies: a folder for each, that nobody but its user may look into."""
+"""The folders that hold the state of instances: one per instance, accessible to its user only."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ REFUSALS = (
 
 
 def state_home(environ: Mapping[str, str]) -> Path:
-    """The folder that holds one for each instance."""
+    """Return the folder that contains one folder per instance."""
     return user_folder(environ, "XDG_STATE_HOME", ".local/state") / "envctl"
 
 
 def snapshots_folder(environ: Mapping[str, str]) -> Path:
-    """What this user has kept of data for later instances; it need not be there."""
+    """Return the folder of this user's snapshots; it may not exist."""
     return user_folder(environ, "XDG_CACHE_HOME", ".cache") / "envctl" / "snapshots"
 
 
 def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
-    """What *variable* names, else a folder of the user's home. Relative ones would be another one for every command.
+    """Return the folder that *variable* names, or else the folder *below_home* in the user's home.
 
-    (The XDG specification: a relative path is to be ignored. The same is done with HOME.)
+    A relative path in *variable* or HOME is ignored (the XDG specification requires it for its variables): it would be a different folder
+    for commands in different folders.
     """
     if os.path.isabs(base := environ.get(variable, "")):
         return Path(base)
@@ -42,12 +43,12 @@ def _home_by_name() -> str:
 
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
-    except KeyError:  # a container's user that has no name
+    except KeyError:  # a user of a container without a name
         return "/"
 
 
 def why_foreign(folder: Path) -> str:
-    """Why somebody else may have made what is in *folder*; empty where nobody can have, or where there is none."""
+    """Return why *folder* may contain files of another user; empty if it cannot, or if it does not exist."""
     try:
         found = folder.lstat()
     except OSError:
@@ -60,9 +61,10 @@ def why_foreign(folder: Path) -> str:
 
 
 def refuse_foreign(*folders: Path) -> None:
-    """
+    """Raise an error if another user may have written to one of *folders*.
+
     Raises:
-        UsageError: one of them is not this user's alone.
+        UsageError: a folder is a link, belongs to another user, or is writable for others.
     """
     for folder in folders:
         if why := why_foreign(folder):
@@ -70,20 +72,20 @@ def refuse_foreign(*folders: Path) -> None:
 
 
 def foreign_hint(folder: Path) -> str:
-    """What to do about a folder that is not this user's alone."""
+    """Return a hint on how to repair a folder that `refuse_foreign` refuses."""
     return f"remove {folder}, or make it yours alone (chown, chmod go-w); XDG_STATE_HOME and XDG_CACHE_HOME name other places"
 
 
 def make_folder(folder: Path) -> None:
-    """The folder of an instance; nobody else reads it, nor the names beside it.
+    """Create the folder of an instance with mode 0700, and the folder that contains it.
 
     Raises:
-        UsageError: there can be none where the state is to be, or one there is not this user's alone.
+        UsageError: a folder cannot be created there, or another user may have written to an existing one.
     """
     with usable(folder.parent):
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         refuse_foreign(folder.parent)
-        # mkdir's exist_ok is no help against a command that removes the folder at this moment: it looks a second time, and raises.
+        # mkdir's `exist_ok` does not cover a command that removes the folder at this moment: mkdir then checks again, and raises.
         while not folder.is_dir():
             try:
                 folder.mkdir(mode=0o700)
@@ -95,10 +97,10 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def usable(home: Path) -> Iterator[None]:
-    """Around what is written below *home*: a place that cannot hold state is the user's to change; a full disk is another matter.
+    """Convert an OSError inside the block to a UsageError if *home* cannot hold state; other errors, such as a full disk, pass.
 
     Raises:
-        UsageError
+        UsageError: *home* or a file below it cannot be created or entered.
     """
     try:
         yield
@@ -110,7 +112,7 @@ def usable(home: Path) -> Iterator[None]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces *path* at once, readable by its owner alone."""
+    """Replace the content of *path* atomically; only its owner may read the file."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""The lock that lets only one command at a time work on an instance."""
+"""The lock that allows only one command at a time to work on an instance."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ PAUSE = 0.05
 
 @contextmanager
 def lock(folder: Path, *, wait: float = 600.0, shared: bool = False) -> Iterator[None]:
-    """Holds the instance whose folder that is; a folder that holds no record when the lock is let go is removed.
+    """Hold the lock of the instance whose folder is *folder*; remove the folder on release if it contains no record.
 
     Args:
-        shared: others that share it may hold it, too.
+        wait: the seconds to wait for the lock.
+        shared: allow other holders that also pass `shared`.
 
     Raises:
-        UsageError: another command does, for longer than *wait* seconds.
+        UsageError: another command holds the lock for longer than *wait* seconds.
     """
     deadline = time.monotonic() + wait
     descriptor = _acquired(folder, deadline, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     try:
         yield
     finally:
-        # Before the lock is let go: whoever waits for it may write a record at once.
+        # Before the lock is released: the next holder may write a record immediately.
         if not (folder / "instance.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
@@ -42,16 +43,16 @@ def _acquired(folder: Path, deadline: float, how: int) -> int:
         make_folder(folder)
         descriptor = _opened(folder)
         if descriptor is None:
-            continue  # the folder was removed again in between
+            continue  # another command removed the folder in between
         if _locked(descriptor, deadline, how) and _still_there(descriptor, folder / "lock"):
             return descriptor
-        os.close(descriptor)  # `down` removed the folder while we waited: the lock was on a file that is gone
+        os.close(descriptor)  # `down` removed the folder during the wait, so this lock is on a deleted file
         if time.monotonic() > deadline:
             raise UsageError(f"another envctl command works on {folder.name}", hint="wait for it, or stop it")
 
 
 def _opened(folder: Path) -> int | None:
-    """The lock file of *folder*, made where it is not there; nothing without the folder."""
+    """Open the lock file of *folder*, creating it if necessary; return None if the folder does not exist."""
     with usable(folder.parent):
         try:
             return os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
@@ -79,8 +80,8 @@ def _still_there(descriptor: int, path: Path) -> bool:
 
 
 def sweep(home: Path) -> None:
-    """Removes folders without a record that nobody works on: a command was killed before its first word, or after its last."""
+    """Remove the folders that contain no record and are not locked: leftovers of commands that were killed."""
     for folder in home.glob("*/"):
         if not (folder / "instance.json").exists():
             with suppress(UsageError), lock(folder, wait=0.0):
-                pass  # letting the lock go removes such a folder
+                pass  # releasing the lock removes the folder

@@ -1,6 +1,6 @@
-"""This machine, and its processes: who they are, so that no other machine, boot, namespace or later process is taken for them.
+"""Identify this machine and its processes, so that they are not confused with other machines, boots, namespaces or later processes.
 
-A hostname says little: all hosted runners of an image have the same one.
+A hostname is not enough: all hosted CI runners of one image have the same hostname.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def machine_id() -> str:
-    """What stays over reboots; the hostname where the system has no id (a container)."""
+    """Return an id of this machine that survives reboots, or the hostname if the system has no id (in a container)."""
     if not system.LINUX:
         return _sysctl("kern.uuid") or socket.gethostname()
     found = (_text(path) for path in MACHINE_IDS)
@@ -28,20 +28,21 @@ def machine_id() -> str:
 
 
 def in_container() -> bool:
-    """Whether the whole machine, as far as it is seen, is a container of Docker or Podman: with its first process, everything ends."""
+    """Return whether envctl runs inside a Docker or Podman container, where all processes end with the first one."""
     return any(path.exists() for path in CONTAINER_MARKS)
 
 
 def process_mark(pid: int | None = None) -> str:
-    """`machine.boot.namespace:pid:start`, which no other process shares."""
+    """Return the mark of a process, `machine.boot.namespace:pid:start`, which is unique; *pid* defaults to the current process."""
     pid = pid or os.getpid()
     return f"{'.'.join(_place())}:{pid}:{system.start_time(pid)}"
 
 
 def process_alive(mark: str) -> bool | None:
-    """Whether the process of *mark* runs; None where that cannot be told: another machine's, another container's, or no mark of ours.
+    """Return whether the process of *mark* is running, for marks that were stored on this machine.
 
-    For what is known on this machine alone: a mark of an earlier boot is that of a process which has ended.
+    A process of an earlier boot of this machine counts as ended. The result is None if the answer cannot be known: the mark is of another
+    machine or another container, or is malformed.
     """
     found = owner_alive(mark)
     machine, boot, _ = _place()
@@ -52,7 +53,10 @@ def process_alive(mark: str) -> bool | None:
 
 
 def owner_alive(mark: str) -> bool | None:
-    """The same for what machines share, a cluster or a daemon: copies of one machine may have its id, but never its boot."""
+    """Return whether the process of *mark* is running, for marks that are stored where several machines see them (a cluster, a daemon).
+
+    Unlike in `process_alive`, the result for another boot is None: copies of a virtual machine may share a machine id, but never a boot.
+    """
     place, _, rest = mark.partition(":")
     pid, _, start = rest.partition(":")
     if place != ".".join(_place()) or not pid.isdecimal():
@@ -61,13 +65,13 @@ def owner_alive(mark: str) -> bool | None:
 
 
 def known_here(worker: str, ours: str) -> bool:
-    """Whether the state that works as *ours* knows what *worker* did (`STORE@MARK`): it was the same one, of the same machine."""
+    """Return whether the work of *worker* is recorded in this state folder: both are `STORE@MARK`, of the same store and this machine."""
     store, _, mark = worker.partition("@")
     return store == ours.partition("@")[0] and process_alive(mark) is not None
 
 
 def _place() -> tuple[str, str, str]:
-    """Machine, boot and the namespace of process numbers, without dots and colons."""
+    """Return hashes of the machine id and the boot id, and the PID namespace; none contains dots or colons."""
     return _digest(machine_id()), _digest(_boot_id()), _namespace()
 
 

@@ -1,4 +1,4 @@
-"""The record of an instance: typed, versioned, and changed only by its store."""
+"""The record of an instance: typed, versioned, and changed only through its store."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ VERSION = 1
 
 
 class InstanceState(StrEnum):
-    """The state of an instance as a whole; after a killed command, it tells the next one what to do."""
+    """The state of an instance as a whole; if a command was killed, the state tells the next command what to do."""
 
     STARTING = "starting"
-    """It is brought up for the first time; whoever finds it so after that command's end removes it."""
+    """A command is creating the instance for the first time. If that command has ended, the next command removes the instance."""
     UP = "up"
     CHANGING = "changing"
-    """It was up, and a command works on it."""
+    """A command is changing an instance that was up."""
     FAILED = "failed"
-    """It is left for a look."""
+    """A command failed and has left the instance for inspection."""
     REMOVING = "removing"
 
 
 class Location(NamedTuple):
-    """Where an instance is: its engine, the daemon or cluster, and a part of it that others use too."""
+    """The place of an instance: its engine, the Docker context or cluster, and the Kubernetes namespace."""
 
     engine: str
     context: str | None = None
@@ -38,7 +38,7 @@ class Location(NamedTuple):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a test process reaches a port."""
+    """The address at which a test process reaches a port."""
 
     host: str | None
     port: int
@@ -47,48 +47,48 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class ServiceRecord:
-    """What later commands must know of a service without reading the definition."""
+    """The facts about a service that later commands need without reading the definition."""
 
     kind: str
     state: str = "pending"
     ready_ms: int | None = None
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    """By the name of the port."""
+    """Port name to endpoint."""
     ends: bool = False
-    """Its end with 0 is no failure."""
+    """An exit with code 0 is not a failure (a job)."""
     shell: tuple[str, ...] = ()
     shell_env: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
     data: bool = False
-    """It has data that a reset brings back, or seeds."""
+    """The service has data that a reset restores, or seeds."""
     unseeded: bool = False
-    """It is a server whose data only a reset by its name makes anew: nobody knows what others have made in it by themselves."""
+    """The service stores data but has no seeds: only a reset that names it removes the data, since other services may have added data."""
     unit: Unit | None = None
     lane: int = 0
-    """The one whose own it is; 0 where it is shared, or where there are none."""
+    """The lane that the service belongs to; 0 if it is shared, or if there are no lanes."""
     written: str = ""
-    """Its name in the definition, where a lane's own has another one."""
+    """The service's name in the definition, if the service is a lane's copy with another name."""
     public_url: str = ""
-    """For browsers, where it is exposed."""
+    """The URL for browsers, if the service is exposed."""
     public_fault: str = ""
-    """Why that had not answered when it was asked last."""
+    """The reason why the public URL did not answer at the last attempt; empty if it did."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What has been done to the data of a service; it counts for that data only."""
+    """What has been done to the data of a service; the record is valid only for the data with the id `data_id`."""
 
     data_id: str
     steps: tuple[str, ...] = ()
     """The hashes of the seed steps that have succeeded, in order."""
     set_up: bool = False
     units: tuple[str, ...] = ()
-    """What was made of it after these steps: templates, and the units of lanes."""
+    """The names of what was created from the data after these steps: templates, and the units of lanes."""
     first: str = ""
-    """A hash of the scripts of the first start that made it; empty where there are none, or where nobody knows."""
+    """A hash of the scripts that created the data at the first start; empty if there are none, or if they are unknown."""
     made: str = ""
-    """Likewise of what was set up in it."""
+    """A hash of what was declared and created in the data (databases, users); empty if there is nothing, or if it is unknown."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -97,11 +97,13 @@ class SnapshotRecord:
     """The snapshot from which the data of a service started.
 
     Attributes:
-        ref: what it is called at the engine; `content` is the hash of what it is.
-        steps: the hashes of the seed steps in it.
-        units: what was made of it after these steps.
-        entrypoint, command: of the server's own image, for an engine that cannot ask for them.
-        folder: where the server has a copy of it; empty where it runs from the snapshot itself.
+        key: the hash of everything that made the data.
+        ref: the engine's name for the snapshot.
+        content: a hash of the content of the snapshot.
+        steps: the hashes of the seed steps that the snapshot contains.
+        units: the names of what was created from the data after these steps.
+        entrypoint, command: those of the server's original image, for engines that cannot look them up.
+        folder: the folder with the server's copy of the data; empty if the server runs from the snapshot itself.
     """
 
     key: str
@@ -117,7 +119,7 @@ class SnapshotRecord:
 
 @dataclass(frozen=True)
 class LaneRecord:
-    """What one parallel test worker has."""
+    """The outputs for one lane."""
 
     number: int
     outputs: Mapping[str, str] = field(default_factory=dict)
@@ -126,7 +128,7 @@ class LaneRecord:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the command line of `up` changed in the definition, so that later commands plan the same."""
+    """The changes to the definition on the command line of `up`, kept so that later commands plan the same."""
 
     set: Mapping[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
@@ -136,37 +138,37 @@ class Choices:
     lanes: int = 0
     port: Mapping[str, int] = field(default_factory=dict)
     local: tuple[str, ...] = ()
-    """Services that are processes of this machine though the engine is another one."""
+    """Services that run as processes of this machine although the instance uses another engine."""
     images: Mapping[str, str] = field(default_factory=dict)
-    """Prefixes of image names to what stands in their place."""
+    """Prefixes of image names to their replacements."""
     kubernetes: Mapping[str, Any] = field(default_factory=dict)
     docker: Mapping[str, Any] = field(default_factory=dict)
-    """Both: the tables of envctl.toml."""
+    """`kubernetes` and `docker` are the tables of these names in envctl.toml."""
     registry: str | None = None
-    """Where images that are built here are pushed."""
+    """The registry to which images built here are pushed."""
     image_names: bool = False
-    """They have the names that the definition gives."""
+    """Built images get the names that the definition gives them."""
     untrusted: bool = False
-    """It may do nothing to this machine."""
+    """The definition is untrusted: it may not touch this machine."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One instance; written before anything is created, removed when everything is gone.
+    """An instance. The record is written before anything is created, and removed after everything is removed.
 
     Attributes:
-        file: the definition.
-        secret: what its passwords are drawn from, in hexadecimal digits.
-        owner: the mark of the process whose end is its end; empty where it outlives the command that brought it up.
-        key: whose it is, where that is neither folder, user and machine: a job of CI, or what `--key` says.
-        process: the mark of the command that works on it now.
-        keeper: the mark of its keeper.
+        file: the path of the definition.
+        secret: the hexadecimal digits from which the instance's passwords are derived.
+        owner: the mark of the process whose end also ends the instance; empty if the instance outlives the command that created it.
+        key: the key of a CI job or of `--key`; empty if the folder, user and machine identify the owner.
+        process: the mark of the command that is working on the instance.
+        keeper: the mark of the instance's keeper.
         secrets: values that must never be printed.
-        stop: seconds that services may take to end on SIGTERM; the keeper reads it too.
-        snapshots: service to what its data began as.
+        stop: service to the seconds it may take to end on SIGTERM; the keeper reads this, too.
+        snapshots: service to the snapshot from which its data started.
         write: file of the project to the format of the outputs in it.
-        written: hashes of what has been put into those files.
+        written: hashes of the contents that were written to those files.
     """
 
     name: str
@@ -203,20 +205,22 @@ class Record:
 
     @property
     def location(self) -> Location:
+        """The place of the instance."""
         return Location(self.engine, self.context, self.namespace)
 
     @property
     def was_up(self) -> bool:
-        """Whether it is there for its users: also when a command that changed it failed, or was killed."""
+        """Whether the instance is available to its users, even if a command that changed it failed or was killed."""
         return self.state in (InstanceState.UP, InstanceState.FAILED, InstanceState.CHANGING)
 
     @property
     def half_done(self) -> bool:
-        """Whether nobody can use it: it is not yet all there, or not any more."""
+        """Whether the instance is unusable, because it is not completely created yet or is being removed."""
         return self.state in (InstanceState.STARTING, InstanceState.REMOVING)
 
     @property
     def expired(self) -> bool:
+        """Whether the lifetime of the instance is over."""
         return self.expires is not None and self.expires <= now()
 
 
@@ -224,10 +228,10 @@ STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def stamp(seconds: float) -> str:
-    """*seconds* since 1970."""
+    """Return the time *seconds* after 1970-01-01 UTC as text."""
     return datetime.fromtimestamp(seconds, UTC).strftime(STAMP)
 
 
 def now(after: float = 0.0) -> str:
-    """*after* seconds from now."""
+    """Return the time *after* seconds from now as text."""
     return stamp(time.time() + after)

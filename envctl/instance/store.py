@@ -1,4 +1,4 @@
-"""The records on disk. Whoever changes one goes through `update`, with the instance's lock; nothing else writes them."""
+"""The records on disk. Every change goes through `update`, with the instance's lock held; nothing else writes records."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ RECORD = "instance.json"
 
 
 class RecordGone(EnvctlError):
-    """The instance was removed, or another one has its id by now: nothing may be written about it any more."""
+    """The instance was removed, or a new instance has its id: nothing may be recorded about the former instance any more."""
 
 
 class UnreadableRecord(EnvctlError):
-    """There is a record that this version cannot read (*later*: a later one's, else damaged); *told* is what could be read of it."""
+    """A record that this version cannot read.
+
+    Attributes:
+        id: the id of the instance.
+        told: what could be read of the record, or None.
+        later: the record was written by a later version of envctl; otherwise it is damaged.
+    """
 
     def __init__(self, id: str, message: str, hint: str, told: Any = None, later: bool = False) -> None:
         super().__init__(message, hint=hint)
@@ -33,20 +39,21 @@ class UnreadableRecord(EnvctlError):
 
 @dataclass(frozen=True)
 class RecordStore:
-    """The instances below *home*, a folder each."""
+    """The records of the instances below *home*, in one folder per instance."""
 
     home: Path
     _writing: threading.RLock = field(default_factory=threading.RLock)
 
     def folder(self, id: str) -> Path:
+        """Return the state folder of the instance *id*; it may not exist."""
         return self.home / id
 
     def load(self, id: str) -> Record | None:
-        """The record of *id*; None where there is none.
+        """Return the record of the instance *id*, or None if there is no record.
 
         Raises:
-            UnreadableRecord: a later version has written it, it is damaged, or others may have written it.
-            UsageError: others may have put anything there.
+            UnreadableRecord: a later version wrote the record, it is damaged, or another user may have written it.
+            UsageError: another user may have written to the state folder.
         """
         refuse_foreign(self.home)
         if why := why_foreign(self.folder(id)):
@@ -68,25 +75,25 @@ class RecordStore:
         return read_record(told, id, what)
 
     def has_any(self) -> bool:
-        """Whether there is a folder of an instance, with a record or without; none of ours is in a folder that is not."""
+        """Return whether any folder of an instance exists, with or without a record."""
         try:
             return not why_foreign(self.home) and any(self.home.iterdir())
         except OSError:
             return False
 
     def all(self) -> list[Record]:
-        """Every record that can be read, by id; `unreadable` has the others."""
+        """Return every readable record, sorted by id; `unreadable` returns the errors of the rest."""
         return self.scan()[0]
 
     def unreadable(self) -> list[UnreadableRecord]:
-        """The errors of those that cannot be read."""
+        """Return the errors of the records that cannot be read."""
         return self.scan()[1]
 
     def scan(self) -> tuple[list[Record], list[UnreadableRecord]]:
-        """`all` and `unreadable`, for whoever needs both: every file is read once.
+        """Return the results of `all` and `unreadable`; every file is read only once.
 
         Raises:
-            UsageError: others may have put anything there.
+            UsageError: another user may have written to the state folder.
         """
         refuse_foreign(self.home)
         found: list[Record] = []
@@ -105,20 +112,21 @@ class RecordStore:
         return found, broken
 
     def create(self, record: Record) -> Record:
-        """Writes the first record of an instance, in the place of an earlier one's."""
+        """Write the first record of an instance; it replaces the record of an earlier instance."""
         with self._writing:
             self._write(record)
         return record
 
     def update(self, record: Record, change: Callable[[Record], Record]) -> Record:
-        """What *change* makes of the record as it is on disk now; that is written, and comes back.
+        """Apply *change* to the current record on disk, write the result, and return it.
 
         Args:
-            record: whose instance it is, as it was known before.
+            record: the record as the caller knows it; it identifies the instance.
+            change: receives the current record and returns the new one.
 
         Raises:
-            RecordGone: it was removed meanwhile, and perhaps made anew.
-            UnreadableRecord: it is damaged.
+            RecordGone: the instance was removed in the meantime; a new one may have the same id.
+            UnreadableRecord: the record is damaged.
         """
         with self._writing:
             current = self.load(record.id)
@@ -136,16 +144,16 @@ class RecordStore:
             write_private(folder / RECORD, json.dumps(encode(record), ensure_ascii=False))
 
     def remove(self, id: str) -> None:
-        """There is no record any more; the folder goes when its lock is let go: until then its keeper can be reached."""
+        """Remove the record. The folder is removed when its lock is released: until then the keeper's socket in it is needed."""
         with self._writing, suppress(OSError):
             (self.folder(id) / RECORD).unlink()
 
 
 def read_record(told: Any, id: str, what: str) -> Record:
-    """The record of the instance *id* as JSON has it, from this machine or from another one; *what* is how errors call it.
+    """Return the record of the instance *id* from its JSON form, which may come from another machine; errors call it *what*.
 
     Raises:
-        UnreadableRecord: a later version has written it, or it is damaged.
+        UnreadableRecord: a later version wrote the record, or it is damaged.
     """
     version = told.get("version") if isinstance(told, dict) else None
     if isinstance(version, int) and version > VERSION:
@@ -158,7 +166,7 @@ def read_record(told: Any, id: str, what: str) -> Record:
         record = decode(Record, told)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(id, what, str(error), told) from None
-    if record.id != id:  # whoever works on it would work on another instance
+    if record.id != id:  # a command would then work on the wrong instance
         raise _damaged(id, what, f"id: expected '{id}', not '{record.id}'", told)
     return record
 

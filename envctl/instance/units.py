@@ -1,4 +1,4 @@
-"""What later commands, and the keeper's helpers, must know of a server's units: no definition and no plan is needed to reset one."""
+"""What later commands and the keeper's helpers need to know about a server's units, to reset a unit without definition or plan."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PLACEHOLDER = "envctl-unit"
-"""Stands for a unit's name in the properties of `Unit.properties`."""
+"""The placeholder for a unit's name in `Unit.properties`."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """Of one database, virtual host or bucket: what is seeded, what is kept of it to make units from, and each lane's, from the first."""
+    """The names for one database, virtual host or bucket.
+
+    Attributes:
+        base: the original, which is seeded.
+        template: the copy of the seeded state from which units are created.
+        lanes: the unit of each lane, from lane 1.
+    """
 
     base: str
     template: str
@@ -22,15 +28,16 @@ class Names:
 
 @dataclass(frozen=True)
 class Unit:
-    """How a server is divided, or reset.
+    """How a server is divided into units, or reset.
 
     Attributes:
-        driver: the module of `envctl.units` that knows its protocol.
-        names: of each thing that a unit has one of its own of; none where the server as a whole is the unit: it can be emptied.
-        server: its properties as a test process sees them.
-        properties: the same of a unit named PLACEHOLDER.
-        several: what of *properties* lists everything that *names* has.
-        ahead: what is seeded is kept though nobody has asked for lanes, as that costs next to nothing.
+        driver: the module of `envctl.units` for the server's protocol.
+        names: one entry for each database, virtual host or bucket that every unit has its own copy of; empty if the whole server is the
+            unit.
+        server: the server's properties as a test process sees them.
+        properties: the properties of a unit with the name PLACEHOLDER.
+        several: the property that lists everything in *names*.
+        ahead: the seeded state is kept even without lanes, since a copy costs next to nothing.
     """
 
     driver: str
@@ -42,7 +49,7 @@ class Unit:
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def properties_of(self, name: str, base: str) -> dict[str, Any]:
-        """The properties of the unit *name*, a copy of *base* and of nothing else."""
+        """Return the properties of the unit *name*, which is a copy of *base* only."""
         found = {key: _put(value, name) for key, value in self.properties.items()}
         items = found.get(self.several, {})
         return {**found, self.several: {base: items[base]}} if base in items else found

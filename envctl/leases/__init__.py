@@ -1,4 +1,4 @@
-"""Leases: a unit of a server for one test, from a pool that is kept ready. It runs as a helper of the keeper, with the drivers in it.
+"""Leases: each gives one test a unit of a server, from a pool of prepared units. The program is a helper process of the keeper.
 
-`python -m envctl.leases FOLDER DESCRIPTOR`: requests come as JSON lines over the descriptor, and answers go back (see `__main__`).
+`python -m envctl.leases FOLDER DESCRIPTOR` reads requests as JSON lines from the descriptor, and writes answers to it (see `__main__`).
 """

@@ -1,6 +1,6 @@
-"""The helper: requests of the keeper over a socket, a thread each, until the keeper closes it.
+"""The helper process: it answers requests of the keeper over a socket, each in a thread, until the keeper closes the socket.
 
-{"request": number, "verb": one of VERBS, ...} -> {"request": the same, "status": of HTTP, "body": object}
+{"request": number, "verb": a key of VERBS, ...} -> {"request": the same number, "status": an HTTP status, "body": a JSON value}
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ if TYPE_CHECKING:
     from envctl.lifecycle import change
 
 THREADS = 64
+"""The number of requests that are answered at the same time."""
 EXHAUSTED = 503
+"""The HTTP status if no unit becomes free in time."""
 Answer = tuple[int, Any]
+"""An HTTP status and a body."""
 
 
 class Data:
-    """What can be done with the data of the instance whose state is in *folder*."""
+    """The answers to requests about the data of the instance whose state is in *folder*.
+
+    Each method in VERBS takes a request, and returns a status and a body; it raises EnvctlError if the request fails.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._store = folder, RecordStore(folder.parent)
@@ -46,9 +52,10 @@ class Data:
         self.leases, self.checkpoints = Leases(folder, self.record), Checkpoints(self.record)
 
     def record(self) -> Record:
-        """
+        """Return the instance's record as it is now.
+
         Raises:
-            RecordGone: the instance is not there any more.
+            RecordGone: the instance no longer exists.
         """
         try:
             found = os.stat(self._folder / RECORD)
@@ -63,6 +70,7 @@ class Data:
         return self._known[1]
 
     def lease(self, told: Mapping[str, Any]) -> Answer:
+        """Lease a unit."""
         found = self.leases.take(
             told["service"], told.get("name"), told.get("ttl") or TTL, PATIENCE if told.get("wait") is None else told["wait"],
             told.get("pid") or 0,
@@ -70,16 +78,20 @@ class Data:
         return 201, found
 
     def give_back(self, told: Mapping[str, Any]) -> Answer:
+        """End a lease."""
         found = self.leases.give_back(told["id"], bool(told.get("keep")))
         return (200, found) if found is not None else (404, {"error": f"there is no lease {told['id']}"})
 
     def list_leases(self, told: Mapping[str, Any]) -> Answer:
+        """Return all leases and pools."""
         return 200, {"leases": self.leases.shown(), "pools": self.leases.pools()}
 
     def lanes(self, told: Mapping[str, Any]) -> Answer:
+        """Return the number and the outputs of each lane."""
         return 200, [{"number": lane.number, "outputs": dict(lane.outputs)} for lane in self.record().lanes]
 
     def reset(self, told: Mapping[str, Any]) -> Answer:
+        """Reset services of one lane or of the whole instance; then prepare the next reset in the background."""
         from envctl.lifecycle import change
 
         services, lane = told.get("services") or [], told.get("lane")
@@ -97,16 +109,19 @@ class Data:
             change.prepare_reset(self._session, self.record(), services, lane=lane, way=way)
 
     def checkpoint(self, told: Mapping[str, Any]) -> Answer:
+        """Take a checkpoint after a test."""
         lanes = len(self.record().lanes)
         if not 0 < told["lane"] <= max(lanes, 1):
             raise UsageError(f"there is no lane {told['lane']}")
         return 200, self.checkpoints.take(told["test"], told["lane"])
 
     def begin_checkpoints(self, told: Mapping[str, Any]) -> Answer:
+        """Make the current data the one with which the next checkpoints are compared."""
         self.checkpoints.begin()
         return 200, {}
 
     def list_checkpoints(self, told: Mapping[str, Any]) -> Answer:
+        """Return all checkpoints."""
         return 200, self.checkpoints.made
 
 
@@ -118,7 +133,7 @@ VERBS: dict[str, Callable[[Data, Mapping[str, Any]], Answer]] = {
 
 
 def answer(data: Data, told: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to one request; what fails is said in words."""
+    """Return the answer to one request; errors become answers with a message."""
     try:
         status, body = VERBS[told["verb"]](data, told)
     except UsageError as error:
@@ -127,7 +142,7 @@ def answer(data: Data, told: Mapping[str, Any]) -> dict[str, Any]:
         status, body = EXHAUSTED, _refused(error)
     except EnvctlError as error:
         status, body = 500, _refused(error)
-    except Exception as error:  # a mistake of ours must not leave the client without an answer
+    except Exception as error:  # a bug must not leave the client without an answer
         status, body = 500, {"error": f"{type(error).__name__}: {error}"}
     return {"request": told["request"], "status": status, "body": body}
 
@@ -137,12 +152,13 @@ def _refused(error: EnvctlError) -> dict[str, str]:
 
 
 def main(folder: str, descriptor: str) -> None:
+    """Answer requests over a file descriptor until the keeper closes the other end; then end the process."""
     serve(Channel(socket.socket(fileno=int(descriptor))), Data(Path(folder)), ThreadPoolExecutor(THREADS))
-    os._exit(0)  # whoever still waits, waits for a keeper that is gone
+    os._exit(0)  # threads may still wait to answer a keeper that is gone
 
 
 def serve(channel: Channel, data: Data, threads: Executor) -> None:
-    """Answers requests until the other end is closed."""
+    """Answer requests until the other end is closed."""
     while (messages := channel.receive()) is not None:
         for told in messages:
             if not (_needs_no_wait(data, told) and _reply(channel, data, {**told, "wait": 0}, refuse=False)):
@@ -150,14 +166,14 @@ def serve(channel: Channel, data: Data, threads: Executor) -> None:
 
 
 def _needs_no_wait(data: Data, told: Mapping[str, Any]) -> bool:
-    """It is answered by the thread that has read it: another one would have to wake up first."""
+    """Return whether the reading thread can answer a request at once, which is faster than to wake another thread."""
     if told["verb"] == "lease":
         return data.leases.is_ready(told["service"], told.get("name"))
     return told["verb"] in ("give_back", "list_leases", "lanes")
 
 
 def _reply(channel: Channel, data: Data, told: Mapping[str, Any], refuse: bool = True) -> bool:
-    """Whether it has been answered: nobody is told that there is no unit unless *refuse* says so."""
+    """Answer a request. Return True; without *refuse*, return False instead of answering that there is no unit."""
     found = answer(data, told)
     if found["status"] == EXHAUSTED and not refuse:
         return False

@@ -1,4 +1,4 @@
-"""How much room the units of leases may take together: `[leases]` of envctl.toml."""
+"""The budget for the disk space and memory of all leased units together: `[leases]` of envctl.toml."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from envctl.session.settings import nearest
 from envctl.units import Driver, Size, Sized
 
 UNKNOWN = Size(disk=16 << 20, memory=8 << 20)
-"""What a unit of a server counts that cannot tell."""
+"""The assumed size, in bytes, of a unit whose server does not report its size."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The table's keys."""
+    """The keys of the table `[leases]`."""
 
     disk: str = field(default="2G", metadata={"example": 'disk = "2G"'})
     memory: str = field(default="512M", metadata={"example": 'memory = "512M"'})
 
 
 class Sizeable(Protocol):
-    """What takes room: a pool.
+    """Something whose size counts: a pool.
 
     Attributes:
-        units: as many as it has.
-        size: of one.
+        units: its units.
+        size: the size of one unit, in bytes.
     """
 
     size: Size
@@ -41,10 +41,12 @@ class Sizeable(Protocol):
 
 @dataclass
 class Budget:
-    """
+    """The limits for all pools of an instance.
+
     Attributes:
-        most: bytes of all units together.
-        lock: of every pool, so that one that waits for room learns of what another has thrown away.
+        most: the largest total size of all units, in bytes.
+        lock: shared by all pools, so that a pool that waits for space is notified when another pool removes a unit.
+        pools: the pools whose units count.
     """
 
     most: Size
@@ -52,12 +54,12 @@ class Budget:
     pools: list[Sizeable] = field(default_factory=list)
 
     def wake(self) -> None:
-        """What the pools lack is made, and what nobody has any more is thrown away."""
+        """Let the pools create missing units, and remove used ones."""
         with self.lock:
             self.lock.notify_all()
 
     def lacking(self, size: Size) -> str:
-        """`disk` or `memory`, whichever is not enough for one more unit of *size*; empty where both are."""
+        """Return `disk` or `memory`, whichever does not suffice for one more unit of *size*; empty if both suffice."""
         for name, most, one in zip(Size._fields, self.most, size, strict=True):
             taken = sum(len(pool.units) * int(getattr(pool.size, name)) for pool in self.pools)
             if one and taken + one > most:
@@ -66,10 +68,10 @@ class Budget:
 
 
 def budget_of(project: Path) -> Budget:
-    """As the settings of the project in that folder say.
+    """Return the budget from the settings of the project in a folder.
 
     Raises:
-        DefinitionError: one of its keys there is no size.
+        DefinitionError: a value in `[leases]` is not a size.
     """
     settings = nearest(project)
     sizes = {"disk": Table.disk, "memory": Table.memory, **settings.table("leases", Table)}
@@ -82,9 +84,9 @@ def budget_of(project: Path) -> Budget:
 
 
 def size_of(driver: Driver, template: str) -> Size:
-    """Of a copy of *template*.
+    """Return the size of a copy of *template*, in bytes; UNKNOWN if the driver does not support this.
 
     Raises:
-        UnitError: the server does not tell.
+        UnitError: the server does not report the size.
     """
     return driver.size(template) if isinstance(driver, Sized) else UNKNOWN

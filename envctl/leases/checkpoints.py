@@ -1,4 +1,4 @@
-"""What has changed in the data between two moments, told apart by test: who leaves something behind, and who touches what another left."""
+"""Changes of the data, test by test: which test leaves data behind, and which test changes or removes the data of another."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from envctl.process.threads import each
 from envctl.watched_data import WHOLE, Contents, contents_of
 
 SHOWN = 20
-"""Items of one thing that are named."""
+"""The number of items (such as rows) of one thing (such as a table) that are listed."""
 Look = Mapping[str, Contents]
-"""Service to what is in it."""
+"""Service to its contents at one moment."""
 
 
 class Change(NamedTuple):
-    """Of one thing: the items that came, that are different now, and that went."""
+    """The items of one thing that were added, changed and removed."""
 
     added: Sequence[str] = ()
     changed: Sequence[str] = ()
     removed: Sequence[str] = ()
 
     def shown(self) -> dict[str, Any]:
+        """Return the change as the API shows it: the number of items, and up to SHOWN of them."""
         lists = {name: sorted(items)[:SHOWN] for name, items in self._asdict().items()}
         return {**{name: len(items) for name, items in self._asdict().items()}, "items": {k: v for k, v in lists.items() if v}}
 
 
 class Checkpoints:
-    """
+    """The checkpoints of an instance: after each test, the data of its lane is compared with the data at the checkpoint before.
+
     Args:
-        record: gives the instance's record as it is now.
+        record: returns the instance's record as it is now.
     """
 
     def __init__(self, record: Callable[[], Record]) -> None:
@@ -41,18 +43,24 @@ class Checkpoints:
         self._last: dict[int, Look] = {}
         self._made_by: dict[tuple[int, str, str, str], str] = {}
         self.made: list[dict[str, Any]] = []
-        """Every checkpoint, as the API shows it."""
+        """All checkpoints, as the API shows them."""
 
     def begin(self) -> None:
-        """Forgets all that was seen: what is there now, in every lane, is nobody's, and the next checkpoints are compared with it."""
+        """Start again with the current data of all lanes, which belongs to no test; the next checkpoints are compared with it.
+
+        Raises:
+            EnvctlError: a server does not answer.
+        """
         record = self._record()
         looks = {lane: look(record, lane) for lane in range(1, max(len(record.lanes), 1) + 1)}
         with self._lock:
             self._last, self._made_by, self.made = looks, {}, []
 
     def take(self, test: str, lane: int = 1) -> dict[str, Any]:
-        """What *test* has changed in its lane; nothing at the first checkpoint, which is what the next one is compared with.
-        Without a name, what has changed is nobody's.
+        """Take a checkpoint, and return what has changed in the lane since the last one. The first checkpoint returns no changes.
+
+        Args:
+            test: the test that has made the changes; if it is empty, they belong to no test.
 
         Raises:
             EnvctlError: a server does not answer.
@@ -73,14 +81,18 @@ class Checkpoints:
         return found
 
     def reset(self, lane: int | None) -> None:
-        """After a reset of *lane*, or of everything: what is there now is nobody's."""
+        """Look at the data again after a reset of *lane*, or of everything if it is None; this data belongs to no test.
+
+        Raises:
+            EnvctlError: a server does not answer.
+        """
         with self._lock:
             for number in [number for number in self._last if lane in (None, number)]:
                 self._last[number] = look(self._record(), number)
                 self._made_by = {key: by for key, by in self._made_by.items() if key[0] != number}
 
     def _touched(self, changes: Mapping[str, Mapping[str, Change]], lane: int) -> list[str]:
-        """The tests whose leavings were changed or removed."""
+        """Return the tests whose data was changed or removed."""
         return [
             by
             for service, things in changes.items()
@@ -99,7 +111,11 @@ class Checkpoints:
 
 
 def look(record: Record, lane: int) -> Look:
-    """What is in every server that *lane* sees, as far as somebody knows how to look into it."""
+    """Return the contents of all servers that belong to *lane* or are shared, as far as `envctl.watched_data` supports them.
+
+    Raises:
+        EnvctlError: a server does not answer.
+    """
     found: dict[str, Contents] = {}
 
     def one(name: str) -> None:
@@ -127,7 +143,7 @@ def look(record: Record, lane: int) -> Look:
 
 
 def compare(before: Look, now: Look) -> dict[str, dict[str, Change]]:
-    """Service to thing to what has changed in it; only where something has."""
+    """Return service to thing to its changes; things without changes are left out."""
     found: dict[str, dict[str, Change]] = {}
     for service in before.keys() | now.keys():
         old, new = before.get(service, {}), now.get(service, {})
@@ -139,7 +155,7 @@ def compare(before: Look, now: Look) -> dict[str, dict[str, Change]]:
 
 
 def _compared(old: Mapping[str, str], new: Mapping[str, str]) -> Change:
-    if WHOLE in old or WHOLE in new:  # too many to be looked at singly
+    if WHOLE in old or WHOLE in new:  # too many items to compare one by one
         return Change(changed=[WHOLE] if old != new else [])
     return Change(
         added=[item for item in new if item not in old],

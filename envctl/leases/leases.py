@@ -1,4 +1,4 @@
-"""The leases of an instance: who has which unit until when, kept on disk, so that a unit is never handed out twice."""
+"""The leases of an instance, stored on disk so that a unit is never given to two clients, even after a crash."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ from envctl.leases.pool import Pool
 from envctl.units import opened
 
 TTL, LONGEST = 300.0, 86400.0
-"""Seconds that a lease lasts where nobody says otherwise, and at most."""
+"""The seconds that a lease lasts by default, and at most."""
 PATIENCE = 60.0
-"""Seconds that somebody waits for a unit, where nobody says otherwise."""
+"""The seconds that a client waits for a unit by default."""
 LOOK = 1.0
-"""Seconds between two looks for leases that are over; the time of the first one that ends is waited for exactly."""
+"""The maximum number of seconds between two searches for expired leases; the next expiry itself is awaited exactly."""
 SOON = 0.01
-"""Seconds after which what could not be ended is tried again."""
+"""The seconds before another attempt to end an expired lease."""
 
 
 class Lease(NamedTuple):
-    """A unit that somebody has.
+    """A unit that a client has.
 
     Attributes:
-        name: what the unit is a copy of: the database, the bucket.
-        ends: in seconds since 1970.
-        pid, start: the process that has it, where it said so, and is one of this machine: with its end the lease is over.
+        service: the server to which the unit belongs.
+        name: the database, bucket or other thing of which the unit is a copy.
+        unit: the name of the unit.
+        ends: the expiry, in seconds since 1970.
+        pid, start: the id and the start time of the process that has the unit, if it is one of this machine; the lease ends with it.
     """
 
     service: str
@@ -51,13 +53,16 @@ class Lease(NamedTuple):
 
     @property
     def over(self) -> bool:
+        """Whether the lease has expired, or its process has ended."""
         return time.time() >= self.ends or bool(self.pid and start_time(self.pid) != self.start)
 
 
 class Leases:
-    """
+    """The leases and pools of an instance. Expired leases are ended in the background.
+
     Args:
-        record: gives the instance's record as it is now.
+        folder: the state folder of the instance.
+        record: returns the instance's record as it is now.
     """
 
     def __init__(self, folder: Path, record: Callable[[], Record]) -> None:
@@ -72,11 +77,19 @@ class Leases:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def take(self, service: str, name: str | None = None, ttl: float = TTL, patience: float = PATIENCE, pid: int = 0) -> dict[str, Any]:
-        """A lease of *service*, or of what is called *name* in it, as the API shows it.
+        """Return a new lease, as the API shows it.
+
+        Args:
+            service: the server.
+            name: the database, bucket or other thing to copy; None for the first one.
+            ttl: the seconds that the lease lasts.
+            patience: the seconds to wait for a unit.
+            pid: the process with whose end the lease ends; 0 for none.
 
         Raises:
-            UsageError: there is nothing of that name to lease.
-            Exhausted: nothing came free in time.
+            UsageError: the service or the thing does not exist, or cannot be leased.
+            Exhausted: no unit became free in time.
+            DefinitionError: `[leases]` of envctl.toml is invalid.
         """
         unit, names = self._named(service, name)
         self._forget_others(service)
@@ -90,7 +103,7 @@ class Leases:
         return _shown(id, lease, unit)
 
     def give_back(self, id: str, keep: bool = False) -> dict[str, Any] | None:
-        """Ends the lease; None where there is none. A unit that is kept stays as it is, for a look."""
+        """End a lease, and return it as the API shows it; None if it does not exist. With *keep*, the unit stays for inspection."""
         with self._lock:
             lease = self._leases.pop(id, None)
             pool = self._pools.get((lease.service, lease.name)) if lease else None
@@ -102,24 +115,24 @@ class Leases:
         return {**_shown(id, lease, unit), "kept": keep} if unit is not None else {}
 
     def is_ready(self, service: str, name: str | None) -> bool:
-        """Whether `take` would probably not have to wait."""
+        """Return whether a unit is ready, so that `take` probably does not wait."""
         with self._lock:
             return any(pool.is_ready for (of, called), pool in self._pools.items() if of == service and name in (None, called))
 
     def refill(self) -> None:
-        """To be called when what `take` and `give_back` returned has been sent: making units takes the processor from whoever waits."""
+        """Let the pools create units. Call this after the answers to `take` and `give_back` are sent, because it would delay them."""
         if self._budget is not None:
             self._budget.wake()
 
     def shown(self) -> list[dict[str, Any]]:
-        """All that are handed out now."""
+        """Return all current leases, as the API shows them."""
         units = {name: service.unit for name, service in self._record().services.items()}
         with self._lock:
             found = dict(self._leases)
         return [_shown(id, lease, unit) for id, lease in found.items() if (unit := units.get(lease.service)) is not None]
 
     def pools(self) -> list[dict[str, Any]]:
-        """How many units of each pool are ready, handed out, kept."""
+        """Return for each pool how many units are ready, leased and kept, and the size of a unit in bytes."""
         with self._lock:
             pools = dict(self._pools)
         return [
@@ -133,7 +146,7 @@ class Leases:
         ]
 
     def _forget_others(self, service: str) -> None:
-        """Where its server has been made anew, nothing of what was there before is any more."""
+        """Drop the pools and leases of a server that has been created again, since its units no longer exist."""
         data = self._record().data.get(service)
         known = data.data_id if data is not None else ""
         with self._lock:
@@ -174,7 +187,7 @@ class Leases:
             return pool
 
     def _new_pool(self, service: str, names: Names) -> Pool:
-        if self._budget is None:  # only now: what is wrong in envctl.toml is said to whoever wants a lease
+        if self._budget is None:  # read here, so that the client that wants a lease gets the errors in envctl.toml
             self._budget = budget_of(Path(self._record().project))
         return Pool(names, partial(self._open, service), self._save, budget=self._budget)
 
@@ -184,7 +197,7 @@ class Leases:
         return opened(unit.driver, unit.server)
 
     def _take_up(self, told: Mapping[str, Any]) -> None:
-        """What a helper before this one has left: its leases go on, and everything else is thrown away."""
+        """Continue the leases of an earlier helper process, and remove all of its other units."""
         services = self._record().services
         for entry in told.get("pools", ()):
             unit = services[entry["service"]].unit if entry["service"] in services else None
@@ -192,7 +205,7 @@ class Leases:
             if names is not None:
                 pool = self._new_pool(entry["service"], names)
                 self._pools[entry["service"], names.base] = pool
-                # What leases have left goes first; nobody waits for the others to go.
+                # Units of ended leases (`over`) are removed before others, for whose removal no client waits.
                 for one, state in entry["units"].items():
                     pool.units[one] = state if state in ("leased", "kept") else "dirty" if state in ("making", "ready") else "over"
         for id, lease in told.get("leases", {}).items():
@@ -205,12 +218,12 @@ class Leases:
         held = {(lease.service, lease.name, lease.unit) for lease in self._leases.values()}
         for (service, name), pool in self._pools.items():
             for one, state in pool.units.items():
-                if state == "leased" and (service, name, one) not in held:  # killed before anybody was told of it
+                if state == "leased" and (service, name, one) not in held:  # the process was killed before it could answer the client
                     pool.units[one] = "over"
             pool.begin()
 
     def _save(self) -> None:
-        """Called before anything has an effect: what is not on disk has not been handed out."""
+        """Write pools and leases to disk. Call this before a change takes effect, so that a unit is on disk before a client gets it."""
         with self._saving:
             pools = [{"service": key[0], "name": key[1], "units": dict(pool.units)} for key, pool in dict(self._pools).items()]
             leases = {id: list(lease) for id, lease in dict(self._leases).items()}
@@ -220,7 +233,7 @@ class Leases:
         while os.path.isdir(self._folder):
             try:
                 self._end_over()
-            except Exception as error:  # a full disk, say: leases must end after that, too
+            except Exception as error:  # for example, a full disk; leases must still end afterwards
                 print(f"leases: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             with self._lock:
                 first = min((lease.ends for lease in self._leases.values()), default=math.inf)

@@ -1,6 +1,6 @@
-"""What the helper for leases knows, on disk: a line for each state, the last whole one counts.
+"""The state of the leases on disk: a file with one line for each state, of which the last complete line counts.
 
-A line is appended in some ten microseconds; replacing a file takes up to a millisecond, and a lease waits for it.
+To append a line takes about ten microseconds. To replace a file takes up to a millisecond, and would delay each lease.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from envctl.instance.folder import write_private
 
 LONGEST = 1 << 20
-"""Bytes after which the file begins anew."""
+"""The size, in bytes, after which the file is replaced by a new one."""
 
 
 class Ledger:
-    """One writer at a time.
+    """The file with the states; it may have only one writer at a time.
 
     Attributes:
-        found: what was there before; empty where nothing was, or where it cannot be read.
+        found: the last state that was written before; empty if there is none, or it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,9 +30,10 @@ class Ledger:
         self.found = _last_whole(path)
 
     def write(self, state: dict[str, Any]) -> None:
-        """
+        """Append a state.
+
         Raises:
-            OSError: the folder is gone, or the disk is full.
+            OSError: the folder no longer exists, or the disk is full.
         """
         line = json.dumps(state).encode() + b"\n"
         if self._descriptor is None or self._length + len(line) > LONGEST or not os.fstat(self._descriptor).st_nlink:
@@ -43,13 +44,14 @@ class Ledger:
             self._length += written
 
     def _begin(self, line: bytes) -> None:
-        """What a writer before this one has left unfinished is not written on."""
+        """Replace the file, because its last line may be incomplete."""
         write_private(self._path, line.decode())
         self.close()
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._length = len(line)
 
     def close(self) -> None:
+        """Close the file; a later `write` opens a new one."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

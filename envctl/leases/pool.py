@@ -1,8 +1,8 @@
-"""The units of one thing that a server has several of: made ahead, handed out in the order of asking, thrown away after use.
+"""A pool of units of one database, bucket or other thing: created in advance, leased in the order of requests, removed after use.
 
-made --> ready --> leased --> dirty --> gone
-                      |--> over, where its lease has ended by itself: nobody makes anything before that is gone
-                      `--> kept, for a look, as long as the server is there
+making --> ready --> leased --> dirty --> going --> removed
+                        |--> over, if its lease has expired: it is removed before further units are prepared
+                        `--> kept for inspection, as long as the server exists
 """
 
 from __future__ import annotations
@@ -21,31 +21,34 @@ from envctl.leases.budget import UNKNOWN, Budget, size_of
 from envctl.units import Driver, Size
 
 FIRST, MOST = 2, 200
-"""Units that are kept ready at first, and at most, however small they are."""
+"""The number of units that are kept ready at first, and at most, however small they are."""
 FILLERS = 2
-"""Threads that make units, and throw them away, each over a connection of its own."""
+"""The number of threads that create and remove units, each with its own connection."""
 NUMBERS = range(16, 256)
-"""Of logical databases: a server is given 256, and the first belong to whoever uses it."""
+"""The numbers of logical databases for units: a server has 256 of them, and the first ones are for its users."""
 LONGEST = 40
+"""The number of characters of the base's name that are used in the name of a unit."""
 PAUSE = 1.0
-"""Seconds before a server that has refused is asked again."""
+"""The seconds before another attempt after an error of the server."""
 Opener = Callable[[], AbstractContextManager[Driver]]
 
 
 class Exhausted(EnvctlError):
-    """Nothing came free in time."""
+    """No unit became free in time."""
 
 
 @dataclass
 class Pool:
-    """
+    """A pool. Its threads create and remove units after `begin`.
+
     Attributes:
-        names: what it makes copies of.
-        limit: units at once, handed out or ready.
-        changed: called before a unit is made, and when one is not handed out any more, with the lock held: what else becomes of one
-            shows by whether there is a lease of it.
-        budget: of all pools.
-        size: of one unit.
+        names: the names of the thing of which the units are copies.
+        opener: opens a connection to the server.
+        changed: called with the lock held, before a unit is created and after a unit is no longer leased, so that the state is stored.
+            Other changes need not be stored: whether a unit is leased also shows in the leases.
+        limit: the maximum number of units, leased or ready.
+        budget: the limits for all pools together.
+        size: the size of one unit, in bytes.
     """
 
     names: Names
@@ -53,18 +56,18 @@ class Pool:
     changed: Callable[[], None]
     limit: int = MOST
     units: dict[str, str] = field(default_factory=dict)
-    """Every unit that may be there, and what it is: making, ready, leased, dirty, over, going, kept."""
+    """Every unit that may exist at the server, and its state: making, ready, leased, dirty, over, going or kept."""
     budget: Budget = field(default_factory=lambda: Budget(Size(1 << 40, 1 << 40)))
     size: Size = UNKNOWN
     _ready: deque[str] = field(default_factory=deque)
     _waiting: deque[Ticket] = field(default_factory=deque)
     _wanted: int = FIRST
     _troubles: dict[int, str] = field(default_factory=dict)
-    """Of each thread that has failed since it last had a connection."""
+    """Thread id to error message, for each thread that has failed and has no new connection yet."""
     _closed: bool = False
     _sweeping: bool = False
     _opening: threading.Lock = field(default_factory=threading.Lock)
-    """Of the filler that opens a connection: at once they take three times as long, and the first should have its own soon."""
+    """Held while a thread opens its connection: two at the same time take three times as long, and the first is needed soon."""
 
     @property
     def _lock(self) -> threading.Condition:
@@ -72,10 +75,11 @@ class Pool:
 
     @property
     def is_ready(self) -> bool:
+        """Whether a unit is ready."""
         return bool(self._ready)
 
     def begin(self) -> None:
-        """Fills itself from now on."""
+        """Start the threads that create and remove units."""
         self.budget.pools.append(self)
         with self._lock:
             self._sweep_soon()
@@ -83,37 +87,37 @@ class Pool:
             threading.Thread(target=self._fill, name=f"pool of {self.names.base}", daemon=True).start()
 
     def take(self, patience: float, later: bool = False) -> str:
-        """A unit as it was seeded; whoever asked first gets the first.
+        """Lease a unit with the seeded data, and return its name. Requests are served in their order.
 
         Args:
-            patience: seconds to wait for one.
-            later: where one is ready, another one is made only when the caller says `budget.wake()`: once it has answered.
+            patience: the seconds to wait for a unit.
+            later: whether to create the next unit only after the caller has called `budget.wake()`, if a unit is ready now.
 
         Raises:
-            Exhausted: none came free; the message says why.
+            Exhausted: no unit became free in time; the message says why.
         """
         ticket = Ticket()
         with self._lock:
             self._waiting.append(ticket)
             self._hand_out()
-            late = not ticket.unit  # more are kept ready from now on
+            late = not ticket.unit  # from now on, more units are kept ready
             self._wanted = min(max(self._wanted + late, self._leased + len(self._waiting)), self.limit)
             if late or not later:
                 self._lock.notify_all()
         if ticket.given.wait(patience):
             return ticket.unit
         with self._lock:
-            if ticket.unit:  # at the last moment
+            if ticket.unit:  # it was leased just after the wait ended
                 return ticket.unit
             self._waiting.remove(ticket)
             why = next(iter(self._troubles.values()), "") or self._full or f"{self._leased} are leased"
         raise Exhausted(f"no unit of {self.names.base or self.names.template} became free within {patience:g} s: {why}")
 
     def give_back(self, unit: str, keep: bool = False, later: bool = False) -> None:
-        """It is thrown away, or kept as it is.
+        """End the lease of a unit; remove the unit, or with *keep* leave it as it is.
 
         Args:
-            later: as of `take`; whoever waits for one is not left waiting.
+            later: as in `take`, except if other clients wait for a unit.
         """
         with self._lock:
             if self.units.get(unit) == "leased":
@@ -123,7 +127,7 @@ class Pool:
                     self._lock.notify_all()
 
     def expire(self, unit: str) -> None:
-        """Its lease has ended by itself: it is thrown away now, however many others are waited for, or are to go, too."""
+        """End an expired lease, and remove its unit now, even if other units have to be created or removed."""
         with self._lock:
             if self.units.get(unit) == "leased":
                 self.units[unit] = "over"
@@ -131,6 +135,7 @@ class Pool:
                 self.changed()
 
     def close(self) -> None:
+        """Stop the threads; the units stay."""
         with self._lock:
             self._closed = True
             self.budget.pools.remove(self)
@@ -143,7 +148,7 @@ class Pool:
                     self.size = size_of(driver, self.names.template)
                     for work in self._work():
                         work(driver)
-            except Exception as error:  # whatever it is: without this thread nobody gets a unit any more
+            except Exception as error:  # any error: without this thread, the pool creates no units
                 self._give_way(error)
 
     @contextmanager
@@ -165,19 +170,19 @@ class Pool:
         time.sleep(PAUSE)
 
     def _sweep_soon(self) -> None:
-        """With the lock held. The fillers may be busy for long, so there is a thread for it, and a connection, while there is need."""
+        """Start a thread that removes expired units, because the other threads may be busy for long. Call this with the lock held."""
         if not self._sweeping and self._first("over"):
             self._sweeping = True
             threading.Thread(target=self._sweep, name=f"ended leases of {self.names.base}", daemon=True).start()
 
     def _sweep(self) -> None:
-        """What is over, and then what else is to go."""
+        """Remove expired units, and then all other used ones."""
         while self._sweeping and not self._closed:
             try:
-                with self._opened(nullcontext()) as driver:  # a connection that does not come about takes a filler a minute
+                with self._opened(nullcontext()) as driver:  # without the lock: an opening that fails can hold it for a minute
                     while unit := self._next_to_go():
                         self._throw_away(driver, unit)
-            except Exception as error:  # as of `_fill`
+            except Exception as error:  # any error, as in `_fill`
                 self._give_way(error)
         self._recovered()
 
@@ -193,7 +198,7 @@ class Pool:
         return next((unit for unit, state in self.units.items() if state == wanted), "")
 
     def _work(self) -> Iterator[Callable[[Driver], None]]:
-        """What is to be done next: who waits comes first, and as many units are thrown away meanwhile, so that those do not pile up."""
+        """Yield what to do next. Waiting clients come first, but used units are removed in between, so that they do not accumulate."""
         while True:
             with self._lock:
                 found = None if self._closed else self._next()
@@ -205,7 +210,7 @@ class Pool:
                 yield found
 
     def _next(self) -> Callable[[Driver], None] | None:
-        """What is over goes before units are made that nobody waits for: a server does one as slowly as the other."""
+        """Return what to do next; None for nothing. Expired units are removed before units are created for which no client waits."""
         over = self._first("over")
         dirty = over or self._first("dirty")
         making = sum(state == "making" for state in self.units.values())
@@ -223,7 +228,7 @@ class Pool:
         self.units[unit] = "making"
         try:
             self.changed()
-        except BaseException:  # nobody makes it, and as many fewer would be made from now on
+        except BaseException:  # the unit is not created; if it stayed here, it would count for ever
             del self.units[unit]
             raise
 
@@ -233,7 +238,7 @@ class Pool:
 
     @property
     def _full(self) -> str:
-        """Why no further unit may be made; one there may always be."""
+        """Why the pool must not create another unit; empty if it may. One unit is always allowed."""
         there = sum(state != "kept" for state in self.units.values())
         if there >= self.limit:
             return f"{self._leased} of {self.limit} are leased"
@@ -241,12 +246,12 @@ class Pool:
         return f"{self._leased} are leased, and more would take more {lacking} than `[leases]` of envctl.toml allows" if lacking else ""
 
     def _new_name(self) -> str:
-        """As a server of its kind takes it: the number of a logical database, or the base's name with something behind it."""
+        """Return a name that the server accepts: the number of a logical database, or the base's name with a random suffix."""
         base = self.names.base
         if base.isdecimal():
             taken = {base, self.names.template, *self.names.lanes, *self.units}
             return next(number for number in map(str, NUMBERS) if number not in taken)
-        if not base:  # a prefix
+        if not base:  # the units are prefixes of names
             return self.names.template.replace("seeded", f"lease-{secrets.token_hex(4)}")
         hyphen = "_" if self.names.template.endswith("_seeded") else "-"
         return f"{base[:LONGEST]}{hyphen}lease{hyphen}{secrets.token_hex(4)}"
@@ -267,7 +272,7 @@ class Pool:
         try:
             driver.drop(unit)
         except BaseException:
-            with self._lock:  # behind the others: what cannot go must not keep them
+            with self._lock:  # moved to the end, so that it does not block the removal of others
                 self.units.pop(unit, None)
                 self.units[unit] = "dirty"
             raise
@@ -283,12 +288,13 @@ class Pool:
 
 
 class Ticket:
-    """Somebody's place in the queue."""
+    """A place in the queue for a unit; *given* is set when *unit* is the name of one."""
 
     def __init__(self) -> None:
         self.unit = ""
         self.given = threading.Event()
 
     def give(self, unit: str) -> None:
+        """Give a unit to the waiting client."""
         self.unit = unit
         self.given.set()

@@ -1,4 +1,4 @@
-"""Makes an instance that another machine brought up usable on this one: its record comes from its engine, its ports are made here."""
+"""Make an instance that another machine created usable on this one: import its record from the engine, and open local ports for it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from envctl.lifecycle.keeper import ensure_keeper
 from envctl.session import Session
 
 THEIRS_ALONE = ("file", "write", "process", "keeper", "owner")
-"""Paths and processes of the machine that brought it up."""
+"""Fields of a record with paths and processes of the machine that created the instance."""
 PORT = re.compile(r"(?<![^:])[0-9]+")
-"""In what the tests receive, a port stands alone or behind a colon."""
+"""The pattern of a port in the values that tests receive: a number that stands alone or after a colon."""
 
 
 def adopt(session: Session, engine: Engine, location: Location, name: str, project: str) -> Record | None:
-    """The record of the instance with the id *name*, or with that name if its checkout is *project*; it is saved here.
+    """Save and return the record of the instance with the id *name*, or with that name if its checkout is *project*.
 
     Args:
-        engine: of that location.
+        engine: the engine at *location*.
 
-    None where there is none.
+    Returns:
+        The record, or None if there is no such instance.
 
     Raises:
-        UnreadableRecord: a later version has published it, or it is damaged.
+        UnreadableRecord: a later version published the record, or it is damaged.
     """
     if not isinstance(engine, FindsPublishedRecords):
         return None
@@ -41,12 +42,12 @@ def adopt(session: Session, engine: Engine, location: Location, name: str, proje
         return None
     record = read_published(published, location)
     with lock(session.store.folder(record.id)):
-        # Another command may have adopted it, or brought it up, while we asked.
+        # Another command may have adopted or created the instance during the query.
         return session.store.load(record.id) or _made_usable(session, engine, record, published)
 
 
 def _made_usable(session: Session, engine: FindsPublishedRecords, record: Record, published: PublishedRecord) -> Record:
-    """The record saved, its keeper and its ports; none of it stays where one of them fails."""
+    """Save the record, start a keeper and open the ports; undo all of it if a step fails."""
     session.store.create(record)
     try:
         ensure_keeper(session, record, watched=False)
@@ -58,27 +59,27 @@ def _made_usable(session: Session, engine: FindsPublishedRecords, record: Record
 
 
 def forget(session: Session, id: str) -> None:
-    """Removes its record and its keeper from this machine. The instance stays."""
+    """Remove the record and the keeper of the instance from this machine; the instance itself stays."""
     keeper = session.keepers.find(id)
     session.store.remove(id)
     session.keepers.dismiss(keeper, id)
 
 
 def read_published(published: PublishedRecord, location: Location) -> Record:
-    """The record of another machine, without the parts that concern only that machine.
+    """Return the record that another machine published, without the parts that concern only that machine.
 
     Raises:
-        UnreadableRecord: a later version has published it, or it is damaged.
+        UnreadableRecord: a later version published the record, or it is damaged.
     """
     told = {key: value for key, value in published.document.items() if key not in THEIRS_ALONE}
     id = str(published.document["id"])
     record = read_record({**told, "file": "", **location._asdict()}, id, f"the record of {id} on {location.engine}")
-    # A command of that machine works on it, or has: it is not for this one to tell.
+    # Whether a command of the other machine is working on the instance cannot be judged here.
     return replace(record, state=InstanceState.UP, choices=replace(record.choices, local=()))
 
 
 def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:
-    """*record* with other ports in the place of those that somebody else has on this machine."""
+    """Return *record* with ports replaced as in *moved* (old to new), because the old ones are in use on this machine."""
     written = {str(port): str(fresh) for port, fresh in moved.items()}
 
     def at(value: Any) -> Any:
@@ -104,18 +105,22 @@ def _at_ports(record: Record, moved: Mapping[int, int]) -> Record:
 
 
 def find_or_adopt(session: Session, name: str) -> Record | None:
-    """The record of *name* on this machine, or else of an instance on the configured cluster, which is made usable here.
+    """Return the record of *name* on this machine, or else adopt the instance *name* from the configured cluster.
+
+    Returns:
+        The record, or None if there is no such instance.
 
     Raises:
-        UsageError: several have that name.
-        UnreadableRecord
+        UsageError: several instances have that name.
+        UnreadableRecord: the record cannot be read.
     """
     record = try_record(session, name)
     if record is not None:
         return record
     project = project_here(session)
     if session.key(project) and not ID.fullmatch(name):
-        # What has that name and another key is another job's, though its checkout has the same path: all hosted runners look alike.
+        # An instance with this name and another key belongs to another job, even if its checkout has the same path, as on all hosted
+        # runners.
         name = session.id_of(name, project)
     places = ((location, open_engine(location, session.host)) for location in configured_cluster(session))
     found = (adopt(session, engine, location, name, str(project)) for location, engine in places)
@@ -123,11 +128,11 @@ def find_or_adopt(session: Session, name: str) -> Record | None:
 
 
 def record_named(session: Session, name: str) -> Record:
-    """The same.
+    """Return the record of *name*, as `find_or_adopt` does, but raise an error if there is none.
 
     Raises:
-        UsageError: nothing of that name is up.
-        UnreadableRecord
+        UsageError: no instance has that name, or several have.
+        UnreadableRecord: the record cannot be read.
     """
     record = find_or_adopt(session, name)
     if record is None:

@@ -1,4 +1,4 @@
-"""After failed tests: whether the environment failed, what its services did meanwhile, and where to read more."""
+"""Explain failed tests: whether the environment failed, what its services logged during the tests, and where to read more."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ERROR = re.compile(
     r"\b(ERROR|FATAL|CRITICAL|PANIC|SEVERE|EMERG)\b|^Traceback|^panic:|^(\w+ )?\w*[Ee]rror: |\bUnhandled\b"
     r"|\blevel=(error|fatal)\b|\"level\": ?\"(error|fatal)\""
 )
-"""How servers and frameworks begin what went wrong."""
+"""The pattern of log lines by which servers and frameworks report errors."""
 MARK_LINES = 3
-"""The last lines of a log, by which the place is found again at which the tests began."""
+"""The number of last log lines that mark the place where the tests began."""
 
 
 @dataclass
 class Aftermath:
-    """Created before the tests run, and used after them."""
+    """The state of the logs before the tests, compared with the logs after them. Create it before the tests start."""
 
     session: Session
     record: Record
@@ -35,7 +35,7 @@ class Aftermath:
 
     def __post_init__(self) -> None:
         def mark(service: str) -> None:
-            with suppress(Exception):  # what cannot be read now counts as empty: more is told then, not less
+            with suppress(Exception):  # a log that cannot be read now counts as empty: more lines are reported then, not fewer
                 self._marks[service] = text(self._there.logs(service, MARK_LINES))
 
         each(mark, list(self.record.services))
@@ -45,9 +45,9 @@ class Aftermath:
         return running_instance(self.session.host, self.record.location, self.record.id, self.record.choices.local)
 
     def lines(self, what: str, status: int) -> Iterator[str]:
-        """For people, after *what* has ended with *status*."""
+        """Yield lines for people after *what* has ended with the exit code *status*."""
         ended: Mapping[str, str] = {}
-        with suppress(Exception):  # an engine that fails now must not hide the tests' own end
+        with suppress(Exception):  # an engine that fails now must not hide the result of the tests
             ended = {
                 name: service["state"]
                 for name, service in document(self.record, self._there.states())["services"].items()
@@ -63,7 +63,7 @@ class Aftermath:
         yield f"  {keep}--report DIR writes logs and states to a folder"
 
     def _errors(self, service: str) -> int:
-        """Lines of the service's log since the tests began that speak of an error."""
+        """Return the number of error lines in the service's log since the tests began."""
         log = ""
         with suppress(Exception):
             log = text(self._there.logs(service))

@@ -1,13 +1,12 @@
-"""The Python API: what the command line does, for programs.
+"""The Python API: the functions of the command line, for programs.
 
     from envctl import up
 
     with up("shop", engine="local") as shop:
         requests.get(shop.outputs["ORDERS_URL"])
 
-Every function takes a `session`: the environment variables and the working folder to use. Without one, these are the current
-ones of this process.
-Calls from different threads do not disturb each other.
+Every function takes a `session`: the environment variables and the working folder to use. Without a session, those of the current process
+are used. Calls from different threads do not disturb each other.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ __all__ = ["Event", "Instance", "Listener", "Phase", "Removed", "Session", "down
 class Instance:
     """An environment that is up.
 
-    As a context manager it is removed at the end, unless it was up before.
+    As a context manager, the instance is removed at the end, unless it was up before.
 
     Attributes:
-        record: all that envctl knows of it; `document` is the part that stays the same between versions.
+        record: everything that envctl knows about the instance; only the part in `document` is stable between versions.
     """
 
     def __init__(self, session: Session, record: Record, made: bool = False) -> None:
@@ -45,10 +44,12 @@ class Instance:
 
     @property
     def name(self) -> str:
+        """The name of the instance."""
         return self.record.name
 
     @property
     def id(self) -> str:
+        """The id of the instance: its name and six hexadecimal digits."""
         return self.record.id
 
     @property
@@ -68,10 +69,10 @@ class Instance:
         return document(self.record)
 
     def env(self, lane: int | None = None) -> dict[str, str]:
-        """The outputs and `ENVCTL_*`, name to text, as `envctl env` prints them; *lane* counts from 1.
+        """Return the outputs and the `ENVCTL_*` variables, name to text, as `envctl env` prints them; *lane* counts from 1.
 
         Raises:
-            UsageError: there is no such lane, or the instance is gone.
+            UsageError: there is no such lane, or the instance was removed.
         """
         return env(self.record.id, lane=lane, session=self._session)
 
@@ -81,16 +82,16 @@ class Instance:
         return [lane.outputs for lane in self.record.lanes]
 
     def reset(self, *services: str, lane: int | None = None) -> None:
-        """Restores the seeded data of all services, or of those named, everywhere or in one lane (from 1).
+        """Restore the seeded data of all services, or only of *services*, everywhere or in one lane (from 1).
 
         Raises:
-            UsageError: there is no such service or lane, or the instance is gone.
-            ServiceFailed, OutOfTime: it could not be seeded again.
+            UsageError: there is no such service or lane, or the instance was removed.
+            ServiceFailed, OutOfTime: seeding failed.
         """
         reset(self.record.id, services, lane=lane, session=self._session)
 
     def down(self) -> None:
-        """Removes the instance; does nothing if it is already gone.
+        """Remove the instance; do nothing if it was already removed.
 
         Raises:
             EnvctlError: something is left behind.
@@ -106,7 +107,7 @@ class Instance:
         try:
             self.down()
         except EnvctlError:
-            if error is None:  # else that is what the caller must see
+            if error is None:  # else the caller must see the first error
                 raise
 
 
@@ -138,25 +139,26 @@ def up(
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Instance:
-    """Brings an environment up: running, ready and seeded. If it is up already, the changes of its definition are applied.
+    """Bring an environment up: running, ready and seeded. If it is up already, apply the changes of its definition.
 
     Args:
         environment: a name under environments/, a path, or a Compose file.
-        name, key: the instance's name (default: the environment's); a text that identifies it instead of folder, user and machine.
+        name: the instance's name (default: the environment's).
+        key: a text that identifies the instance's owner instead of folder, user and machine.
         engine: `docker`, `kubernetes` or `local`; by default `docker` if a daemon answers, otherwise `local`.
         set: variable of the definition to its value.
         only, stub, local: names of services.
         use, image, ports: service to its URL, image, or local port number.
-        ttl, timeout: seconds, or a text as on the command line: `2h`. Without `ttl` the definition's counts; `timeout` is 10 minutes.
+        ttl, timeout: seconds, or a text as on the command line: `2h`; by default the definition's `ttl`, and a timeout of 10 minutes.
         lanes: the number of lanes; 0 means none.
-        report: a folder for logs and status, which is written if bringing up fails.
+        report: a folder to which logs and status are written if the environment does not come up.
         session: the environment variables and the working folder to use (default: this process's).
         listeners: called for each event, from several threads.
 
     All other arguments are options of `envctl up`.
 
     Returns:
-        The instance; as a context manager it is removed at the end, unless it was up before.
+        The instance; as a context manager, it is removed at the end, unless it was up before.
 
     Raises:
         DefinitionError, UsageError, EngineMissing: the definition, an option or the engine is wrong or missing; nothing was started.
@@ -176,10 +178,10 @@ def up(
 
 
 def down(name: str, *, session: Session | None = None) -> list[Removed]:
-    """Removes the instance of that name or id.
+    """Remove the instance with the name or id *name*.
 
     Returns:
-        What was removed, usually one entry; an empty list if there was nothing.
+        The removed instances, usually one; an empty list if there was none.
 
     Raises:
         EnvctlError: something is left behind, or an engine could not be queried.
@@ -192,10 +194,10 @@ def down(name: str, *, session: Session | None = None) -> list[Removed]:
 
 
 def env(name: str, *, lane: int | None = None, session: Session | None = None) -> dict[str, str]:
-    """What a test process receives from the instance of that name or id: its outputs and `ENVCTL_*`, name to text.
+    """Return what a test process receives from the instance with the name or id *name*: its outputs and `ENVCTL_*`, name to text.
 
     Args:
-        lane: from 1 (default: the lane of the test worker that this process is, else the first).
+        lane: the number of a lane, from 1 (default: the lane of the test worker in which this process runs, else lane 1).
 
     Raises:
         UsageError: there is no such instance or lane.
@@ -214,17 +216,17 @@ def reset(
     session: Session | None = None,
     listeners: Sequence[Listener] = (),
 ) -> None:
-    """Restores the seeded data; the services that use it keep running.
+    """Restore the seeded data; the services that use the data keep running.
 
     Args:
         name: the instance's name or id.
         services: the services whose data is restored (default: all).
-        lane: from 1 (default: everywhere).
+        lane: the number of a lane, from 1 (default: everywhere).
         timeout: seconds, or a text as on the command line: `2h`.
 
     Raises:
         UsageError: there is no such instance, service or lane.
-        ServiceFailed, OutOfTime: it could not be seeded again.
+        ServiceFailed, OutOfTime: seeding failed.
     """
     from envctl.lifecycle import change
 

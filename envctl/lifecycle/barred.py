@@ -1,4 +1,4 @@
-"""Why nobody gets through to a service, from an engine that knows it: asking costs it a request, so it is asked now and then."""
+"""Find out from the engine why a service cannot be reached. Each query is a request, so the answers are kept for a moment."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from envctl.errors import EnvctlError
 from envctl.plan.model import ServicePlan
 
 BARRED_SECONDS = 5.0
-"""Of nothing but a missing right: one that was given a moment ago is not known everywhere yet."""
+"""The seconds after which a missing permission counts as permanent: a permission that was just granted takes effect with a delay."""
 LOOK_SECONDS = 1.0
-"""Between two questions."""
+"""The seconds between two queries."""
 USUAL_ATTEMPTS = 5
-"""That fail with any server while it starts: of what bars the way they say nothing."""
+"""The number of failed attempts before the first query: any server fails that often while it starts."""
 
 
 @dataclass
 class Barred:
-    """What is known of the way to one service."""
+    """The known obstacles on the way to one service."""
 
     deployment: Deployment
     service: ServicePlan
@@ -29,7 +29,7 @@ class Barred:
     _since: float = 0.0
 
     def after_failure(self) -> EnvctlError | None:
-        """Why nobody gets through, once that has been so for long enough; asked after each attempt that has failed."""
+        """Return why the service cannot be reached, if that has been true for long enough; call this after each failed attempt."""
         self._failed += 1
         now = time.monotonic()
         if self._failed > USUAL_ATTEMPTS and (self._looked is None or now - self._looked >= LOOK_SECONDS):
@@ -39,7 +39,7 @@ class Barred:
 
     @property
     def why(self) -> EnvctlError | None:
-        """The same, as far as it has been asked."""
+        """The reason that the last query found, if it has been true for long enough; None otherwise."""
         return self._why if time.monotonic() - self._since > BARRED_SECONDS else None
 
     def _look(self, now: float) -> None:

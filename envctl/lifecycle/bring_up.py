@@ -1,4 +1,4 @@
-"""Brings services up in parallel: each goes through the stages as soon as its needs are met."""
+"""Bring services up in parallel: each service goes through the stages as soon as its needs are met."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from envctl.session import Session
 
 @dataclass
 class Run:
-    """One command's work on one instance.
+    """The work of one command on one instance.
 
     Attributes:
-        record: as it was written last; `update` alone changes it.
-        plan: all of the instance.
-        deadline: of the whole command, by `time.monotonic`.
-        reseed: data whose seeds have changed is made anew; else that is a mistake.
-        lacking: the services whose data could be kept for others, and is not.
-        worth_keeping: those of them that took their time.
+        record: the record as it was last written; only `update` changes it.
+        plan: the plan of the whole instance.
+        deadline: the deadline of the whole command, on the clock of `time.monotonic`.
+        reseed: recreate data if its seeds have changed, instead of raising an error.
+        lacking: the services whose data could have a snapshot but has none.
+        worth_keeping: the services in `lacking` whose data took long to make.
     """
 
     session: Session
@@ -65,16 +65,16 @@ class Run:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The variables of programs that are started on this machine meanwhile: by its mark a keeper finds them, should we be killed."""
+        """The variables for programs that this command starts, with the mark by which a keeper finds them if this process is killed."""
         return {**self.session.environ, MARK: self.record.id}
 
     @property
     def worker(self) -> str:
-        """Who works on it, for other machines: our state and our process."""
+        """The identity of this command for other machines: a hash of the state folder, and the mark of this process."""
         return f"{hashlib.sha256(str(self.session.store.home).encode()).hexdigest()[:12]}@{process_mark()}"
 
     def deployment(self, engine: Engine, plan: Plan) -> Deployment:
-        """The services of *plan*, each in its place; their engines are told what the record says now."""
+        """Return a deployment of the services of *plan*, each at its engine, with settings from the current record."""
         record = self.record
         settings = DeploymentSettings(
             folder=self.session.store.folder(record.id),
@@ -91,11 +91,15 @@ class Run:
         return deployment_of(engine, self.session.host, plan, settings)
 
     def data(self, deployment: Deployment) -> Data:
-        """What is recorded of the data that *deployment* has, as the record says it at that moment."""
+        """Return access to what the record says about the data in *deployment*."""
         return Data(self.update, lambda: self.record, deployment)
 
     def update(self, change: Callable[[Record], Record]) -> None:
-        """Raises RecordGone where the instance was removed meanwhile, or this command is over: nothing more is written about it."""
+        """Write the record that *change* returns.
+
+        Raises:
+            RecordGone: the instance was removed in the meantime, this command has ended, or another machine has taken over.
+        """
         with self._changing:
             if self._lost is not None:
                 raise RecordGone(str(self._lost), hint=self._lost.hint)
@@ -104,21 +108,25 @@ class Run:
             self.record = self.session.store.update(self.record, change)
 
     def write_outputs(self) -> None:
-        """The files of `write:` hold the outputs. Raises UsageError: one is not ours."""
+        """Write the outputs to the files of `write:`.
+
+        Raises:
+            UsageError: envctl did not write one of the existing files.
+        """
         if self.record.write:
             write_outputs(with_all_written(self.record, self.session.store.all()), self._note_written)
 
     def _note_written(self, hashes: Sequence[str]) -> None:
-        """Keeps the hashes of files that are about to be written, and those of before: a kill comes between any two steps."""
+        """Record the hashes of files that are about to be written; earlier ones stay, since a kill may come between any two steps."""
         self.update(lambda record: replace(record, written=tuple(dict.fromkeys((*record.written[-20:], *hashes)))))
 
     def lose(self, why: EnvctlError) -> None:
-        """Another machine works on the instance: nothing is written about it any more, and whoever tries learns why."""
+        """Refuse further updates with the error *why*, because another machine has taken over the instance."""
         with self._changing:
             self._lost = why
 
     def close(self) -> None:
-        """The command is over: a thread that goes on (a seed, say) writes and tells nothing any more, as others may have the lock."""
+        """End the command: threads that continue (such as seeds) can no longer update or report, as another command may hold the lock."""
         with self._changing:
             self._closed = True
         self.events.end()
@@ -126,16 +134,16 @@ class Run:
 
 @dataclass
 class BringUp:
-    """What the threads of one `bring_up` share.
+    """The state that the threads of one `bring_up` share.
 
     Attributes:
-        was_up: the instance was there for its users before.
-        again: jobs that are run though they have been.
-        keep: what is seeded is kept, so that it can be reset from it.
-        whole: it is not about some services alone.
-        lacking, worth_keeping: as `Run` has them.
-        began: when each service was started, by `time.monotonic`.
-        histories: what the probes of each service have seen.
+        was_up: the instance was available to its users before.
+        again: jobs that are run again even if they have run before.
+        keep: a copy of the seeded data is kept for resets.
+        whole: all services are brought up, not only some.
+        lacking, worth_keeping: as in `Run`.
+        began: service to the time when it was started, on the clock of `time.monotonic`.
+        histories: service to the results of its probes.
     """
 
     plan: Plan
@@ -144,9 +152,9 @@ class BringUp:
     data: Data
     seeder: Seeder
     called: str = ""
-    """The instance, as commands name it where this one was typed."""
+    """The name of the instance, as a user would type it here."""
     worker: str = ""
-    """Who makes data, for other machines (`Run.worker`)."""
+    """The identity of this command for other machines (`Run.worker`)."""
     was_up: bool = False
     again: Collection[str] = ()
     keep: bool = False
@@ -167,15 +175,15 @@ class BringUp:
 def bring_up(
     run: Run, deployment: Deployment, services: Iterable[str] | None = None, again: Collection[str] = (), keep: bool = False
 ) -> None:
-    """Returns when each of *services* (default: all of the plan) is complete.
+    """Bring *services* (default: all of the plan) to their final states, and return when all are complete.
 
     Args:
-        again: jobs that are run though they have been.
-        keep: what is seeded is kept, so that it can be reset from it.
+        again: jobs that are run again even if they have run before.
+        keep: keep a copy of the seeded data for resets.
 
     Raises:
-        ServiceFailed, OutOfTime: with the evidence of the service that is to blame.
-        RecordGone: the instance was removed meanwhile.
+        ServiceFailed, OutOfTime: with evidence about the service that caused the failure.
+        RecordGone: the instance was removed in the meantime.
     """
     plan = run.plan if services is None else part_of(run.plan, services)
     states = ServiceStates(plan.services, run.events)
@@ -190,7 +198,7 @@ def bring_up(
         _bring_up(work, run.deadline)
     except BaseException:
         end_all(run.record.id)
-        with suppress(Exception):  # what has failed is what the user must see
+        with suppress(Exception):  # the user must see the first failure
             run.update(lambda record: with_states(record, states.rows))
         raise
     run.update(lambda record: with_states(record, states.rows))
@@ -204,7 +212,7 @@ def bring_up(
 
 
 def part_of(plan: Plan, services: Iterable[str]) -> Plan:
-    """The plan of some services only; the others, whose definition or source may have changed, are not touched."""
+    """Return the plan of some services only; other services, whose definition or source may have changed, are not touched."""
     return replace(plan, services={name: replace(plan.services[name], needs={}) for name in services})
 
 
@@ -227,7 +235,7 @@ def _bring_up(work: BringUp, deadline: float) -> None:
 
 
 def _through_stages(work: BringUp, service: ServicePlan) -> None:
-    """Whatever is raised here ends the whole `bring_up`."""
+    """Run all stages for one service; any exception ends the whole `bring_up`."""
     try:
         for stage in STAGES:
             work.states.go_on()
@@ -239,14 +247,14 @@ def _through_stages(work: BringUp, service: ServicePlan) -> None:
 
 
 def _import_probes(services: Iterable[ServicePlan]) -> None:
-    """While servers start: a driver takes as long to import as some of them to get ready."""
+    """Import the probes while servers start: a driver takes as long to import as some servers need to get ready."""
     for name in dict.fromkeys(check.probe for service in services for check in service.checks):
-        with suppress(Exception):  # who needs it says so
+        with suppress(Exception):  # the stage that needs the probe reports the error
             probe_named(name)
 
 
 def _out_of_time(work: BringUp, finals: Mapping[str, str]) -> OutOfTime:
-    """Blames the first service, in starting order, that is not there yet."""
+    """Return the error for the first service, in starting order, that is not complete yet."""
     rows = work.states.rows
     late = next(s for s in work.plan.services.values() if rows[s.name].state != finals[s.name])
     row = rows[late.name]

@@ -35,12 +35,12 @@ from envctl.units.connections import once
 
 
 class Way(NamedTuple):
-    """How a reset is done.
+    """How a reset is carried out.
 
     Attributes:
-        use: of the servers' drivers.
-        shared: others may do the same to other lanes at the same time; whoever calls sees to it that they are others.
-        ahead: the next one is prepared at once.
+        use: calls a function with the driver of a server.
+        shared: allow concurrent resets of other lanes; the caller must make sure that the lanes differ.
+        ahead: prepare the next reset immediately.
     """
 
     use: units.Use = once
@@ -49,11 +49,11 @@ class Way(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """What a reset has done.
+    """The result of a reset.
 
     Attributes:
-        done: the services whose data is as it was seeded, or after the first start where nothing seeds it.
-        left: servers of a Compose file that were left as they are, as nobody has named them.
+        done: the services whose data was restored: to the seeded state, or to the state after the first start if there are no seeds.
+        left: servers of a Compose file whose data was kept, because the caller did not name them.
     """
 
     done: tuple[str, ...]
@@ -67,14 +67,14 @@ class Change(NamedTuple):
     engine: Engine
 
     def deployment(self, services: Iterable[str] | None = None) -> Deployment:
-        """Of all services, or of some alone, whose creation leaves the rest as it is."""
+        """Return a deployment of all services, or of *services* only; creating some services leaves the rest unchanged."""
         return self.run.deployment(self.engine, self.run.plan if services is None else part_of(self.run.plan, services))
 
     def planned(self, service: str) -> ServicePlan:
-        """What runs as *service*.
+        """Return the plan of *service*.
 
         Raises:
-            UsageError: it is none of the instance, or nothing of ours.
+            UsageError: the instance has no such service, or the service runs elsewhere (`--use`).
         """
         service_of(self.run.record, service)
         if service not in self.run.plan.services:
@@ -82,13 +82,16 @@ class Change(NamedTuple):
         return self.run.plan.services[service]
 
     def refuse_changed_seeds(self, services: Iterable[str]) -> None:
+        """Raise UsageError if the seeds of *services* have changed since their data was made."""
         known = called(self.run.session, self.run.record)
         refuse_changed_seeds(self.run.record, known, self.deployment(), [self.planned(name) for name in services])
 
     def begin(self, services: Iterable[str]) -> None:
+        """Report that *services* are about to be brought up."""
         self.run.events.begin(part_of(self.run.plan, services))
 
     def bring_up(self, services: Sequence[str], again: Collection[str] = (), keep: bool = False) -> None:
+        """Bring *services* up and write the outputs; the arguments and errors are those of `bring_up.bring_up`."""
         bring_up(self.run, self.deployment(), services, again, keep)
         self.run.write_outputs()
 
@@ -102,10 +105,10 @@ def restart(
     listeners: Sequence[Listener] = (),
     timeout: float = DEFAULT_TIMEOUT,
 ) -> None:
-    """Stops and starts one service, from a new image with *build*; ports and data stay.
+    """Stop and start one service, with *build* from a new image; ports and data stay.
 
     Raises:
-        UsageError: it is none of the instance, or runs elsewhere.
+        UsageError: the instance has no such service, or the service runs elsewhere.
     """
     with _changing(session, record, listeners, timeout) as change:
         change.refuse_changed_seeds([service])
@@ -127,10 +130,10 @@ def restart(
 def seed(
     session: Session, record: Record, services: Iterable[str] = (), *, listeners: Sequence[Listener] = (), timeout: float = DEFAULT_TIMEOUT
 ) -> None:
-    """Runs the seed steps that have not been run yet, of all services or of some.
+    """Run the seed steps that have not been run yet, of all services or of *services*.
 
     Raises:
-        UsageError: a service is none of the instance, or its data was seeded by other steps.
+        UsageError: the instance has no such service, or other steps have seeded its data.
     """
     with _changing(session, record, listeners, timeout) as change:
         seeded = list(services) or [service.name for service in change.run.plan.services.values() if service.steps]
@@ -150,16 +153,16 @@ def reset(
     checked: bool = True,
     way: Way = Way(),
 ) -> Reset:
-    """Restores the seeded state, everywhere or in one lane; services that use the data keep running.
+    """Restore the seeded state, everywhere or in one lane; services that use the data keep running.
 
-    What a driver can bring back is (`envctl.units`). The rest is thrown away and made again.
+    A driver of `envctl.units` restores the data if it can. Other data is discarded and made again.
 
     Args:
-        checked: what was seeded by other steps than those of now is made anew. Tests that reset again and again do without.
+        checked: recreate data that other seed steps than the current ones have made. Tests that reset often turn this off to save time.
 
     Raises:
-        UsageError: there is no such service, or no such lane.
-        UnitError: a server refused it.
+        UsageError: there is no such service or lane.
+        UnitError: a server refused the reset.
     """
     wanted = list(services)
     with _alone(session, record, way.shared) as record:
@@ -170,7 +173,7 @@ def reset(
         _refuse_shared_data(session, record, slow)
         lost = units.reset(found, way.use)
         if way.ahead:
-            with suppress(UnitError):  # the next one tells
+            with suppress(UnitError):  # the next reset reports the error
                 units.prepare(found, way.use)
     quick = {each.name for each in found} - set(lost)
     emptied = [each.name for each in found if each.seeded and each.name in quick]
@@ -186,19 +189,23 @@ def reset(
 
 
 def _to_make(record: Record, wanted: Sequence[str], chosen: Iterable[str], quick: Collection[str]) -> list[str]:
-    """The services whose data is made anew, as it is not among what is *quick*."""
+    """Return the services whose data must be recreated because no driver resets it."""
     return [name for name in chosen if name not in quick and (wanted or record.services[name].data)]
 
 
 def _refuse_shared_data(session: Session, record: Record, names: Sequence[str]) -> None:
-    """Asked before anything is touched. Raises UsageError: one of them would keep its data."""
+    """Raise an error if the data of one of *names* cannot be discarded, before anything is changed.
+
+    Raises:
+        UsageError: all data of a service is shared.
+    """
     if names:
         with _opened(session, record, (), math.inf) as change:
             change.run.data(change.deployment(names)).staying([change.planned(name) for name in names])
 
 
 def _seeded_otherwise(session: Session, record: Record, services: Collection[str]) -> set[str]:
-    """Those whose data other seed steps or first scripts have made; none where the definition is not there any more."""
+    """Return the services whose data was made by other seed steps or scripts; none if the definition no longer exists."""
     if not Path(record.file).exists():
         return set()
     plan = plan_of_instance(session, record, open_engine(record.location, session.host))
@@ -211,13 +218,13 @@ def _is_otherwise(service: ServicePlan, known: DataRecord) -> bool:
 
 
 def prepare_reset(session: Session, record: Record, services: Iterable[str] = (), *, lane: int | None = None, way: Way) -> None:
-    """Does in advance what the next reset of this kind needs, so that it is fast."""
+    """Prepare the next reset of this kind in advance, so that it is fast."""
     with _alone(session, record, way.shared) as record:
         units.prepare(units.resettable(record, units.services_of(record, list(services), lane), lane), way.use)
 
 
 def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
-    """What all lanes share is not made anew for one."""
+    """Raise UsageError if the data of a service that all lanes share would have to be recreated for one lane."""
     for name in services:
         if not record.services[name].lane:
             hint = f"`envctl reset {record.name} {name}` resets it for all of them"
@@ -227,7 +234,7 @@ def _refuse_shared(record: Record, services: Sequence[str], lane: int) -> None:
 def _made_anew(
     session: Session, record: Record, anew: Sequence[str], emptied: Sequence[str], listeners: Sequence[Listener], timeout: float
 ) -> None:
-    """The data of some services is thrown away, that of others has been; both are seeded again."""
+    """Discard the data of the services *anew*, and seed it again together with that of *emptied*, which a driver has already emptied."""
     with _changing(session, record, listeners, timeout) as change:
         services = [change.planned(name) for name in anew]
         part, names = change.deployment(anew), (*anew, *emptied)
@@ -252,10 +259,10 @@ def _forgotten(data: DataRecord, emptied: bool) -> DataRecord:
 
 
 def extend(session: Session, record: Record, seconds: float) -> Record:
-    """Sets the expiry to *seconds* from now. The keeper learns it first, because it is the one that removes the instance.
+    """Set the expiry to *seconds* from now, and return the new record. The keeper learns it first, because the keeper removes the instance.
 
     Raises:
-        KeeperSilent: the keeper did not learn it; nothing has changed.
+        KeeperSilent: the keeper did not confirm it; nothing has changed.
     """
     with _alone(session, record) as record:
         expires = expiry(session, record.engine, seconds)
@@ -291,7 +298,7 @@ def _opened(session: Session, record: Record, listeners: Sequence[Listener], dea
 
 @contextmanager
 def _alone(session: Session, record: Record, shared: bool = False) -> Iterator[Record]:
-    """The record as whoever had the lock before has left it."""
+    """Hold the lock of the instance, and yield its current record."""
     with lock(session.store.folder(record.id), shared=shared):
         found = session.store.load(record.id)
         if found is None or found.secret != record.secret:

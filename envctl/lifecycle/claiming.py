@@ -1,6 +1,6 @@
-"""Which instance an `up` works on, and what is written to disk before anything is created: identity, ports, outputs.
+"""Decide which instance an `up` works on, and record identity, ports and outputs on disk before anything is created.
 
-It is the one that is there, or a new one in its place. What was left half-way is removed first.
+An `up` works on the existing instance, or on a new one in its place. Leftovers of an interrupted command are removed first.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from envctl.process.signals import shielded
 from envctl.session import Session
 
 SAID, POLL = 10.0, 0.2
-"""Seconds: for how long an instance may lack its record, which comes right after it was begun, and between two looks."""
+"""Seconds: how long to wait for the record of an instance that another machine has just begun, and the time between two checks."""
 
 
 def instance_name(name: str) -> str:
-    """Checks *name*, and returns it.
+    """Check *name*, and return it.
 
     Raises:
-        UsageError: it may not.
+        UsageError: *name* is not a valid name of an instance.
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"'{name}' is not a valid name", hint="letters, digits, - and _, at most 40, a letter or digit first")
@@ -46,11 +46,11 @@ def instance_name(name: str) -> str:
 
 
 def draft(session: Session, options: UpOptions, environment: Environment, owner: str) -> Record:
-    """The future record, as far as it is known without asking an engine; nothing is written.
+    """Return the future record, as far as it is known without a query to an engine; write nothing.
 
     Raises:
-        UsageError: the name is none, or the instance of that name is something else.
-        UnreadableRecord: nobody can tell what the instance of that name is.
+        UsageError: the name or an option is invalid.
+        UnreadableRecord: the record of the existing instance cannot be read.
     """
     name = instance_name(options.name or environment.definition.name)
     key = options.key_of(session, environment.loaded.project)
@@ -59,7 +59,7 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
     current = found if found is not None and _goes_on(found, options) else _fresh(name, id, environment, found)
     location = options.location(session, found)
     choices = options.choices(session, environment.loaded.given)
-    # Where the engine runs processes of this machine itself, `--local` says nothing more.
+    # Where the engine itself runs processes of this machine, `--local` has no effect.
     local = () if traits(location.engine).runs_processes else choices.local
     choices = replace(choices, registry=choices.registry or current.choices.registry, local=local)
     ttl = options.ttl or environment.definition.ttl
@@ -67,13 +67,13 @@ def draft(session: Session, options: UpOptions, environment: Environment, owner:
         current,
         name=name,
         key=key,
-        # Labels of containers cannot change; on a cluster any checkout goes on with what another one has brought up.
+        # Labels of containers cannot change; on a cluster, any checkout may continue with an instance that another checkout created.
         project=str(environment.loaded.project) if traits(location.engine).shares_namespaces else current.project,
         environment=environment.definition.name,
         file=str(environment.loaded.file),
         choices=choices,
         expires=expiry(session, location.engine, ttl, options.untrusted),
-        # The owner is a label, and a changed label recreates containers: an instance that is there keeps the one it has.
+        # The owner is a label, and a changed label would recreate containers: an existing instance keeps its owner.
         owner=current.owner if current.was_up else owner,
         **location._asdict(),
     )
@@ -87,16 +87,20 @@ def _fresh(name: str, id: str, environment: Environment, before: Record | None) 
 
 
 def _goes_on(current: Record, options: UpOptions) -> bool:
-    """Whether the instance that is there is kept: its data, its ports, its passwords."""
+    """Return whether the existing instance is kept, with its data, ports and passwords."""
     return not (options.fresh or current.expired or current.owner or current.half_done)
 
 
 def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions, elsewhere: bool = False) -> Record:
-    """Writes the record to disk, with the mark of this process; the caller must hold the instance's lock.
+    """Write the record with the mark of this process, and return it; the caller must hold the instance's lock.
+
+    Args:
+        elsewhere: another machine may have created the instance; raise MadeElsewhere in this case instead of removing it.
 
     Raises:
-        UsageError: the instance is in use, elsewhere, or another environment's.
-        RecordGone: what is there is not what it was when this was drafted: its draft and its plan have to be made again.
+        UsageError: the instance is in use, is on another engine, or belongs to another environment.
+        RecordGone: the instance has changed since *drafted* was made: make a new draft and a new plan.
+        MadeElsewhere: another machine has created the instance.
     """
     current = session.store.load(drafted.id)
     if current is not None:
@@ -114,10 +118,10 @@ def claim(session: Session, engine: Engine, drafted: Record, options: UpOptions,
 def _make_room(
     session: Session, engine: Engine, drafted: Record, current: Record | None, options: UpOptions, elsewhere: bool
 ) -> None:  # fmt: skip
-    """Removes what there is under the id of *drafted*; should we be killed meanwhile, the next command finishes that.
+    """Remove everything with the id of *drafted*. If this process is killed in between, the next command finishes the removal.
 
     Raises:
-        MadeElsewhere: another machine has made it, or uses it.
+        MadeElsewhere: another machine has created or extended the instance.
     """
     if current is None:
         for found in engine.list(drafted.id):
@@ -135,7 +139,7 @@ def _make_room(
 
 
 def _went_on_elsewhere(engine: Engine, current: Record) -> bool:
-    """Whether what is there is not what *current* is the record of, or has not expired as that says."""
+    """Return whether the engine has another instance with this id, or one whose expiry was extended beyond that in *current*."""
     if not isinstance(engine, FindsPublishedRecords):
         return False
     if is_anothers(engine, current):
@@ -144,7 +148,7 @@ def _went_on_elsewhere(engine: Engine, current: Record) -> bool:
 
 
 def _refuse_held(found: FoundInstance) -> None:
-    """What somebody elsewhere holds is not cleared, though we know nothing of it."""
+    """Raise UsageError if a live owner on another machine holds the instance, although no record of it exists here."""
     if found.owner and not found.ending and owner_alive(found.owner) is not False and not (found.expires and found.expires <= now()):
         raise UsageError(
             f"{found.name} ({found.id}) is in use by a command of another machine, container or user",
@@ -153,7 +157,7 @@ def _refuse_held(found: FoundInstance) -> None:
 
 
 def _is_published(engine: Engine, found: FoundInstance) -> bool:
-    """Whether another machine has made what it says of it, too; of what has just been made that comes in a moment."""
+    """Return whether another machine has published a record of *found*; wait for the record of an instance that was just begun."""
     over = found.ending or found.owner or (found.expires and found.expires <= now())
     if over or not isinstance(engine, FindsPublishedRecords):
         return False
@@ -166,7 +170,7 @@ def _is_published(engine: Engine, found: FoundInstance) -> bool:
 
 
 def _with_wishes(current: Record, drafted: Record) -> Record:
-    """*current* with what this command wants otherwise; what others have noted since it was drafted stays."""
+    """Return *current* with the options of this command; changes that other commands recorded since the draft are kept."""
     choices = replace(drafted.choices, unknown=current.choices.unknown)
     return replace(
         current, project=drafted.project, environment=drafted.environment, file=drafted.file, choices=choices, expires=drafted.expires
@@ -178,7 +182,7 @@ def _taken(record: Record, state: InstanceState) -> Record:
 
 
 def _refuse(session: Session, current: Record, drafted: Record) -> None:
-    """Whatever is there under this name and is not to be touched by this command."""
+    """Raise UsageError if the existing instance *current* must not be touched by this command."""
     name, down = drafted.name, f"envctl down {called(session, current)}"
     if current.name != name:
         raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="take another --name")
@@ -202,14 +206,14 @@ def _refuse(session: Session, current: Record, drafted: Record) -> None:
 
 
 def _another(current: Record, drafted: Record) -> bool:
-    """Whether it is another file's; of a file that is not there any more the name of its environment counts."""
+    """Return whether the instance belongs to another definition file; if that file no longer exists, compare the environments' names."""
     if current.file == drafted.file:
         return False
     return current.environment != drafted.environment or os.path.exists(current.file)
 
 
 def recorded(record: Record, plan: Plan) -> Record:
-    """*record* updated from *plan*; the states of services are kept."""
+    """Return *record* updated from *plan*; the states of services are kept."""
     return replace(
         record,
         outputs=dict(plan.outputs),
@@ -222,6 +226,7 @@ def recorded(record: Record, plan: Plan) -> Record:
 
 
 def service_record(service: ServicePlan, before: ServiceRecord | None = None) -> ServiceRecord:
+    """Return the record of *service*; what the plan does not determine (state, readiness, faults) is taken from *before*."""
     before = before or ServiceRecord(service.kind)
     return replace(
         before,
@@ -247,7 +252,7 @@ def _endpoints(service: ServicePlan, before: Mapping[str, Endpoint]) -> dict[str
 
 
 def with_states(record: Record, rows: Mapping[str, Row]) -> Record:
-    """*record* with the states of the services in *rows*."""
+    """Return *record* with the states of the services in *rows*."""
     services = dict(record.services)
     for name, row in rows.items():
         if name in services:
@@ -256,11 +261,14 @@ def with_states(record: Record, rows: Mapping[str, Row]) -> Record:
 
 
 def allocate(store: RecordStore, engine: Engine, plan: Plan, record: Record, refused: Collection[str]) -> Allocation:
-    """The ports and the subnet that *engine* allocates for the instance of *plan*; the subnets in *refused* are taken.
+    """Return the ports and the subnet that *engine* allocates for the instance of *plan*.
+
+    Args:
+        refused: subnets that are already in use.
 
     Raises:
         UsageError: `--port` names a service without a port.
-        EnvctlError: nothing is free.
+        EnvctlError: no port or subnet is free.
     """
     wanted = Wanted(plan.ports_wanted, sum(service.replicas for service in plan.services.values()))
     ports = {key: number for key, number in record.allocation.ports.items() if key in wanted.ports}
@@ -270,7 +278,7 @@ def allocate(store: RecordStore, engine: Engine, plan: Plan, record: Record, ref
 
 
 def _fixed(asked: Mapping[str, int], wanted: Wanted) -> dict[PortKey, int]:
-    """The main port of each service that `--port` names."""
+    """Return the main port of each service that `--port` names, with the requested number."""
     found = {}
     for service, number in asked.items():
         main = next((key for key in wanted.ports if key[0] == service), None)

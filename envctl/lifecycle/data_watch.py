@@ -1,4 +1,4 @@
-"""`test --watch-data`: what the tests of a run leave behind. The keeper checks the data when the test tool, or its plugin, asks for it."""
+"""`test --watch-data`: report what tests leave behind in the data. The keeper checks the data when the test tool or plugin requests it."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from envctl.process.terminal import tell
 from envctl.session import Session
 
 WATCH = "ENVCTL_WATCH_DATA"
-"""The variable by which a test process learns that a checkpoint is wanted after each test."""
+"""The variable that tells a test process to request a checkpoint after each test."""
 PATH = "/v1/checkpoints"
 PATIENCE = 120.0
-"""Seconds for a look at all data."""
+"""The seconds to wait for a check of all data."""
 Shown = Callable[[Sequence[Mapping[str, Any]], int], None]
 
 
 class Leavings(NamedTuple):
-    """
+    """The watch on one run of tests.
+
     Attributes:
-        show: given the checkpoints of a run and its exit status, once it has ended.
-        stdout: the descriptor that gets what the tests write there; theirs without it.
+        show: called at the end with the checkpoints of the run and its exit code.
+        stdout: the descriptor that receives the stdout of the tests; None: they inherit stdout.
     """
 
     show: Shown
     stdout: int | None = None
 
     def begin(self, session: Session, record: Record) -> None:
-        """What is there now is nobody's.
+        """Set the current data as the baseline.
 
         Raises:
-            EnvctlError: a server cannot be looked into.
+            EnvctlError: a server's data cannot be read.
         """
         _asked(session, record, "DELETE")
 
     def end(self, session: Session, record: Record, status: int) -> None:
-        """However this goes, the tests have ended with *status*."""
+        """Show the checkpoints of a run that has ended with *status*; an error is printed and changes nothing about the result."""
         try:
             found = _asked(session, record, "GET")
         except EnvctlError as error:

@@ -1,4 +1,4 @@
-"""What a server is made with: by the scripts of its first start, which nobody runs again on data that is there; and by its set-up."""
+"""Hashes of what creates a server's data: the scripts of its first start, which never run on existing data, and its set-up."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from envctl.snapshots.composed import SCRIPTS
 
 
 def first_of(service: ServicePlan) -> str:
-    """A hash of its first scripts; empty where its kind has none, or where a Compose file says what becomes of them."""
+    """Return a hash of the scripts of the first start; empty if the kind has none, or if a Compose file defines the service."""
     scripts = list(_scripts(service))
     may_have = bool(scripts or (service.snapshot and service.snapshot.always))
     return _hashed(scripts) if may_have and not service.from_compose else ""
 
 
 def made_of(service: ServicePlan) -> str:
-    """A hash of what its set-up makes; empty where it has none."""
+    """Return a hash of what the set-up creates; empty without set-up."""
     return _hashed([service.setup, dict(declared_by(service))]) if service.sets_up else ""
 
 

@@ -1,4 +1,4 @@
-"""Removes an instance: everything with its id, then its record, then its keeper."""
+"""Remove an instance: everything with its id, then its record, then its keeper."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from envctl.process.signals import shielded
 from envctl.session import Session
 
 LAST_CREATE = 1.0
-"""Seconds after which that is there, too, what a killed command had asked an engine for."""
+"""The seconds to wait for objects that a killed command had requested from an engine and that appear later."""
 
 
 class Removed(NamedTuple):
@@ -36,30 +36,33 @@ class Removed(NamedTuple):
     why: str = ""
     left: tuple[str, ...] = ()
     asked: bool = False
-    """Nobody has waited for its end."""
+    """The removal was requested, but not waited for."""
 
 
 def remove(session: Session, record: Record, wait: bool = True) -> Removed | None:
-    """Removes an instance that has a record; None where it is another keeper's than the one for which we do it.
+    """Remove an instance that has a record.
 
     Args:
-        wait: until everything is gone, where the engine takes its time.
+        wait: wait until everything is removed, even if the engine takes long.
+
+    Returns:
+        What was removed. None if a keeper started this command, and the instance was extended or has another keeper.
 
     Raises:
-        EngineMissing: its engine does not answer.
+        EngineMissing: the instance's engine does not answer.
     """
     engine = open_engine(record.location, session.host)
     with lock(session.store.folder(record.id)), shielded():
-        record = session.store.load(record.id) or record  # whoever had the lock may have changed it
+        record = session.store.load(record.id) or record  # another command may have changed it before this one got the lock
         if session.by_keeper and (_extended(session, engine, record) or _has_another_keeper(record)):
             return None
-        asked = not wait and traits(record.engine).shares_namespaces  # the others end it before they answer
+        asked = not wait and traits(record.engine).shares_namespaces  # on other engines the removal is complete when they answer
         return Removed(record.name, record.id, "", tuple(tear_down(session, engine, record, wait)), asked)
 
 
 def _extended(session: Session, engine: Engine, record: Record) -> bool:
-    """Whether somebody on another machine has given it more time than its keeper here, for which we remove it, knew of."""
-    if not record.expired or traits(record.engine).runs_processes:  # processes of this machine carry no marker, and nobody else's command
+    """Return whether another machine has extended the instance; the keeper that started this command does not know that."""
+    if not record.expired or traits(record.engine).runs_processes:  # no other machine works on processes of this machine
         return False
     found = next((each for each in engine.list(record.id) if not each.ending), None)
     if found is None or (found.expires is not None and found.expires <= now()):
@@ -69,14 +72,14 @@ def _extended(session: Session, engine: Engine, record: Record) -> bool:
 
 
 def _has_another_keeper(record: Record) -> bool:
-    """Whether a command has started anew meanwhile, so that the keeper which calls us speaks of what is gone."""
+    """Return whether a new keeper was started after the one that started this command."""
     return not called_by(record.keeper) and process_alive(record.keeper) is True
 
 
 def tear_down(session: Session, engine: Engine, record: Record, wait: bool = True) -> list[str]:
-    """Removes everything of the instance. It returns what could not be removed; in that case the record stays."""
+    """Remove everything of the instance, and return what could not be removed; in that case the record stays."""
     killed, stop = was_killed(record), {} if session.by_keeper else record.stop
-    note_removal(session, record, process_mark())  # by which the next command sees that we were killed
+    note_removal(session, record, process_mark())  # so that the next command notices if this one is killed
     keeper = session.keepers.find(record.id)
     left = [] if is_anothers(engine, record) else _removed(session, engine, record.id, stop, killed, wait)
     if left:
@@ -84,13 +87,13 @@ def tear_down(session: Session, engine: Engine, record: Record, wait: bool = Tru
         return left
     empty_outputs(session.store.load(record.id) or record)
     session.store.remove(record.id)
-    # Last: until here a killed command is noticed by it.
+    # Last: until here, the keeper notices if this command is killed.
     session.keepers.dismiss(keeper, record.id)
     return []
 
 
 def is_anothers(engine: Engine, record: Record) -> bool:
-    """Whether what is there under its id is another machine's: that has made it at the same time, or anew."""
+    """Return whether the objects under the record's id belong to another machine, which has created them in the meantime."""
     if not isinstance(engine, FindsPublishedRecords):
         return False
     try:
@@ -101,16 +104,16 @@ def is_anothers(engine: Engine, record: Record) -> bool:
 
 
 def note_removal(session: Session, record: Record, process: str) -> None:
-    """Of a removal that *process* has begun; without one it is what is left of it.
+    """Record that *process* is removing the instance, or, if *process* is empty, that a removal is incomplete.
 
-    A full disk must not keep anybody from removing what fills it, nor may a record that is gone.
+    Errors are ignored: neither a full disk nor a missing record may prevent the removal.
     """
     with suppress(OSError, UsageError, RecordGone, UnreadableRecord):
         session.store.update(record, lambda record: replace(record, state=InstanceState.REMOVING, process=process))
 
 
 def clear(session: Session, engine: Engine, id: str, stop: Mapping[str, float], killed: bool = False) -> list[str]:
-    """Removes everything with the label *id*, and the keeper; a record stays."""
+    """Remove everything with the label *id*, and the keeper, but not the record; return what could not be removed."""
     keeper = session.keepers.find(id)
     left = _removed(session, engine, id, stop, killed)
     session.keepers.dismiss(keeper, id)
@@ -118,7 +121,7 @@ def clear(session: Session, engine: Engine, id: str, stop: Mapping[str, float], 
 
 
 def was_killed(record: Record) -> bool:
-    """Whether a command ended while it worked on the instance."""
+    """Return whether a command ended while it worked on the instance."""
     return process_alive(record.process) is False
 
 
@@ -131,7 +134,11 @@ def _removed(session: Session, engine: Engine, id: str, stop: Mapping[str, float
 
 
 def remove_by_label(session: Session, engine: Engine, name: str, id: str, why: str = "") -> Removed | None:
-    """Removes everything with the label *id*, if there is no record, or none that can be read."""
+    """Remove everything with the label *id*, if there is no readable record.
+
+    Returns:
+        What was removed. None if a keeper started this command, and the instance has another keeper.
+    """
     with lock(session.store.folder(id)), shielded():
         with suppress(UnreadableRecord):
             record = session.store.load(id)
@@ -144,11 +151,14 @@ def remove_by_label(session: Session, engine: Engine, name: str, id: str, why: s
 
 
 def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed]:
-    """Removes the instance of this checkout with that name or id; returns an empty list if there is none.
+    """Remove the instance of this checkout with the name or id *name*; return an empty list if there is none.
+
+    Args:
+        wait: wait until everything is removed, even if the engine takes long.
 
     Raises:
-        UnreadableRecord: of that name there is a record that cannot be read, and nothing carries its label: it may be elsewhere.
-        EngineMissing: its engine does not answer.
+        UnreadableRecord: the record cannot be read, and no object with its label was found, so that the instance may be elsewhere.
+        EngineMissing: the instance's engine does not answer.
     """
     from envctl.inspect.lookup import project_here
     from envctl.lifecycle.adoption import find_or_adopt
@@ -160,7 +170,7 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
         record = find_or_adopt(session, name)
     except UnreadableRecord as error:
         return _remove_unreadable(session, name, error, wait)
-    except EnvctlError as error:  # its label may still be found where its record may not be read
+    except EnvctlError as error:  # objects with its label may be found even if its record may not be read
         record, unseen = None, error
     if record is not None:
         return [done for done in [remove(session, record, wait)] if done is not None]
@@ -175,7 +185,7 @@ def remove_named(session: Session, name: str, wait: bool = True) -> list[Removed
 
 
 def _forgotten(session: Session, id: str) -> list[Removed]:
-    """What is known here of an instance that somebody else has removed; the cluster is not asked, which may have another one of its id."""
+    """Remove what is known here about an instance that was removed elsewhere; on the cluster, a new instance may already have its id."""
     with lock(session.store.folder(id)), shielded():
         record = session.store.load(id)
         if record is None or _has_another_keeper(record):
@@ -186,15 +196,15 @@ def _forgotten(session: Session, id: str) -> list[Removed]:
 
 
 def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wait: bool) -> list[Removed]:
-    """What carries the id of a record that cannot be read, and then the record, where all of it is gone.
+    """Remove everything with the id of an unreadable record, then the record.
 
     Raises:
-        UnreadableRecord: nothing carries it, and nobody has said that the record may go: a later version can read where it is.
+        UnreadableRecord: nothing with the id was found, and the user did not name the id: a later version can read where the instance is.
     """
     id, agreed = error.id, name == error.id and not error.later and not session.by_keeper
     with lock(session.store.folder(id)), shielded():
         record = None
-        with suppress(UnreadableRecord):  # another command may have written one while we waited for the lock
+        with suppress(UnreadableRecord):  # another command may have written a record before this one got the lock
             record = session.store.load(id)
         if record is None:
             names, left = _cleared(session, error, agreed)
@@ -207,9 +217,10 @@ def _remove_unreadable(session: Session, name: str, error: UnreadableRecord, wai
 
 
 def _cleared(session: Session, error: UnreadableRecord, agreed: bool) -> tuple[list[str], list[str]]:
-    """The names under which it was found, and what is left of it, or may be as its place cannot be asked.
+    """Remove the instance at all known places; return the names found, and what is left or may be left at places without an answer.
 
-    *agreed*: also where nothing is listed; not everybody may list everything.
+    Args:
+        agreed: try to remove even where nothing is listed, since listing may be forbidden.
     """
     places, left = _places(session, error)
     names: list[str] = []
@@ -226,7 +237,7 @@ def _cleared(session: Session, error: UnreadableRecord, agreed: bool) -> tuple[l
 
 
 def _places(session: Session, error: UnreadableRecord) -> tuple[list[Location], list[str]]:
-    """Where it may be: what its record still says, and the places that are known; and the configured one that may not be asked."""
+    """Return the places where the instance may be, and a note if the configured cluster cannot be queried."""
     from envctl.engines.choice import configured_cluster, known_locations
 
     left = []
@@ -238,7 +249,7 @@ def _places(session: Session, error: UnreadableRecord) -> tuple[list[Location], 
 
 
 def _told_location(told: Any) -> list[Location]:
-    """Where a damaged record says that its instance is, as far as that is to be believed."""
+    """Return the place that a damaged record names, if it is plausible."""
     parts = [told.get(key) for key in Location._fields] if isinstance(told, dict) else []
     if not parts or parts[0] not in engines_there_are() or not all(part is None or isinstance(part, str) for part in parts):
         return []
@@ -246,7 +257,7 @@ def _told_location(told: Any) -> list[Location]:
 
 
 def _without_record(session: Session, id: str) -> Iterator[Removed]:
-    """What carries *id*, at the places that are known."""
+    """Remove everything with the label *id* at all known places."""
     from envctl.engines.choice import known_locations
 
     for location in known_locations(session):
@@ -257,7 +268,7 @@ def _without_record(session: Session, id: str) -> Iterator[Removed]:
 
 
 def remove_all(session: Session, wait: bool = True) -> list[Removed]:
-    """Every instance of this checkout. What cannot be removed, as nobody answers or its record is unreadable, is named; the others go."""
+    """Remove every instance of this checkout. Instances that cannot be removed are listed in `left`, and do not stop the others."""
     from envctl.inspect.lookup import records_here, unreadable_here
 
     removed = [done for record in records_here(session) if (done := _removed_or_left(session, record, wait)) is not None]

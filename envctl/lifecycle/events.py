@@ -18,16 +18,16 @@ LOG = "events.jsonl"
 
 
 class Phase(StrEnum):
-    """What is being done with a service, or has been."""
+    """The current or the last activity for a service."""
 
     PENDING = "pending"
     PREPARING = "preparing"
-    """Its image is pulled or built, its data directory initialised."""
+    """Its image is pulled or built, or its data directory is initialised."""
     STOPPING = "stopping"
-    """Before it is started again; a program that ignores SIGTERM takes ten seconds for it."""
+    """It is stopped before it is started again; a program that ignores SIGTERM takes ten seconds."""
     STARTING = "starting"
     WAITING = "waiting"
-    """It runs, and is asked whether it is ready."""
+    """It runs, and probes check whether it is ready."""
     READY = "ready"
     SETTING_UP = "setting up"
     SEEDING = "seeding"
@@ -38,12 +38,12 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One step.
+    """One event.
 
     Attributes:
         at: seconds since 1970.
-        service: empty for what concerns all of them.
-        phase: empty where nothing but the words of *detail* is new.
+        service: the name of the service; empty if the event concerns all services.
+        phase: None if only *detail* is new.
     """
 
     at: float
@@ -56,27 +56,29 @@ class Listener(Protocol):
     """A receiver of events, called from any thread."""
 
     def begin(self, plan: Plan) -> None:
-        """The services of *plan* are about to be brought up."""
+        """Called before the services of *plan* are brought up."""
 
     def event(self, event: Event) -> None:
-        """Something has happened."""
+        """Called for each event."""
 
     def end(self) -> None:
-        """Nothing more comes; called once or more."""
+        """Called at the end, once or more; no events follow."""
 
 
 class Events:
-    """Tells every listener."""
+    """Pass events to every listener."""
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
         self.listeners = list(listeners)
         self._ended = False
 
     def begin(self, plan: Plan) -> None:
+        """Report that the services of *plan* are about to be brought up."""
         for listener in self.listeners:
             listener.begin(plan)
 
     def tell(self, service: str, phase: Phase | None, detail: str = "") -> None:
+        """Report an event; *service* is empty if it concerns all services, *phase* is None if only *detail* is new."""
         if self._ended:
             return
         event = Event(time.time(), service, phase, detail)
@@ -84,22 +86,22 @@ class Events:
             listener.event(event)
 
     def say(self, text: str) -> None:
-        """Words that concern no single service."""
+        """Report a text that concerns no single service."""
         self.tell("", None, text)
 
     def progress(self, service: str, text: str) -> None:
-        """What an engine says while it prepares."""
+        """Report a message of an engine while it prepares a service."""
         self.tell(service, Phase.PREPARING if service else None, text)
 
     def end(self) -> None:
-        """A thread that outlives the command has nobody to tell any more."""
+        """End the events; events of threads that outlive the command are discarded."""
         self._ended = True
         for listener in self.listeners:
             listener.end()
 
 
 class EventLog:
-    """Writes one JSON object per line to the instance's folder; a full disk does not stop the command."""
+    """A listener that writes events to the instance's folder, one JSON object per line; a full disk does not stop the command."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
@@ -110,7 +112,7 @@ class EventLog:
             self._stream = self._stream or open(self._path, "a", encoding="utf-8", buffering=1, opener=_private)  # noqa: SIM115
 
     def event(self, event: Event) -> None:
-        stream = self._stream  # `end` may come in between, from another thread
+        stream = self._stream  # another thread may call `end` in between
         if stream is None:
             return
         told = {"at": round(event.at, 3), "service": event.service, "phase": event.phase, "detail": event.detail}

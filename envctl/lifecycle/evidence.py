@@ -1,4 +1,4 @@
-"""Evidence about a failed service: the probe's history, the exit status, the last lines of its log, and what to try."""
+"""Evidence about a failed service: the history of its probes, its exit code, the last lines of its log, and advice."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ LOG_LINES = 40
 
 
 def failure(work: BringUp, service: ServicePlan, message: str, step: str, status: int | None = None) -> ServiceFailed:
+    """Return the error *message* about *service*, with evidence; *status* is an exit code."""
     return ServiceFailed(message, evidence_of(work, service, step, status))
 
 
 def evidence_of(work: BringUp, service: ServicePlan, step: str, status: int | None = None, advice: str = "") -> Evidence:
+    """Return the evidence about *service*, which failed in *step*; *status* is an exit code. Without *advice*, a general one is given."""
     lines: tuple[str, ...] = ()
     process = work.plan.setting.runs_as_process(service.name)
-    with suppress(Exception):  # evidence is best effort: its loss must not hide the failure
+    with suppress(Exception):  # evidence is best effort: missing logs must not hide the failure
         lines = tuple(text(work.deployment.logs(service.name, LOG_LINES)).splitlines())
     history = work.histories[service.name].shown() if service.name in work.histories else ()
     return Evidence(service.name, step, history, status, lines[-LOG_LINES:], advice or _advice(status, service, process))

@@ -1,4 +1,4 @@
-"""When an instance expires. On a shared cluster every instance expires; `[preview]` of envctl.toml sets when."""
+"""The expiry of instances. On a shared cluster every instance expires; `[preview]` of envctl.toml sets when."""
 
 from __future__ import annotations
 
@@ -18,24 +18,32 @@ def _key(standard: str, example: str) -> str:
 
 @dataclass(frozen=True)
 class Previews:
-    """The table `[preview]`: instances on clusters."""
+    """The table `[preview]`: settings for instances on clusters. The lifetimes are texts such as `24h`."""
 
     ttl: str = _key("24h", 'ttl = "24h"')
-    """Of those that neither the command nor the definition gives one."""
+    """The lifetime if neither the command nor the definition sets one."""
     max: str = _key("7d", 'max = "7d"')
-    """More than this none gets."""
+    """The maximum lifetime."""
     untrusted: str = _key("4h", 'untrusted = "4h"')
-    """Those of strangers go then at the latest."""
+    """The maximum lifetime of instances with `--untrusted`."""
     locks: str = _key("envctl-system", 'locks = "envctl-system"')
-    """The namespace with the locks of pull requests."""
+    """The namespace that contains the locks of pull requests."""
 
     @classmethod
     def of(cls, session: Session) -> Previews:
-        """Raises DefinitionError: envctl.toml has something else there."""
+        """Return the settings of the session.
+
+        Raises:
+            DefinitionError: the table in envctl.toml is malformed.
+        """
         return cls(**session.settings.table("preview", cls))
 
     def seconds(self, key: str) -> float:
-        """Raises UsageError: it is no duration."""
+        """Return the lifetime *key* in seconds.
+
+        Raises:
+            UsageError: the value is not a positive duration.
+        """
         text = getattr(self, key)
         try:
             found = parse_duration(text)
@@ -47,13 +55,14 @@ class Previews:
 
 
 def expiry(session: Session, engine: str, asked: float | None, untrusted: bool = False) -> str | None:
-    """The time at which an instance on *engine* goes when it is to live *asked* seconds from now; None where it stays.
+    """Return the time at which an instance on *engine* expires, or None if it never expires.
 
     Args:
-        untrusted: what it says itself counts only where that is sooner.
+        asked: the requested lifetime in seconds from now; None if neither the command nor the definition sets one.
+        untrusted: the definition is untrusted: *asked* is limited to `untrusted` of `[preview]`.
 
     Raises:
-        UsageError: it is more than the project allows on clusters.
+        UsageError: *asked* is longer than the project allows on clusters.
     """
     if not traits(engine).shares_namespaces:
         return now(asked) if asked else None

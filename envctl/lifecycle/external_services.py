@@ -1,4 +1,4 @@
-"""`--use S=URL`: checks that the server answers before anything is started."""
+"""`--use S=URL`: check that the server answers before anything is started."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from envctl.process.terminal import tell
 from envctl.process.threads import each
 
 PATIENCE = 3.0
-"""Seconds in which it has to take a connection."""
+"""The seconds to wait for a connection."""
 USUAL = {"http": 80, "https": 443}
 
 
 def ask_used(environment: Environment, name: str) -> None:
-    """Connects to each server that takes the place of a service of the instance *name*.
+    """Connect to each server that replaces a service of the instance *name*.
 
-    One of the team's own services may be started by hand later, with what the instance gives it: of that it is only told.
+    A service of the team's own may be started by hand later, with the variables that the instance provides: it only causes a message.
 
     Raises:
         UsageError: a server does not answer.

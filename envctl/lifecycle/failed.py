@@ -1,4 +1,4 @@
-"""What a failed `up` leaves: nothing, or everything with `--keep`. An instance that was up before is never removed."""
+"""Clean up after a failed `up`: remove everything, or keep it with `--keep`. An instance that was up before is never removed."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from envctl.lifecycle.options import UpOptions
 from envctl.process.signals import shielded
 
 LAST_CREATE = 20.0
-"""Seconds that a daemon may take to answer what it was asked before we were interrupted."""
+"""The seconds to wait for an engine to answer requests that were sent before an interrupt."""
 
 
 def ended(run: Run, engine: Engine, options: UpOptions, before: InstanceState, existed: bool, error: BaseException) -> BaseException:
-    """*error* as the user is to read it, after everything was done that is to be done about it, and after it was said where to look.
+    """Clean up after *error*, and return the error to show to the user, with a hint where to look.
 
     Args:
-        before: what state the instance was in.
-        existed: it was there for its users before; the record says that of a new one, too, as soon as that is complete.
+        before: the state of the instance before this command.
+        existed: the instance was available to its users before; `Record.was_up` is no substitute, as it is also true for a new one.
     """
     with shielded():
         told = _told(run, error, existed)
         if isinstance(told, EnvctlError):
             told.record = run.record
             if options.report:
-                with suppress(OSError, FileRefused):  # logs and status while they are still there
+                with suppress(OSError, FileRefused):  # while logs and states can still be read
                     write_report(run.session, run.record, run.session.cwd / options.report)
         kept = options.keep and isinstance(told, EnvctlError) and not isinstance(told, Interrupted)
         if not (existed or kept):
@@ -55,7 +55,7 @@ def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
 
 
 def _point_to_logs(run: Run, error: EnvctlError, service: str) -> None:
-    """They can be read when everything is gone, too."""
+    """Add a hint that the logs can be read even after the instance has been removed."""
     look = f"`envctl logs {called(run.session, run.record)} {service}` shows all of its log; --keep leaves the instance up after a failure"
     error.hint = f"{error.hint}\n{look}".strip()
 
@@ -63,9 +63,9 @@ def _point_to_logs(run: Run, error: EnvctlError, service: str) -> None:
 def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:
     run.in_flight.settle(LAST_CREATE)
     if not run.in_flight.created and isinstance(engine, SharedByMachines):
-        forget(run.session, run.record.id)  # what is there under its id is another machine's
+        forget(run.session, run.record.id)  # another machine created the objects under this id
         return error
-    # Nobody waits for the coverage of what has failed.
+    # A failed service need not stop gracefully to write its coverage.
     left = tear_down(run.session, engine, replace(run.record, stop={}))
     if left and isinstance(error, EnvctlError):
         error.message = error.message.replace("; everything is gone", "")
@@ -74,7 +74,7 @@ def _torn_down(run: Run, engine: Engine, error: BaseException) -> BaseException:
 
 
 def _left(run: Run, error: BaseException, before: InstanceState) -> BaseException:
-    """What was only asked for wrongly is as it was before."""
+    """Set the state of an instance that stays: unchanged if only the request was wrong, else failed."""
     untouched = isinstance(error, UsageError | DefinitionError | StillWorkedOn | UnreadableRecord)
     state = before if untouched and before is not InstanceState.STARTING else InstanceState.FAILED
     with suppress(RecordGone, UnreadableRecord, OSError):

@@ -1,4 +1,4 @@
-"""`test --watch`: waits until a file of the project has changed."""
+"""`test --watch`: wait until a file of the project changes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from envctl.process.terminal import tell
 
 
 def watched(environment: Environment) -> Callable[[], str]:
-    """What waits for the next change in the project of *environment*, and says which file it was.
+    """Return a function that waits for the next change in the project of *environment*, and returns a text that names the changed file.
 
-    What `up` and the tests write is none: files of `write:`, reports, caches, and whatever changes while the tests run.
+    Changes by `up` and the tests are ignored: files of `write:`, reports, caches, and everything that changes while the tests run.
 
     Raises:
         UsageError: watchfiles is not installed.
@@ -34,7 +34,7 @@ def watched(environment: Environment) -> Callable[[], str]:
 
     def changed() -> str:
         told = False
-        # It yields nothing first: from then on no change is missed, and only then it is said.
+        # The first result is empty: from then on no change is missed, and only then the message is printed.
         for changes in watch(loaded.project, watch_filter=Ours(), rust_timeout=200, yield_on_timeout=True):
             if changes:
                 return os.path.relpath(min(path for _, path in changes), loaded.project) + " has changed"

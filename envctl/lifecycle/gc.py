@@ -1,4 +1,4 @@
-"""Garbage collection: instances that have expired anywhere, and those that have lost their owner on this host."""
+"""Garbage collection: remove instances that have expired anywhere, and those that have lost their owner on this host."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from envctl.session import Session
 def collect(
     session: Session, engines: Mapping[Location, Engine], unseen: Callable[[str], None], project: Path | None = None
 ) -> Iterator[Removed]:
-    """Removes them one by one; with *project*, only those of that checkout. Instances whose record cannot be read are left alone.
+    """Remove expired and ownerless instances, and yield each; instances whose record cannot be read are left alone.
 
-    *unseen* is told of an engine that does not answer.
+    Args:
+        unseen: called with a message for each engine that does not answer.
+        project: only remove instances of this checkout.
     """
     readable, broken = session.store.scan()
     records = {record.id: record for record in readable if project is None or record.project == str(project)}
@@ -35,7 +37,7 @@ def collect(
             continue
         listed.add(location)
         for found in there:
-            if found.kept or found.ending:  # or somebody has asked for it; its record, if there is one, goes below
+            if found.kept or found.ending:  # protected from removal, or already being removed; a record on this machine is handled below
                 continue
             record = records.pop(found.id, None)
             ours = project is None or (record or found).project == str(project)
@@ -54,7 +56,7 @@ def _reason(found: FoundInstance, record: Record | None) -> str:
     expires = max(filter(None, (found.expires, record.expires if record else None)), default=None)
     if expires is not None and expires <= now():
         return f"expired {expires}"
-    # A record of ours says more: that of an earlier boot is over.
+    # With a local record, the mark of an earlier boot is known to be of an ended process.
     if (process_alive if record is not None else owner_alive)(found.owner) is False:
         return "its owner has ended"
     if record is not None and record.half_done and not _busy(record):
@@ -68,14 +70,14 @@ def _busy(record: Record) -> bool:
 
 def _removed(session: Session, engine: Engine, record: Record, why: str) -> Iterator[Removed]:
     with suppress(UsageError), lock(session.store.folder(record.id), wait=2.0), shielded():
-        if session.store.load(record.id) == record:  # else a command has worked on it since we looked
+        if session.store.load(record.id) == record:  # else a command has worked on the instance since the check
             yield _torn_down(session, engine, record, why)
 
 
 def _unrecorded(session: Session, engine: Engine, found: FoundInstance, why: str) -> Iterator[Removed]:
     try:
         removed = remove_by_label(session, engine, found.name, found.id, why)
-    except EnvctlError as error:  # the others go
+    except EnvctlError as error:  # other instances are still removed
         removed = Removed(found.name, found.id, why, (error.message,))
     if removed is not None:
         yield removed
@@ -84,5 +86,5 @@ def _unrecorded(session: Session, engine: Engine, found: FoundInstance, why: str
 def _torn_down(session: Session, engine: Engine, record: Record, why: str) -> Removed:
     try:
         return Removed(record.name, record.id, why, tuple(tear_down(session, engine, record)))
-    except EnvctlError as error:  # the others go
+    except EnvctlError as error:  # other instances are still removed
         return Removed(record.name, record.id, why, (error.message,))

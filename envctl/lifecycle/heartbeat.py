@@ -1,4 +1,4 @@
-"""Reports that an owner is alive: a cluster's reaper cannot inspect processes of this machine, so it relies on these reports."""
+"""Report that an owner is alive: a cluster's reaper cannot inspect processes of this machine, so it relies on these reports."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from envctl.instance.record import Record, now
 from envctl.session import Session
 
 EVERY = 15.0
-"""Seconds between two words; one counts for `OWNER_LASTS`."""
+"""The seconds between two reports; a report is valid for `OWNER_LASTS` seconds."""
 
 
 def beat_while_owned(session: Session, engine: Engine, record: Record, every: float = EVERY) -> threading.Thread | None:
-    """A thread that reports it while this process and the instance exist; None without an owner, or without a reaper."""
+    """Start a thread that sends reports while this process and the instance exist.
+
+    Returns:
+        The thread; None if the instance has no owner, or the engine has no reaper.
+    """
     if not record.owner or not isinstance(engine, HearsOfOwners):
         return None
     thread = threading.Thread(target=_beat, args=(session, engine, record, every), name="heartbeat", daemon=True)
@@ -24,7 +28,7 @@ def beat_while_owned(session: Session, engine: Engine, record: Record, every: fl
 
 
 def keep_for_a_look(session: Session, record: Record) -> None:
-    """What outlives its owner stays until it expires."""
+    """Make the reaper keep the instance until it expires, although its owner has ended."""
     with suppress(EnvctlError):
         engine = open_engine(record.location, session.host)
         if record.expires and isinstance(engine, HearsOfOwners):
@@ -34,7 +38,7 @@ def keep_for_a_look(session: Session, record: Record) -> None:
 def _beat(session: Session, engine: HearsOfOwners, record: Record, every: float) -> None:
     pause = threading.Event()
     while _is_owned(session, record):
-        with suppress(EnvctlError):  # the next word may get through
+        with suppress(EnvctlError):  # the next report may succeed
             engine.heard_of_owner(record.id, now(OWNER_LASTS))
         pause.wait(every)
 

@@ -1,4 +1,4 @@
-"""The keeper of an instance, with the duties that its engine gives it."""
+"""Start the keeper of an instance with the duties that its engine requires."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from envctl.session import Session
 
 
 def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
-    """Makes sure that the instance has a keeper that knows when it expires; returns the keeper's mark.
+    """Start a keeper for the instance, or tell the running one when the instance expires; return the record with the keeper's mark.
 
     Args:
-        watched: it tears the instance down when this process ends before it is released.
+        watched: the keeper removes the instance if this process ends before it releases the keeper.
 
     Raises:
-        KeeperSilent: one runs and does not answer.
-        EnvctlError: it cannot be started.
+        KeeperSilent: a keeper runs, but does not answer.
+        EnvctlError: the keeper cannot be started.
     """
     record, answers = begin_keeper(session, record, watched=watched)
     answers()
@@ -27,11 +27,14 @@ def ensure_keeper(session: Session, record: Record, *, watched: bool) -> Record:
 
 
 def begin_keeper(session: Session, record: Record, *, watched: bool) -> tuple[Record, Callable[[], object]]:
-    """The same, and what waits until it answers, as others can do something meanwhile; EnvctlError is raised there, too.
+    """Do the same as `ensure_keeper`, but do not wait until the keeper answers, so that the caller can work in the meantime.
+
+    Returns:
+        The record with the keeper's mark, and a function that waits for the answer; the function may raise EnvctlError.
 
     Raises:
-        KeeperSilent: one runs and does not answer.
-        EnvctlError: it cannot be started.
+        KeeperSilent: a keeper runs, but does not answer.
+        EnvctlError: the keeper cannot be started.
     """
     told = traits(record.engine)
     marks = [record.keeper]
@@ -42,6 +45,6 @@ def begin_keeper(session: Session, record: Record, *, watched: bool) -> tuple[Re
 
     duties = Duties(processes=told.runs_processes or bool(record.choices.local), reseed=told.replaces_servers)
     answers = session.keepers.begin(record, duties, watched=watched, started=started)
-    if duties.processes:  # whoever looks at those asks it, from the beginning
+    if duties.processes:  # every query about local processes goes to the keeper, from the beginning
         answers()
     return replace(record, keeper=marks[-1]), answers

@@ -1,4 +1,4 @@
-"""Machines that share an instance: one at a time works on it, and learns what the last one has done to its data."""
+"""Share an instance between machines: one command at a time works on it, and learns what earlier commands have done to the data."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import Run
 
 POLL = 1.0
-"""Seconds between two looks at whether the other machine has ended."""
+"""The seconds between two checks whether the other machine's command has ended."""
 
 
 class StillWorkedOn(OutOfTime):
-    """A command of another machine was waited for until the deadline; nothing was changed."""
+    """A command of another machine was still working on the instance at the deadline; nothing was changed."""
 
 
 @contextmanager
 def alone_among_machines(run: Run, engine: Engine) -> Iterator[None]:
-    """While no other machine works on the instance; what that has made of the data is in the record.
+    """Wait until no other machine works on the instance, keep other machines out, and record what they have done to the data.
 
     Raises:
-        StillWorkedOn
-        MadeElsewhere: another machine makes it, has made it anew, or has removed it.
-        UnreadableRecord: a later version has worked on it.
+        StillWorkedOn: a command of another machine was still working at the deadline.
+        MadeElsewhere: another machine is creating the instance, has replaced it, or has removed it.
+        UnreadableRecord: a later version of envctl has worked on the instance.
     """
     if not isinstance(engine, SharedByMachines):
         yield
@@ -45,7 +45,7 @@ def alone_among_machines(run: Run, engine: Engine) -> Iterator[None]:
 
 
 class _Waiting:
-    """Says once that another machine is waited for."""
+    """A callback that pauses while another machine works on the instance; the first call reports this."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._told = run, False
@@ -61,7 +61,7 @@ class _Waiting:
 
 
 def _take_over(run: Run, engine: Engine, published: PublishedRecord) -> None:
-    """What is known here of data that is there counts; else what is published of it."""
+    """Take over what the published record says about data, except where the local record describes the current data."""
     record = run.record
     found = read_published(published, record.location)
     if found.secret != record.secret:
@@ -81,7 +81,7 @@ def _data_id(record: Record, service: str) -> str:
 
 
 def with_data_of(record: Record, found: Record, services: Iterable[str]) -> Record:
-    """*record* with what *found* contains about the data of *services*."""
+    """Return *record* with what *found* contains about the data of *services*."""
     news = list(services)
     snapshots = {name: kept for name, kept in record.snapshots.items() if name not in news}
     snapshots |= {name: kept for name, kept in found.snapshots.items() if name in news}
@@ -89,7 +89,7 @@ def with_data_of(record: Record, found: Record, services: Iterable[str]) -> Reco
 
 
 def discard_half_made(run: Run, deployment: Deployment, services: Iterable[ServicePlan]) -> None:
-    """Discards data that another machine has not finished, because nobody here knows how far it got."""
+    """Discard data that another machine has not finished, because it is unknown here how far the other machine got."""
     if not (run.record.was_up and isinstance(deployment, AdmitsReaders)):
         return
     data = run.data(deployment)

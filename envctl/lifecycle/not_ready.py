@@ -1,4 +1,4 @@
-"""Why a service never became ready: what was tried, what it answered, where it listens instead, and what to do."""
+"""Explain why a service never became ready: what was tried, what it answered, where it listens instead, and what to do."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
 
 ASKED_INSIDE = ("command", "health", "log")
-"""Probes that ask no address of this machine."""
+"""The probes that do not connect to an address of this machine."""
 EVERYWHERE = {"0.0.0.0", "::"}
 _NO_PROGRAM = re.compile(
     r'exec: "(?P<executed>[^"]+)": (?:executable file not found|stat [^:]+: no such file)'
     r"|\b(?:sh|ash|bash):(?: line)?(?: \d+:)? (?P<in_shell>[\w./-]+): (?:command )?not found"
 )
-"""What runs a container says of a program, and what the shells of images do."""
+"""The error messages of container runtimes and of shells in images for a missing program."""
 SLOW = "raise `ready: {timeout: ...}` if it is only slow"
 
 
 def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, Target]], error: NotReady, seconds: float) -> ServiceFailed:
-    """The failure of a service that did not become ready in its own time, *seconds*."""
+    """Return the failure of a service that did not become ready within *seconds*."""
     asked = next((target for probe, target in targets if str(error).startswith(f"{probe}:") and probe not in ASKED_INSIDE), None)
     where = f" (asked at {asked.host}:{asked.port})" if asked else ""
     message = f"{service.name} did not get ready within {seconds:g} s: {error}{where}"
@@ -44,7 +44,7 @@ def not_ready(work: BringUp, service: ServicePlan, targets: Sequence[tuple[str, 
 
 
 def _of_answer(said: str) -> str:
-    """What helps a service that answers, but not as it should; empty for others."""
+    """Return advice for a service that answers, but not as expected; empty for other failures."""
     if found := re.search(r"GET (\S+) answered (\d+)", said):
         if found[2] == "404":
             return f"it has no {found[1]}: `ready: {{http: ...}}` names a path that answers with 2xx or 3xx"
@@ -57,7 +57,7 @@ def _of_answer(said: str) -> str:
 
 
 def _of_health(service: ServicePlan, said: str) -> str:
-    """What helps a health check that does not pass; empty for other checks."""
+    """Return advice for a health check that does not pass; empty for other checks."""
     if not said.startswith("health:"):
         return ""
     if found := _NO_PROGRAM.search(said):
@@ -71,7 +71,7 @@ def _of_health(service: ServicePlan, said: str) -> str:
 
 
 def _of_networks(plan: Plan, service: ServicePlan) -> str:
-    """What helps a service that only others in its networks reach; empty for others."""
+    """Return advice for a service that can be reached only from its own networks; empty for other services."""
     networks = list(dict.fromkeys([*(service.compose.get("networks") or ()), *(joined_networks(plan) or ["default"])]))
     if not only_internal(networks, plan.compose_extra.get("networks", {}), plan.setting.addresses.internal):
         return ""
@@ -81,14 +81,14 @@ def _of_networks(plan: Plan, service: ServicePlan) -> str:
 
 
 def _heard(work: BringUp, service: ServicePlan) -> list[tuple[str, int]] | None:
-    """Where it listens; None where nobody can tell."""
+    """Return the addresses where the service listens; None if they cannot be determined."""
     with suppress(Exception):
         return list(work.deployment.listening(service.name))
     return None
 
 
 def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
-    """Where a service of a Compose file listens if it does not answer on the ports that it publishes; the probe has *said* why."""
+    """Explain where a service of a Compose file listens, if it does not answer on its published ports; *said* is the probe's message."""
     heard = _heard(work, service)
     wanted = [port.number for port in service.ports]
     if heard is None:
@@ -107,7 +107,7 @@ def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
 
 
 def heard_elsewhere(work: BringUp, service: ServicePlan) -> str:
-    """Where a service listens that does not listen on any of its ports; empty for others, and where nobody can tell."""
+    """Explain where a service listens if it listens on none of its ports; empty for other services, or if it is unknown."""
     heard, wanted = _heard(work, service), [port.number for port in service.ports]
     if not heard or any(number in wanted for _, number in heard):
         return ""
@@ -139,7 +139,7 @@ def _of_ports(heard: Sequence[tuple[str, int]] | None, wanted: Collection[int], 
 
 
 def without_probes(lines: Sequence[str], targets: Sequence[tuple[str, Target]]) -> tuple[str, ...]:
-    """The lines of a log without those about envctl's own requests, which would hide the rest."""
+    """Return the lines of a log without those about envctl's own requests, which would hide the rest."""
     paths = {str(target.options.get("path") or "/") for probe, target in targets if probe == "http"}
     ours = re.compile("|".join(rf"GET {re.escape(path)}(?=[\s\"']|$)" for path in sorted(paths))) if paths else None
     return tuple(line for line in lines if ours is None or not ours.search(line))

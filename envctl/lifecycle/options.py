@@ -16,7 +16,7 @@ from envctl.render.kubernetes_settings import Cluster, for_strangers
 from envctl.session import Session
 
 DEFAULT_TIMEOUT = 600.0
-"""Seconds for all of it: pulling, building, starting, seeding."""
+"""The seconds for the whole command: pulling, building, starting, seeding."""
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,21 @@ class UpOptions:
 
     Attributes:
         environment: a name under environments/, a path, or a Compose file.
-        engine: None: where the instance is already, else Docker where a daemon answers, else this machine.
+        engine: None means the current place of the instance, else Docker if a daemon answers, else this machine.
         set: variable to its value.
-        ports: service to the local port that it is to have.
-        local: services that are processes of this machine, whatever the engine is.
-        ttl: seconds after which it is removed; None: what the definition says.
-        timeout: seconds for all of it.
-        keep: what failed is not torn down.
-        report: the folder for logs and status when it fails.
-        lanes: how many parallel workers get data and services of their own; 0: nobody does.
-        image_names: what is built gets the names that the definition gives.
-        untrusted: the definition is a stranger's, and may do nothing to this machine.
-        reseed: data whose seeds have changed since is made anew.
-        no_snapshots: data is made, and neither taken from a snapshot nor kept as one.
-        alone: the services that are started, nothing that they need; all without it.
-        key: whose it is, instead of folder, user and machine; None: the job of CI, where this is one.
+        ports: service to its local port number.
+        local: services that run as processes of this machine, whatever the engine.
+        ttl: the seconds after which the instance is removed; None means the lifetime in the definition.
+        timeout: the seconds for the whole command.
+        keep: keep the instance after a failure.
+        report: the folder for logs and status after a failure.
+        lanes: the number of parallel workers with their own data and services; 0 means no lanes.
+        image_names: built images get the names that the definition gives them.
+        untrusted: the definition is untrusted, and may not touch this machine.
+        reseed: recreate data if its seeds have changed since.
+        no_snapshots: neither start from snapshots nor make them.
+        alone: the only services to start, without the services that they need; empty means all.
+        key: identifies the owner of the instance instead of folder, user and machine; None means the CI job, outside CI nothing.
     """
 
     environment: str
@@ -70,18 +70,19 @@ class UpOptions:
 
     @property
     def selection(self) -> Selection:
+        """The options that change an environment before it is planned."""
         return Selection(tuple(self.only), tuple(self.stub), dict(self.use), dict(self.image), self.lanes)
 
     def key_of(self, session: Session, project: Path) -> str:
-        """Whose the instance is."""
+        """Return the key of the instance; empty if there is none."""
         return self.key or session.key(project)
 
     def location(self, session: Session, current: Record | None) -> Location:
-        """Where it is to be: as asked for, or where the instance is already.
+        """Return the place of the instance: as requested, or where *current* is already.
 
         Raises:
-            UsageError: a cluster that nobody has named and that is not of this machine, or processes for a stranger's definition.
-            EngineMissing: Docker is there, and this user may not use it.
+            UsageError: the cluster is not local and was not named explicitly, or an untrusted definition would start local processes.
+            EngineMissing: Docker is installed, but this user may not use it.
         """
         if self.engine is None and self.context is None and current is not None:
             return current.location
@@ -91,7 +92,7 @@ class UpOptions:
         return Location(engine, lasting_context(engine, session.environ, self.context), self.namespace)
 
     def choices(self, session: Session, given: Mapping[str, str]) -> Choices:
-        """What later commands must know to plan the same again; *given* are the variables that the definition took from outside."""
+        """Return what later commands need to make the same plan; *given* are the variables that the definition received from outside."""
         cluster = session.settings.table("kubernetes", Cluster)
         return Choices(
             set=dict(given), only=tuple(self.only), stub=tuple(self.stub), use=dict(self.use), image=dict(self.image), lanes=self.lanes,

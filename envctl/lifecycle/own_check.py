@@ -1,4 +1,4 @@
-"""When envctl may run a service's own health check, which is earlier than its engine would."""
+"""Decide when envctl may run a service's own health check earlier than its engine would."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from envctl.process.threads import begun
 from envctl.readiness import NotReady, Target, tcp
 
 LOOK_SECONDS = 0.5
-"""Between two looks from inside, each of which starts a program in the container."""
+"""The seconds between two checks of the open ports; each check starts a program in the container."""
 ANSWER_SECONDS, ELSEWHERE_SECONDS = 1.5, 10.0
-"""For how long a server need not answer once it listens on a port of its own, or on others only: RabbitMQ's name service comes first."""
+"""The seconds to answer once a server listens on its own port, or on others only (RabbitMQ starts its name service first)."""
 STATE_SECONDS, END_SECONDS = 1.0, 0.25
-"""For how long its state is known where it need not be exact, and how often a check that runs is left to see whether it still matters."""
+"""The seconds for which a known state may be reused, and between two tests whether the result of a running check is still needed."""
 
 
 @dataclass
 class OwnCheck:
-    """One service's, from when it was first asked."""
+    """The health check of one service, from the first attempt on."""
 
     deployment: Deployment
     service: ServicePlan
     matters: Callable[[], bool] = lambda: True
-    """Whether anybody waits for it still."""
+    """Whether the result is still needed."""
     _state: ServiceState = field(default_factory=ServiceState)
     _asked: float | None = None
     _began: float = field(default_factory=time.monotonic)
@@ -40,23 +40,23 @@ class OwnCheck:
     _run: Future[CommandResult] | None = None
 
     def health(self, target: Target) -> tuple[str, tuple[str, ...]]:
-        """What its engine says of it now, and the command that asks it, where that may be run already."""
+        """Return the engine's current health status, and the command of the check if it may be run already."""
         state = self.state(0.0)
         early = state.check and state.health != "healthy" and not self.may_be_run(target)
         return state.health, () if early else state.check
 
     def state(self, age: float = STATE_SECONDS) -> ServiceState:
-        """Its state, which may be known for *age* seconds: each question is a request to its engine."""
+        """Return the state of the service, at most *age* seconds old: each query is a request to the engine."""
         now = time.monotonic()
         if self._asked is None or now - self._asked >= age:
             self._asked, self._state = now, self.deployment.state(self.service.name)
         return self._state
 
     def may_be_run(self, target: Target) -> bool:
-        """Whether one of its ports answers, or has had the time to.
+        """Return whether one of the service's ports answers, or enough time has passed.
 
-        Until its engine runs it, nobody's check has met a server that is about to make its files. RabbitMQ's client, run as
-        root, makes the cookie that the server cannot read then, and the server ends (docker-library/rabbitmq#318, #695).
+        Before that, a check could disturb a server that is creating its files. RabbitMQ's client, run as root, would create the cookie,
+        which the server then cannot read, so that the server ends (docker-library/rabbitmq#318, #695).
         """
         server = any(check.probe not in ("health", "tcp") for check in self.service.checks)
         if time.monotonic() - self._began > (SERVER_PATIENCE if server else COMPOSED_PATIENCE):
@@ -66,10 +66,10 @@ class OwnCheck:
         return not self.service.ports or bool(self._own & (self._look() or set()))
 
     def run(self, argv: Sequence[str]) -> CommandResult:
-        """How it ended. One that hangs would keep all waiting, and is not begun again beside itself: nobody can end it in its container.
+        """Run the check and return its result. A check that hangs is not started a second time, since it cannot be ended in its container.
 
         Raises:
-            NotReady: it takes longer than its engine would let it, or nobody waits for it any more.
+            NotReady: the check takes longer than the engine allows, or its result is no longer needed.
         """
         name = self.service.name
         if self._run is None or self._run.done():
@@ -82,7 +82,7 @@ class OwnCheck:
         return self._run.result()
 
     def is_still_silent(self) -> bool:
-        """Whether it listens nowhere yet, or has for so short a time that it need not answer yet; False where nobody can tell."""
+        """Return whether the service does not listen yet, or has just begun and need not answer yet; False if it is unknown."""
         found, now = self._look(), time.monotonic()
         if not found:
             self._opened = self._opened_own = None
@@ -98,7 +98,7 @@ class OwnCheck:
         return {port.number for port in self.service.ports}
 
     def _look(self) -> frozenset[int] | None:
-        """Its open ports as seen from inside, now and then; None where nobody can tell: of some images, and of one that has just ended."""
+        """Return the open ports as seen from inside, at most LOOK_SECONDS old; None if they cannot be determined in this image or state."""
         now = time.monotonic()
         if self._looked is None or now - self._looked >= LOOK_SECONDS:
             self._looked, self._open = now, None

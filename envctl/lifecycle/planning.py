@@ -1,4 +1,4 @@
-"""From a definition to a plan: for a new instance, and for an existing one."""
+"""Make a plan from a definition, for a new instance or for an existing one."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from envctl.session import Session
 
 
 def open_selected(session: Session, options: UpOptions) -> Environment:
-    """The environment that *options* name, with their selection applied.
+    """Open the environment that *options* name, and apply their selection.
 
     Raises:
-        UsageError, DefinitionError
+        UsageError, DefinitionError: an option or the definition is wrong.
     """
     environment = open_environment(
         options.environment,
@@ -51,16 +51,16 @@ def open_selected(session: Session, options: UpOptions) -> Environment:
 
 
 def plan_of_environment(session: Session, environment: Environment, record: Record) -> Plan:
-    """The plan for *record*; its ports may not be known yet (`Plan.with_allocation`).
+    """Return the plan for *record*; its ports may not be known yet (`Plan.with_allocation`).
 
     Raises:
-        DefinitionError: mistakes that only a plan shows.
+        DefinitionError: a mistake that only planning can find.
     """
     return make_plan(environment, _setting(session, record))
 
 
 def reached(engine: Engine, plan: Plan) -> Addresses:
-    """Where the services of *plan* are reached; only where its file leaves open who reaches them is the engine asked for networks."""
+    """Return the addresses of the services of *plan*. The engine is queried for networks only if the Compose file leaves them open."""
     addresses, networks = engine.addresses(), plan.compose_extra.get("networks", {})
     joined = [service.compose.get("networks") or () for service in plan.services.values() if service.from_compose and service.ports]
     doubts = dict.fromkeys(name for each in joined for name in in_doubt(each, networks))
@@ -68,22 +68,22 @@ def reached(engine: Engine, plan: Plan) -> Addresses:
 
 
 def plan_of_instance(session: Session, record: Record, engine: Engine) -> Plan:
-    """The same plan as `up` made, as long as the definition is the same.
+    """Return the plan of an existing instance; it equals the plan of `up` as long as the definition is the same.
 
     Raises:
-        DefinitionError: it has mistakes now.
+        DefinitionError: the definition has mistakes now.
     """
     plan = plan_of_environment(session, _environment(session, record), record)
     return plan.with_allocation(record.allocation, reached(engine, plan))
 
 
 def variables_by_hand(session: Session, record: Record, addresses: Addresses, service: str) -> dict[str, str]:
-    """The variables of *service* as if it ran on this machine, with outside addresses.
+    """Return the variables of *service* as if it ran on this machine, with outside addresses.
 
-    It need not be up itself: whoever runs it by hand has left it out (`--only`), or put it in its own place (`--use`).
+    The service itself need not be up: to run it by hand, users leave it out (`--only`) or replace it (`--use`).
 
     Raises:
-        UsageError: there is no such service, or it refers to one that is not up.
+        UsageError: there is no such service, or it refers to a service that is not up.
     """
     environment = _environment(session, record, whole=True)
     services = environment.definition.services
@@ -99,14 +99,14 @@ def variables_by_hand(session: Session, record: Record, addresses: Addresses, se
 
 
 def _own_ports(environment: Environment, service: str) -> dict[PortKey, int]:
-    """Where it is to listen when nobody has given it other ports: as its definition says, or the URL that stands in its place."""
+    """Return the ports on which the service should listen by default: those of its definition, or that of the URL in `--use`."""
     ports = {(service, name): number for name, number in subjects(environment)[service].ports.items()}
     told = urlsplit(environment.used.get(service, "")).port
     return dict.fromkeys(list(ports)[:1], told) | dict(list(ports.items())[1:]) if told else ports
 
 
 def _environment(session: Session, record: Record, whole: bool = False) -> Environment:
-    """The definition, with what the command line of `up` changed in it; the *whole* of it with what that left out."""
+    """Open the definition with the changes from the command line of `up`; with *whole*, include the services that `--only` left out."""
     chosen = record.choices
     file, folder = (record.file, Path(record.project)) if record.file else (_name_here(record), session.cwd)
     environment = open_environment(file, cwd=folder, overrides=chosen.set, environ=session.environ, untrusted=chosen.untrusted)
@@ -114,10 +114,10 @@ def _environment(session: Session, record: Record, whole: bool = False) -> Envir
 
 
 def _name_here(record: Record) -> str:
-    """Of an instance that another machine has brought up: the definition of that name in this checkout. A path is not believed.
+    """Return the environment's name in the record of another machine, to look it up in this checkout. A path in its place is refused.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the record contains no valid name.
     """
     if NAME.fullmatch(record.environment):
         return record.environment

@@ -1,6 +1,7 @@
-"""Public URLs on a cluster depend on DNS, a controller and its network, so envctl requests each, like a browser, once everything is up.
+"""Check public URLs on a cluster once everything is up: they depend on DNS, a controller and its network.
 
-Where it does not answer, that is said and noted, and is no failure: DNS may need minutes, and this machine need not be one that reaches it.
+A URL that does not answer is reported and recorded, but is not a failure: DNS may need minutes, and this machine may be unable to reach
+the URL.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from envctl.plan.exposing import Exposed
 from envctl.plan.model import Plan, ServicePlan
 
 PERIOD, PATIENCE = 5.0, 3.0
-"""Seconds: for all attempts, a controller takes that long to notice a new URL; for one answer."""
+"""Seconds for all attempts (a controller takes as long to notice a new URL), and seconds for one answer."""
 COMPARED = 65_536
-"""Bytes of an answer."""
+"""The number of bytes of an answer that are compared."""
 Answer = tuple[int, str, bytes]
 
 
 def public_faults(plan: Plan, record: Record, deadline: float) -> dict[str, str]:
-    """Why a public URL does not answer, by service; empty where it does. One that had not answered the last time is asked once.
+    """Return the reason why a public URL does not answer, by service; empty if it does. A URL with a recorded fault gets one attempt.
 
     Args:
-        deadline: by `time.monotonic`; whatever takes longer has no answer.
+        deadline: on the clock of `time.monotonic`; a later answer does not count.
     """
     if not plan.setting.engine.shares_namespaces:
-        return {}  # a server of ours stands before them, and is a service itself
+        return {}  # on other engines, envctl's own proxy serves public URLs, and is a service itself
     services = [service for service in plan.services.values() if service.exposed is not None]
     faults = {service.name: f"no answer within {PERIOD + PATIENCE:g} s" for service in services}
     until = min(time.monotonic() + PERIOD + PATIENCE, deadline)
@@ -41,7 +42,7 @@ def public_faults(plan: Plan, record: Record, deadline: float) -> dict[str, str]
         period = 0 if known is not None and known.public_fault else min(PERIOD, until - time.monotonic())
         faults[service.name] = _fault(service, period)
 
-    # A resolver of names that is dead has a patience of its own, and nothing ends it.
+    # A dead DNS resolver has its own timeout, and cannot be interrupted.
     threads = [threading.Thread(target=ask, args=(service,), daemon=True) for service in services]
     for thread in threads:
         thread.start()
@@ -51,20 +52,21 @@ def public_faults(plan: Plan, record: Record, deadline: float) -> dict[str, str]
 
 
 def with_public_faults(record: Record, faults: Mapping[str, str]) -> Record:
+    """Return *record* with *faults*, service to the reason why its public URL does not answer."""
     services = {name: replace(service, public_fault=faults.get(name, "")) for name, service in record.services.items()}
     return replace(record, services=services)
 
 
 def sentences(record: Record) -> Iterator[str]:
-    """A line for each that does not answer."""
+    """Yield a line for each public URL that does not answer."""
     for name, service in record.services.items():
         if service.public_fault:
             yield f"{name}: its public URL {service.public_url} does not answer yet: {service.public_fault}"
 
 
 def _fault(service: ServicePlan, period: float) -> str:
-    """The same of one service, asked for *period* seconds."""
-    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential  # few have one
+    """Return the fault of one service's URL, after attempts for *period* seconds."""
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential  # few environments have a public URL
 
     assert service.exposed is not None
     port = next((port.name for port in service.ports if port.number == service.exposed.port), "")
@@ -80,10 +82,10 @@ def _fault(service: ServicePlan, period: float) -> str:
 
 
 def fault(exposed: Exposed, own: str) -> str:
-    """Asks the URL once.
+    """Request the URL once, and return its fault, or an empty text.
 
     Args:
-        own: where this machine reaches the service itself: only that tells a controller's 404 from the program's.
+        own: the service's own address on this machine, to distinguish a controller's 404 from that of the program.
     """
     import requests
 
@@ -104,7 +106,7 @@ def fault(exposed: Exposed, own: str) -> str:
 
 
 def _answer(url: str, host: str = "") -> Answer:
-    """Status, type and beginning of what is answered; without the credentials that somebody may have for such a host."""
+    """Return status code, content type and the first bytes of an answer; credentials from .netrc are not sent."""
     import requests
 
     headers = {"User-Agent": "envctl", **({"Host": host} if host else {})}
@@ -115,7 +117,7 @@ def _answer(url: str, host: str = "") -> Answer:
 
 
 def _reason(error: Exception, host: str) -> str:
-    """What is at the bottom of an error of requests."""
+    """Return the innermost cause of an error of requests."""
     root: Any = error
     while True:
         inner = getattr(root, "reason", None)

@@ -1,4 +1,4 @@
-"""Waits until a service is ready, and gives up as soon as waiting does not help."""
+"""Wait until a service is ready, and give up as soon as waiting cannot help."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from envctl.lifecycle.bring_up import BringUp
 
 SETTLED_SECONDS, COMPOSED_SECONDS, POLL_SECONDS = 1.0, 0.25, 0.025
-"""How long a service without any check must run, one of a Compose file (for Compose a moment is enough), and how often it is looked at."""
+"""Seconds: how long a service without checks must run; the same for a Compose file (a moment, as for Compose); between two checks."""
 END_POLL_SECONDS = 0.05
 HEALTH = Check("health")
 REFUSED_SECONDS, GUESSED_REFUSED_SECONDS = 5.0, 2.0
-"""Of nothing but a refused login, after which waiting is no use."""
+"""The seconds with nothing but refused logins after which waiting cannot help: in general, and for guessed checks."""
 ATTEMPT_TIMEOUT = 1.0
-"""Seconds of one attempt: short, so that an exit is noticed between two."""
+"""The seconds for one attempt; they are few, so that an exit is noticed between two attempts."""
 
 
 def until_ended(work: BringUp, service: ServicePlan) -> None:
-    """Returns when a job has exited with 0.
+    """Wait until a job has exited with 0.
 
     Raises:
-        ServiceFailed: with another status.
-        Abandoned
+        ServiceFailed: the job has exited with another code.
+        Abandoned: another service has failed.
     """
     while True:
         work.states.go_on()
@@ -49,11 +49,11 @@ def until_ended(work: BringUp, service: ServicePlan) -> None:
 
 
 def until_ready(work: BringUp, service: ServicePlan) -> None:
-    """Returns when its checks have passed; it is `ready` then where there is more to do, or `done` where it has ended well.
+    """Wait until the checks of the service have passed. Then its state is `ready` if set-up or seeds follow, or `done` if it ended with 0.
 
     Raises:
-        ServiceFailed, PortTaken: it will not get ready, or not in its time.
-        Abandoned
+        ServiceFailed, PortTaken: the service cannot become ready, or not in its time.
+        Abandoned: another service has failed.
     """
     own_check = OwnCheck(work.deployment, service, lambda: not (work.states.failed or work.exits.ended(service)))
     waiting = _Waiting(work, service, _checks(work, service), own_check, Barred(work.deployment, service))
@@ -71,7 +71,7 @@ def until_ready(work: BringUp, service: ServicePlan) -> None:
 
 
 def _checks(work: BringUp, service: ServicePlan) -> tuple[Check, ...]:
-    """Where nobody says how it is ready, the health check that its image brings along does, before what we only guess."""
+    """Return the checks of the service. If the definition states none, the health check of the image comes before guessed checks."""
     unsaid = all("patience" in check.options for check in service.checks)
     if unsaid and work.deployment.state(service.name).health:
         return (HEALTH, *(check for check in service.checks if check.probe != "tcp"))
@@ -102,7 +102,7 @@ class _Waiting:
             if guessed:
                 self._pass(guessed, history, max(check.options["patience"] for check in guessed))
         except NotReady as error:
-            # Of a port that a Compose file publishes nobody knows whether somebody listens there.
+            # Whether any program listens on a port that a Compose file publishes is unknown.
             work.states.go_on()
             if not work.exits.ended(service):
                 work.states.set(service.name, Phase.READY, self._restarting() or self._unproved(error))
@@ -115,14 +115,18 @@ class _Waiting:
         return heard_elsewhere(self.work, self.service) or f"it runs; {error}"
 
     def _seconds(self, checks: Sequence[Check]) -> float:
-        """A health check is given the time that its engine gives it."""
+        """Return the seconds for *checks*; a health check has at least the time that its engine gives it."""
         own = self.work.deployment.state(self.service.name).patience if HEALTH in checks else 0.0
         return max(self.service.ready_timeout, own)
 
     def _pass(self, checks: Sequence[Check], history: History, seconds: float) -> None:
-        """Raises NotReady when they have not passed in that time; a service that its file restarts has that of the whole command.
+        """Wait until *checks* have passed.
 
-        A guess gets its time anew with each start.
+        A service that its Compose file restarts has the time of the whole command instead of *seconds*. Each start resets the time of
+        a guessed check.
+
+        Raises:
+            NotReady: the checks have not passed in time.
         """
         began = time.monotonic()
         targets = self._targets(checks)
@@ -134,7 +138,7 @@ class _Waiting:
 
         wait_until_ready(targets, history, given_up, passes)
         while (ended := self.work.exits.times.get(self.service.name)) is not None:
-            # Docker's relay accepts connections before a container that is started again can answer, and until its network is gone.
+            # Docker's relay accepts connections before a restarted container can answer, and until the old container's network is removed.
             self._await_restart(history, given_up)
             wait_until_ready(targets, history, given_up, 1)
             if self.work.exits.times[self.service.name] == ended:
@@ -142,7 +146,7 @@ class _Waiting:
             time.sleep(POLL_SECONDS)
 
     def _await_restart(self, history: History, given_up: Callable[[], bool]) -> None:
-        """What a check would see of one that does not run is what was before: a line in its log, say."""
+        """Wait until the service runs again: before that, a check would see results of the previous run, such as its log lines."""
         while True:
             self.work.states.go_on()
             restarting = self._restarting()
@@ -154,7 +158,7 @@ class _Waiting:
             time.sleep(POLL_SECONDS)
 
     def _restarting(self) -> str:
-        """What has become of a service that has ended and is about to be started again; else nothing."""
+        """Return a message if the service has ended and is about to be restarted; empty otherwise."""
         work, name = self.work, self.service.name
         if name not in work.exits.times or not work.deployment.state(name).restarting:
             return ""
@@ -167,19 +171,19 @@ class _Waiting:
         exits, name = self.work.exits, self.service.name
         until = seconds + (max(began, exits.times.get(name, began)) if guess else began)
         if self.service.ready_timeout < seconds and time.monotonic() > began + self.service.ready_timeout and not guess:
-            until = began if self.own_check.state().health == "unhealthy" else until  # its engine has waited for as long as its file says
+            until = began if self.own_check.state().health == "unhealthy" else until  # the engine has waited as long as the file says
         late = time.monotonic() > until and (guess or name not in exits.statuses or not self.own_check.state().restarts)
         late = late and not (guess and self._is_still_silent(began))
         refused = history.refused_seconds > GUESSED_REFUSED_SECONDS if guess else self._refused(history)
         return self.work.states.failed or late or exits.ended(self.service) or refused or self.barred.after_failure() is not None
 
     def _is_still_silent(self, began: float) -> bool:
-        """A known server that makes its files listens nowhere yet: it has the time of one whose port is published."""
+        """Return whether a known server does not listen yet, as it is creating its files: it has the time of one with a published port."""
         silent = max(check.options.get("silent", 0.0) for check in self.checks)
         return time.monotonic() < began + silent and self.own_check.is_still_silent()
 
     def _refused(self, history: History) -> bool:
-        """A server that was up before has its users already; a new one may be about to make them."""
+        """Return whether refused logins are final: a new server may be about to create its users, one that was up before is not."""
         return self.work.was_up and history.refused_seconds > REFUSED_SECONDS
 
     def _not_ready(self, history: History, asked: Sequence[Check], error: NotReady) -> ServiceFailed:
@@ -195,9 +199,9 @@ class _Waiting:
         return not_ready(self.work, self.service, self._targets(asked), error, self._seconds(asked))
 
     def settle(self) -> None:
-        """One that nobody can ask is up when it has run for a while: most that fail at all fail at once. One that ran before has.
+        """Wait until a service without checks has run for a while: most failures come immediately. One that ran before passes at once.
 
-        One that its file restarts has the time of the whole command for that.
+        A service that its Compose file restarts has the time of the whole command.
         """
         exits, name = self.work.exits, self.service.name
         if exits.has_run_all_along(self.service):
@@ -212,10 +216,10 @@ class _Waiting:
             time.sleep(POLL_SECONDS)
 
     def _await_running(self) -> None:
-        """A cluster runs it some time after it was asked to, and has nothing to settle until then.
+        """Wait until the service runs: a cluster starts it some time after the request.
 
         Raises:
-            ServiceFailed: it does not run in the time that it has to get ready.
+            ServiceFailed: it does not run within its time to become ready.
         """
         work, service, until = self.work, self.service, time.monotonic() + self.service.ready_timeout
         while service.name not in work.exits.statuses and not work.deployment.state(service.name).running:
@@ -247,6 +251,6 @@ class _Waiting:
 
 
 def _main_port(service: ServicePlan, at: Mapping[str, int]) -> int:
-    """Of its address outside, which leads through another port where a kind says so."""
+    """Return the number by which the port in the service's outside address can be reached now."""
     main = int(service.outside.get("port") or 0)
     return next((at[port.name] for port in service.ports if port.outside == main and port.name in at), main)

@@ -1,4 +1,4 @@
-"""Every command first checks its user's keepers: it restarts one that was killed, or removes its instance."""
+"""Check the user's keepers before every command: restart a keeper that was killed, or remove its instance."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from envctl.session import Session
 
 
 def recover_here() -> None:
-    """Cleans up after a command that was killed before it had a keeper."""
+    """Clean up after a command that was killed before it had a keeper."""
     recover_instances(Session.here())
 
 
 def recover_instances(session: Session, ending: Collection[str] = ()) -> None:
-    """Instances whose name or id is in *ending* are about to go anyway; those whose record cannot be read are left alone."""
+    """Restart keepers, or remove their instances.
+
+    Args:
+        ending: names or ids of instances that are about to be removed anyway and are left alone.
+    """
     for record in session.store.all():
         if _lost(record) and not {record.name, record.id} & set(ending):
             with suppress(EnvctlError), lock(session.store.folder(record.id), wait=0.0):
@@ -34,12 +38,12 @@ def recover_instances(session: Session, ending: Collection[str] = ()) -> None:
 
 
 def _lost(record: Record) -> bool:
-    """Whether its keeper has been killed, or a command was: before it had started one, or at its own work beside one that lives on."""
+    """Return whether the keeper was killed, or a command was: before it started a keeper, or while it created or removed the instance."""
     return process_alive(record.keeper or record.process) is False or (record.half_done and was_killed(record))
 
 
 def _recover(session: Session, id: str) -> None:
-    """Looked at again, now that nobody else works on it."""
+    """Recover one instance; the caller holds its lock, so the record is checked again."""
     record = session.store.load(id)
     if record is None or not _lost(record) or _is_seen_to(session, record):
         return
@@ -51,7 +55,7 @@ def _recover(session: Session, id: str) -> None:
 
 
 def _is_seen_to(session: Session, record: Record) -> bool:
-    """Whether a keeper that lives has noticed the end of the command itself, or is about to: it watches its owner."""
+    """Return whether a live keeper watches the owner, and so notices the end of the command itself, or is already removing the instance."""
     keeper = session.keepers.find(record.id)
     if keeper is not None:
         try:
@@ -60,7 +64,7 @@ def _is_seen_to(session: Session, record: Record) -> bool:
             return False
         except KeeperGone:
             pass
-    return process_alive(record.keeper) is True  # while it removes the instance it has no address any more
+    return process_alive(record.keeper) is True  # during the removal, the keeper has no socket any more
 
 
 def _why_gone(record: Record) -> str:

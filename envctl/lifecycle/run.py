@@ -1,4 +1,4 @@
-"""`run` and `test`: bring up, run commands with the outputs as environment variables, and remove, whatever happens."""
+"""`run` and `test`: bring up, run commands with the outputs as environment variables, and remove in any case."""
 
 from __future__ import annotations
 
@@ -48,31 +48,31 @@ from envctl.session import Session
 
 LANES_FILE = "lanes.json"
 OURS = 125
-"""The exit status of a failure of ours."""
+"""The exit code for a failure of envctl itself."""
 
 
 class Job(NamedTuple):
-    """A command; for a test of the definition also its name, its folder and the reports that it writes."""
+    """A command to run; for a test of the definition, also its name, its folder and the reports that it writes."""
 
     command: tuple[str, ...] = ()
     test: str | None = None
     reports: tuple[str, ...] = ()
     folder: Path | None = None
     inside: str | None = None
-    """The service in whose place it runs, instead of on this machine."""
+    """The service in whose place the command runs; None means on this machine."""
     passed_on: tuple[str, ...] = ()
 
 
 def run(session: Session, options: UpOptions, command: Sequence[str], listeners: Sequence[Listener] = (), inside: str | None = None) -> int:
-    """Runs *command* with the outputs as environment variables, and returns its exit status.
+    """Run *command* with the outputs as environment variables, and return its exit code.
 
     Args:
-        inside: the service in whose place it runs, with its image and network.
+        inside: the service in whose place the command runs, with the service's image and network.
 
     Raises:
-        CommandMissing: it cannot be started; then nothing is.
-        EnvctlError: a failure of ours.
-        Interrupted: somebody asked us to stop.
+        CommandMissing: the command cannot be started; in this case nothing was started.
+        EnvctlError: envctl failed.
+        Interrupted: a signal stopped envctl.
     """
     environment = None
     if inside is None:
@@ -84,9 +84,10 @@ def run(session: Session, options: UpOptions, command: Sequence[str], listeners:
 
 
 def check_program(program: str, path: str, folder: Path) -> None:
-    """
+    """Check that *program* exists and is executable.
+
     Raises:
-        CommandMissing: there is no such *program*, or it may not be run.
+        CommandMissing: *program* does not exist, or is not executable.
     """
     place = str(folder / program) if os.sep in program else program
     if shutil.which(place, path=with_ourselves(path)) is None:
@@ -104,17 +105,17 @@ def test(
     watch: bool = False,
     leavings: Leavings | None = None,
 ) -> int:
-    """Runs the definition's tests of those names (default: all), and returns the first exit status that is not 0.
+    """Run the definition's tests *names* (default: all), and return the first exit code that is not 0.
 
     Args:
         passed_on: further arguments of the test.
-        watch: run them again whenever a file of the project changes, until somebody asks us to stop.
-        leavings: watches what they leave behind in the data.
+        watch: run the tests again whenever a file of the project changes, until a signal stops envctl.
+        leavings: watches what the tests leave behind in the data.
 
     Raises:
-        UsageError: there is no such test, none at all, or several for the arguments; what watches files is not installed.
-        EnvctlError: a failure of ours.
-        Interrupted: somebody asked us to stop.
+        UsageError: there is no such test, no test, or several tests for *passed_on*; or watchfiles is not installed.
+        EnvctlError: envctl failed.
+        Interrupted: a signal stopped envctl.
     """
     if options.untrusted:
         hint = f"`envctl run {options.environment} --untrusted -- COMMAND` runs a command of yours"
@@ -138,6 +139,11 @@ def test(
 
 
 def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
+    """Return the definition's tests *names* (default: all) as jobs.
+
+    Raises:
+        UsageError: the definition has no tests, or none of that name.
+    """
     tests = environment.definition.tests
     if not tests:
         raise UsageError(
@@ -150,7 +156,7 @@ def jobs_of(environment: Environment, names: Sequence[str]) -> list[Job]:
 
 
 def _narrowed(session: Session, options: UpOptions, environment: Environment, names: Sequence[str]) -> UpOptions:
-    """When every chosen test says which services it needs, only those are brought up; an instance that is up keeps all that it has."""
+    """Return *options* with the services that the tests need, if every test names them; an instance that is up keeps all its services."""
     chosen = [environment.definition.tests[name] for name in names]
     if options.only or not all(test.only for test in chosen) or _is_up(session, options, environment):
         return options
@@ -173,10 +179,10 @@ def _run_jobs(
     changes: Callable[[], str] | None = None,
     leavings: Leavings | None = None,
 ) -> int:
-    """The environment is gone when this returns, unless it was up before.
+    """Bring up, run *jobs* and return the exit code. Afterwards the environment is removed, unless it was up before.
 
     Args:
-        changes: waits until the jobs are to be run again, and says why.
+        changes: waits until the jobs should run again, and returns why.
     """
     status, owner = OURS, process_mark()
     started: Up | None = None
@@ -211,7 +217,7 @@ def _fate(session: Session, record: Record, end: _End) -> str:
 
 
 def _told(session: Session, started: Up, jobs: Sequence[Job], leavings: Leavings | None) -> int:
-    """The exit status of the jobs, and what there is to say about it."""
+    """Run the jobs and return their exit code; if it is not 0, print what happened to the environment."""
     after = Aftermath(session, started.record)
     if leavings:
         leavings.begin(session, started.record)
@@ -224,7 +230,7 @@ def _told(session: Session, started: Up, jobs: Sequence[Job], leavings: Leavings
 
 
 class _End(NamedTuple):
-    """What has become of the instances that were brought up for a command: their names, and what could not be removed."""
+    """What was done with the instances that were brought up for a command: their names, and what could not be removed."""
 
     kept: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -232,7 +238,7 @@ class _End(NamedTuple):
 
 
 def _interrupted(session: Session, started: Up | None, end: _End) -> Interrupted:
-    """In the words of what was really done at the end."""
+    """Return the error for an interrupt, with what was actually done at the end."""
     if end.left:
         return Interrupted("interrupted", hint=f"left behind: {', '.join(end.left)}; `envctl gc` tries again")
     if end.kept and started is not None:
@@ -243,7 +249,7 @@ def _interrupted(session: Session, started: Up | None, end: _End) -> Interrupted
 
 
 def _end(session: Session, owner: str, keep: bool, red: bool) -> _End:
-    """Of what was brought up for *owner*; an instance that was up before has none. What is only half there is not kept."""
+    """Keep or remove what was brought up for *owner*; an instance that was up before has no owner. Incomplete instances are removed."""
     owned = [record for record in session.store.all() if record.owner == owner]
     kept = [record for record in owned if keep and not record.half_done]
     for record in kept:
@@ -287,7 +293,7 @@ def _run_all(session: Session, started: Up, jobs: Sequence[Job], leavings: Leavi
 
 
 def _lanes_file(session: Session, record: Record) -> dict[str, str]:
-    """Where a parallel worker of any language finds the outputs of its lane: a list of objects, the first lane's first."""
+    """Write the outputs of all lanes to a JSON file, a list of objects from lane 1, and return the variable that names the file."""
     if not record.lanes:
         return {}
     folder = session.store.folder(record.id)
@@ -297,7 +303,7 @@ def _lanes_file(session: Session, record: Record) -> dict[str, str]:
 
 
 def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, failed: bool) -> None:
-    """That it cannot be written changes nothing of how the commands ended."""
+    """Write the report; an error is printed and does not change the exit code of the commands."""
     try:
         if failed:
             write_report(session, started.record, folder)
@@ -310,10 +316,10 @@ def _report(session: Session, started: Up, jobs: Sequence[Job], folder: Path, fa
 
 
 def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> int:
-    """How many reports tests wrote, which are in the report's folder now.
+    """Copy the reports that tests wrote to the report's folder, and return their number.
 
     Raises:
-        FileRefused: one is not a regular file of the project, or would be written elsewhere.
+        FileRefused: a report is not a regular file of the project, or would be written outside of the folder.
     """
     count = 0
     for job in jobs:
@@ -329,19 +335,23 @@ def _collect(jobs: Sequence[Job], cwd: Path, report: Path, project: Path) -> int
 
 
 COMMAND = "#command"
-"""Its name in its mark."""
+"""The value that marks the command and its children in process marks."""
 POLL_SECONDS = 0.5
-"""Between two looks at the keeper."""
+"""The seconds between two checks of the keeper."""
 
 
 def run_command(
     command: Sequence[str], environ: Mapping[str, str], folder: Path, lost: Callable[[], bool] = lambda: False, stdout: int | None = None
 ) -> int:
-    """Returns its exit status, or 128 + n if signal n ended it; *lost* is called regularly, and says whether to stop.
+    """Run *command* and return its exit code, or 128 + n if signal n ended it.
+
+    Args:
+        lost: called regularly; returns whether the environment was lost, so that the command must stop.
+        stdout: the descriptor that receives the command's stdout; None: it is inherited.
 
     Raises:
-        CommandMissing: it does not exist.
-        UsageError: it cannot be started.
+        CommandMissing: the command does not exist.
+        UsageError: the command cannot be started.
         EnvctlError: the environment was lost.
     """
     try:
@@ -359,7 +369,7 @@ def run_command(
 
 
 def _program(run: str | Sequence[str]) -> str:
-    """The program of a test, where its name is known before anything is up, and nothing that is brought up can make it."""
+    """Return the program of a test if it can be checked before anything is up; empty for paths (builds may create them) and expressions."""
     try:
         words = shlex.split(run) if isinstance(run, str) else list(run)
     except ValueError:
@@ -369,12 +379,12 @@ def _program(run: str | Sequence[str]) -> str:
 
 
 def marked(environ: Mapping[str, str], id: str) -> dict[str, str]:
-    """*environ* with the mark by which the keeper finds the command and what it has started, should we be killed."""
+    """Return *environ* with the mark by which the keeper finds the command and its children if this process is killed."""
     return {**environ, process_marks.MARK: id, process_marks.PROCESS: COMMAND}
 
 
 def with_ourselves(path: str) -> str:
-    """PATH for tests that call `envctl restart`: it is found though its virtual environment is not active."""
+    """Return PATH for tests that call `envctl restart`: envctl is found even if its virtual environment is not active."""
     return path if shutil.which("envctl", path=path) else os.pathsep.join([path, str(Path(sys.executable).parent)])
 
 
@@ -388,7 +398,7 @@ def _ended(process: subprocess.Popen[bytes], environ: Mapping[str, str], lost: C
 
 
 def _stop(process: subprocess.Popen[bytes], environ: Mapping[str, str]) -> None:
-    """Politely, then firmly, then for certain; then what it has left behind. (On a terminal Ctrl-C has reached it already.)"""
+    """Stop the command with increasing force, then kill what it has left behind. On a terminal, Ctrl-C has already reached it."""
     with shielded():
         for number, patience in ((None, 2.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
             if number is not None:

@@ -1,4 +1,4 @@
-"""Tests that run inside the network of an environment: in a container with the image, files and networks of a service."""
+"""Run tests inside the network of an environment: in a container with the image, files and networks of a service."""
 
 from __future__ import annotations
 
@@ -23,25 +23,32 @@ from envctl.process.terminal import pass_on
 from envctl.session import Session
 
 POLL_SECONDS = 0.5
-"""Between two looks at the keeper."""
+"""The seconds between two checks of the keeper."""
 PATIENCE = 5.0
-"""Seconds that a command has to end on a signal."""
+"""The seconds that a command has to end after a signal."""
 
 
 def check_place(environment: Environment, service: str) -> None:
-    """Raises UsageError if no such service is brought up."""
+    """Check that *service* is brought up.
+
+    Raises:
+        UsageError: there is no such service, or another server replaces it (`--use`).
+    """
     known = [name for name in environment.definition.services if name not in environment.used]
     if service not in known:
         raise UsageError(f"--in {service}: there is no such service", hint=did_you_mean(service, known))
 
 
 def run_inside(session: Session, started: Up, service: str, command: Sequence[str], lost: Callable[[], bool] = lambda: False) -> int:
-    """The exit status of *command*, which runs like *service*, with the outputs as they are seen from there; what it prints is passed on.
+    """Run *command* like *service*, with the outputs as seen from there, print its output, and return its exit code.
+
+    Args:
+        lost: called regularly; returns whether the environment was lost, so that the command must stop.
 
     Raises:
-        CommandMissing: it cannot be started.
-        EnvctlError: the environment was *lost*.
-        KeyboardInterrupt: the signal has reached the command, which has ended.
+        CommandMissing: the command cannot be started.
+        EnvctlError: the environment was lost.
+        KeyboardInterrupt: a signal has arrived; the command has received it and has ended.
     """
     plan = started.plan
     own = plan.services[service]
@@ -57,12 +64,12 @@ def run_inside(session: Session, started: Up, service: str, command: Sequence[st
 
 
 def _watched(function: Callable[[], CommandResult], attached: Attached, lost: Callable[[], bool]) -> CommandResult:
-    """In a thread of its own: this one hears signals. (A `join` that a signal interrupts takes the thread for ended.)"""
+    """Run *function* in another thread, so that this one receives signals. An interrupted `join` would take the thread for ended."""
     ended: SimpleQueue[CommandResult | BaseException] = SimpleQueue()
     working = threading.Thread(target=lambda: ended.put(_outcome(function)), daemon=True)
     outcome: CommandResult | BaseException | None = None
     try:
-        working.start()  # in here: what it runs may be heard of, and interrupted, before this line is over
+        working.start()  # inside `try`: the command may already run, and be interrupted, before `start` returns
         while outcome is None:
             with suppress(Empty):
                 outcome = ended.get(timeout=POLL_SECONDS)
@@ -84,10 +91,10 @@ def _outcome(function: Callable[[], CommandResult]) -> CommandResult | BaseExcep
 
 
 def _stop(ended: SimpleQueue[Any], attached: Attached, first: int) -> None:
-    """Politely, then firmly, then for certain."""
+    """Stop the command with increasing force."""
     with signals.shielded():
         for number in (first, signal.SIGTERM, signal.SIGKILL):
-            with suppress(Exception):  # its engine may have gone, which is why it is stopped
+            with suppress(Exception):  # the engine may be gone, which is why the command is stopped
                 attached.signal(number)
             with suppress(Empty):
                 ended.get(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""The states of services, which the threads of an `up` share, and report to listeners."""
+"""The states of services, which the threads of an `up` share and report to listeners."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ REACHED = {
     "seeded": {"seeded", "done"},
     "done": {"done"},
 }
-"""Condition to the states in which it holds."""
+"""Condition to the states that satisfy it."""
 STATE = {
     Phase.PENDING: "pending", Phase.PREPARING: "pending", Phase.STOPPING: "starting", Phase.STARTING: "starting", Phase.WAITING: "starting",
     Phase.READY: "ready", Phase.SETTING_UP: "ready", Phase.SEEDING: "ready", Phase.SEEDED: "seeded", Phase.DONE: "done",
     Phase.FAILED: "failed",
 }  # fmt: skip
-"""What a phase is in the words of `--json`."""
+"""Phase to the state that `--json` shows."""
 
 
 class Abandoned(Exception):
-    """Another service has failed, so there is nothing more to do."""
+    """Another service has failed, so that the work on this one ends."""
 
 
 @dataclass
 class Row:
-    """One service."""
+    """The progress of one service."""
 
     phase: Phase = Phase.PENDING
     detail: str = ""
@@ -39,11 +39,12 @@ class Row:
 
     @property
     def state(self) -> str:
+        """The state that `--json` shows."""
         return STATE[self.phase]
 
 
 class ServiceStates:
-    """The rows by service; `failure` is the first thing that went wrong, and ends every wait."""
+    """The progress of all services. `failure` is the first error, and ends every wait."""
 
     def __init__(self, services: Iterable[str], events: Events) -> None:
         self.rows = {name: Row() for name in services}
@@ -52,13 +53,13 @@ class ServiceStates:
         self._events = events
         self._changed = threading.Condition()
         self._telling = threading.RLock()
-        """Taken before `_changed`; again by the same thread where a listener itself meets a failure."""
+        """The lock for reports. It is acquired before `_changed`, and again by the same thread if a listener causes a failure."""
 
     def set(self, service: str, phase: Phase, detail: str = "") -> None:
-        """After a failure nothing but failures counts: what a thread still gets done is no news of an `up` that is over.
+        """Set the phase of a service. After a failure, only failures are accepted: later progress of a thread is of no interest.
 
-        Listeners are told first: whoever waits for the last service goes on, and must find it said. What they are told counts:
-        a failure that comes meanwhile is told after it.
+        Listeners are called first, so that the last phase is reported before a waiting thread continues. A reported phase counts: a failure
+        that occurs in the meantime is reported after it.
         """
         with self._telling:
             if self.failed and phase is not Phase.FAILED:
@@ -75,48 +76,50 @@ class ServiceStates:
             self._changed.notify_all()
 
     def fail(self, error: BaseException, service: str = "") -> None:
-        """Everything ends, because of *error*, or of what has failed before it.
+        """End everything because of *error*, or of the earlier failure if there is one.
 
-        That it has failed is known at once, even while a listener is stuck (a terminal that takes no more): an interrupt must not wait.
+        The failure is set before listeners are called, since a listener may block (on a stopped terminal) and an interrupt must not wait
+        for it.
         """
         with self._changed:
             first = self.failure is None
             self.failure = self.failure or error
             self._changed.notify_all()
         if first and service in self.rows:
-            with suppress(Exception):  # a listener that fails, too, must not hide it
+            with suppress(Exception):  # a failing listener must not hide the error
                 self.set(service, Phase.FAILED, str(error).splitlines()[0] if str(error) else "")
 
     @property
     def failed(self) -> bool:
+        """Whether a service has failed."""
         return self.failure is not None
 
     def go_on(self) -> None:
-        """Raises Abandoned where something has failed."""
+        """Raise Abandoned if a service has failed."""
         if self.failed:
             raise Abandoned
 
     def wait_for(self, conditions: Mapping[str, str]) -> None:
-        """Returns when all *conditions* (service to condition) hold; services that are not brought up count as there.
+        """Wait until all *conditions* (service to condition) hold; a service that is not brought up satisfies every condition.
 
         Raises:
-            Abandoned: something has failed before that.
+            Abandoned: a service has failed before that.
         """
         with self._changed:
             self._changed.wait_for(lambda: self.failed or self._hold(conditions))
         self.go_on()
 
     def missing(self, conditions: Mapping[str, str]) -> list[str]:
-        """Those of *conditions* that do not hold yet, for people: `cache to be ready`."""
+        """Return the *conditions* that do not hold yet, as text for people: `cache to be ready`."""
         return [f"{name} to be {condition}" for name, condition in conditions.items() if not self._hold({name: condition})]
 
     def _hold(self, conditions: Mapping[str, str]) -> bool:
         return all(self.rows[name].state in REACHED[condition] for name, condition in conditions.items() if name in self.rows)
 
     def wait_all(self, finals: Mapping[str, str], deadline: float) -> bool:
-        """Whether every service reached its final condition before *deadline* (time.monotonic) and any failure.
+        """Return whether every service reaches its final condition before *deadline* (on the monotonic clock) and before any failure.
 
-        It wakes up now and then, so that a signal is handled by the thread that waits.
+        The wait has a short timeout, so that the waiting thread handles signals.
         """
         with self._changed:
             while not self.failed and not self._hold(finals):

@@ -1,7 +1,7 @@
-"""Makes snapshots: seeds a twin of the environment without any other client, stops its servers, and keeps their data.
+"""Make snapshots: seed a twin of the environment that has no other client, stop its servers, and keep their data.
 
-It is an instance as any other, with an owner: should this process be killed, its keeper removes it. Nobody else is told its
-passwords, and a password that the definition gives never gets there.
+The twin is an ordinary instance with an owner: if this process is killed, its keeper removes it. The twin's passwords are secret, and the
+twin never contains a password that the definition gives.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ from envctl.units import UnitError
 
 TTL = 3600.0
 INITIALISED = Ready(query="select 1", timeout=120)
-"""Of one of a Compose file: what answers no query is up as well, and may be in the middle of it."""
+"""The readiness check for servers of Compose files: a server that is up but answers no query may still be initialising."""
 LOW = {"cpu_shares": 256}
-"""A quarter of what any other container gets, while others want it."""
+"""The Docker settings for a twin in the background: a quarter of the processor share of any other container."""
 
 
 def build(
     session: Session, options: UpOptions, names: Collection[str] = (), listeners: Sequence[Listener] = (), *, low: bool = False
 ) -> list[Entry]:
-    """Keeps the data of the services *names* (default: all), unless it is kept already.
+    """Keep the data of the services *names* (default: all), unless it is kept already; return the new snapshots.
 
     Args:
-        low: nobody waits for it, and tests may run meanwhile; what somebody else keeps now is theirs. Otherwise that is waited for.
+        low: run with low priority, since tests may be running, and skip snapshots that another command is making. Otherwise wait for them.
 
     Raises:
         UsageError: there is no such service, or the engine keeps no data.
-        EnvctlError: what `up` raises; a server that does not end cleanly; an input that has changed meanwhile.
+        EnvctlError: an error of `up`, a server that does not end cleanly, or an input that has changed in the meantime.
     """
     if options.engine is not None and traits(options.engine).brings_kept:
         return _for_pods(session, options, names, listeners, low)
     wanted = _lacking(session, options, names)
     index = Index(snapshots_folder(session.environ))
     with ExitStack() as stack:
-        # Servers that are alike share a key, and are waited for in an order that all commands have.
+        # Equal servers share a key. All commands acquire the locks in the same order, so that they cannot block each other.
         by_key = {key: name for name, key in wanted.items()}
         mine = {by_key[key]: key for key in sorted(by_key) if stack.enter_context(index.building(key, wait=not low))}
         if mine and not low:
@@ -78,7 +78,7 @@ def build(
 
 
 def _for_pods(session: Session, options: UpOptions, names: Collection[str], listeners: Sequence[Listener], low: bool) -> list[Entry]:
-    """Pods begin as what Docker makes: it is brought to their cluster, too, so that the next `up` need not wait for that."""
+    """Make the snapshots on Docker, and bring them to the cluster, so that the next `up` there need not wait for the copy."""
     at_docker = replace(options, engine="docker", context=None, namespace=None, registry=None)
     made = build(session, at_docker, names, listeners, low=low)
     record, plan = _drafted(session, options, open_selected(session, options))
@@ -92,7 +92,7 @@ def _for_pods(session: Session, options: UpOptions, names: Collection[str], list
 
 
 def _lacking(session: Session, options: UpOptions, names: Collection[str]) -> dict[str, str]:
-    """The services whose data can be kept and is not, and their keys."""
+    """Return the services whose data can be kept but is not, with their keys."""
     environment = open_selected(session, options)
     record, plan = _drafted(session, options, environment)
     for name in names:
@@ -111,7 +111,7 @@ def _drafted(session: Session, options: UpOptions, environment: Environment) -> 
 
 
 class _Deployment(Deployment, KeepsData):
-    """One that keeps data."""
+    """A deployment that can keep data."""
 
 
 def _deployment(session: Session, record: Record, plan: Plan) -> _Deployment:
@@ -126,7 +126,7 @@ def _deployment(session: Session, record: Record, plan: Plan) -> _Deployment:
 def _twin(
     session: Session, options: UpOptions, names: Mapping[str, str], listeners: Sequence[Listener], low: bool
 ) -> Iterator[tuple[Up, _Deployment]]:
-    """It has been brought up, and is gone at the end."""
+    """Bring up the twin and yield it; remove it at the end."""
     name = f"snapshot-{hashlib.sha256(repr(sorted(names.values())).encode()).hexdigest()[:8]}"
     alone = replace(
         options, name=name, fresh=True, keep=False, ports={}, ttl=TTL, timeout=TTL, report=None, no_snapshots=True, only=(),
@@ -146,7 +146,7 @@ def _twin(
 
 
 def _reduced(session: Session, options: UpOptions, names: Collection[str], low: bool) -> Environment:
-    """What these services need, with the seeds that are kept, no password that was given, and nothing for tests."""
+    """Return the environment reduced to the services *names* and their needs, with the seeds that are kept and without given passwords."""
     environment = open_selected(session, options)
     _, plan = _drafted(session, options, environment)
     environment = apply(without_passwords(environment), Selection(only=tuple(names), use=dict(options.use)))
@@ -181,7 +181,7 @@ def _kept(index: Index, deployment: _Deployment, twin: Up, name: str, key: str, 
 
 
 def _made_ahead(deployment: Deployment, service: ServicePlan) -> tuple[str, ...]:
-    """What every instance would keep of its seeded data is kept in the snapshot, so that none of them waits for the copy."""
+    """Create the copy of the seeded data that every instance would make, so that the snapshot already contains it."""
     unit = service.unit
     if unit is None or service.from_compose or not (unit.ahead and unit.names):
         return ()

@@ -1,4 +1,4 @@
-"""Lists and removes snapshots, and moves them to another machine."""
+"""List and remove snapshots, and move them to another machine."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from envctl.snapshots.settings import max_size
 
 MANIFEST = "snapshots.json"
 LARGEST_MANIFEST = 10_000_000
-"""Bytes."""
+"""The maximum size in bytes of the list of exported snapshots."""
 
 
 Unseen = Callable[[str], None]
-"""Is told of what does not answer."""
+"""A function that receives a message for each engine that does not answer."""
 
 
 def _unheard(_: str) -> None:
-    """Nobody is told."""
+    """Ignore the message."""
 
 
 class Kept(NamedTuple):
@@ -44,11 +44,12 @@ class Kept(NamedTuple):
 
 
 def index_of(session: Session) -> Index:
+    """Return the index of this user's snapshots."""
     return Index(snapshots_folder(session.environ))
 
 
 def _engines(session: Session, entries: Sequence[Entry], unseen: Unseen) -> dict[Location, KeptData]:
-    """The places of *entries* that answer; *unseen* is told of the others."""
+    """Return the engines of *entries* that answer; call *unseen* for the rest."""
     found: dict[Location, KeptData] = {}
     for place, engine in open_engines([*dict.fromkeys(map(_place, entries))], session.host).items():
         if isinstance(engine, EnvctlError):
@@ -63,7 +64,7 @@ def _place(entry: Entry) -> Location:
 
 
 class _Kept:
-    """Everything that is kept, and the places that answered when they were asked for it."""
+    """All snapshots in the index that still exist, and the engines that have answered."""
 
     def __init__(self, session: Session, unseen: Unseen) -> None:
         self.index, self.all = index_of(session), list[Kept]()
@@ -77,7 +78,10 @@ class _Kept:
                 self.all.append(Kept(entry, used))
 
     def remove(self, entry: Entry) -> bool:
-        """First it is forgotten, so that nobody begins with it meanwhile; what turns out to be in use is remembered again."""
+        """Remove a snapshot and return whether it was removed.
+
+        The snapshot leaves the index first, so that no instance starts from it in the meantime; if it is in use, it returns to the index.
+        """
         engine = self.engines.get(_place(entry))
         if engine is None:
             return False
@@ -89,12 +93,12 @@ class _Kept:
 
 
 def listed(session: Session, unseen: Unseen = _unheard) -> list[Kept]:
-    """Those that are there, the last used first; what somebody else has removed is forgotten. *unseen* is told of what does not answer."""
+    """Return the existing snapshots, the most recently used first; forget those that were removed by other programs."""
     return _Kept(session, unseen).all
 
 
 def evict(session: Session, unseen: Unseen = _unheard) -> list[Entry]:
-    """Removes those that were not used for the longest time until the others fit; what is in use stays."""
+    """Remove the least recently used snapshots until the rest fits the size limit, and return them; snapshots in use stay."""
     found, limit = _Kept(session, unseen), max_size(session)
     room = sum(kept.entry.size for kept in found.all)
     removed = []
@@ -106,13 +110,13 @@ def evict(session: Session, unseen: Unseen = _unheard) -> list[Entry]:
 
 
 def prune(session: Session, unseen: Unseen = _unheard) -> list[Entry]:
-    """Removes all that no instance uses."""
+    """Remove all snapshots that no instance uses, and return them."""
     found = _Kept(session, unseen)
     return [kept.entry for kept in found.all if found.remove(kept.entry)]
 
 
 def sweep(session: Session) -> list[str]:
-    """Removes incomplete snapshots, except those that are being made."""
+    """Remove incomplete snapshots, except those that are being made; return their names at the engines."""
     index, removed = index_of(session), []
     known = {entry.ref for entry, _ in index.all()}
     for engine in open_engines(known_locations(session), session.host).values():
@@ -127,16 +131,16 @@ def _swept(index: Index, engine: KeptData, ref: str, key: str) -> bool:
 
 
 def export(session: Session, folder: Path, unseen: Unseen = _unheard) -> list[Entry]:
-    """All of them as files in *folder*, which `import_` understands on another machine; its list is written last.
+    """Write all snapshots as files to *folder*, for `import_` on another machine, and return them; the list of the files is written last.
 
     Raises:
-        UsageError: the folder cannot be written to, is reached by a link of the project, or has a list that is not ours.
+        UsageError: the folder cannot be written to, a link of the project leads to it, or it contains a list that envctl did not write.
     """
     entries, told, root = [], {}, root_of(folder, project_of(session.cwd))
     try:
         check_file(folder / MANIFEST, root, ours=_is_manifest)
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".", dir=folder) as beside:  # whatever links are there, no engine writes through them
+        with TemporaryDirectory(prefix=".", dir=folder) as beside:  # a new folder, so that no engine writes through links in *folder*
             found = _Kept(session, unseen)
             for entry, engine in ((each.entry, found.engines.get(_place(each.entry))) for each in found.all):
                 if engine is None:
@@ -153,11 +157,13 @@ def export(session: Session, folder: Path, unseen: Unseen = _unheard) -> list[En
 
 
 def import_(session: Session, folder: Path) -> list[Entry]:
-    """What `export` wrote, as far as it is not here yet. Whoever can write to *folder* decides what the data is.
+    """Import the snapshots that `export` wrote and that do not exist here, and return them.
+
+    Only use trusted folders: whoever can write to *folder* decides what the data contains.
 
     Raises:
-        UsageError: there is no list of snapshots in it.
-        EnvctlError: a file is not what it was when it was written.
+        UsageError: *folder* contains no list of snapshots.
+        EnvctlError: a file has changed since it was exported.
     """
     index, entries, wanted = index_of(session), [], []
     known = {kept.entry.file for kept in listed(session)}
@@ -169,7 +175,7 @@ def import_(session: Session, folder: Path) -> list[Entry]:
         if _digest(file, folder) != digest:
             raise EnvctlError(f"{file} has changed since it was exported", hint="export it again; nothing was imported")
         wanted.append((engine, here, file))
-    for engine, entry, file in reversed(wanted):  # the last used is the first in the list, and becomes the last used here
+    for engine, entry, file in reversed(wanted):  # least recently used first, which keeps the order of use
         content = engine.read_kept(entry.ref, file)
         if content != entry.content:
             engine.remove_kept(entry.ref)
@@ -202,7 +208,7 @@ def _here(session: Session, name: str) -> tuple[KeptData, str]:
 
 
 def _digest(file: Path, root: Path) -> str:
-    """Of what the file holds; empty where there is none."""
+    """Return the SHA-256 of the file's content; empty if the file does not exist."""
     try:
         with open_file(file, root) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

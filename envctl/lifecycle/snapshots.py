@@ -1,6 +1,6 @@
-"""Snapshots in the life of an instance: its servers start from kept data, and data that took long to make is kept for the next one.
+"""Start servers of an instance from snapshots, and make snapshots of data that took long to make.
 
-A stranger's definition (`--untrusted`) takes nothing from there, and leaves nothing there.
+An untrusted definition (`--untrusted`) neither uses nor makes snapshots.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ LOG = "last.log"
 
 
 def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePlan], *, allowed: bool = True) -> None:
-    """Lets those of *services* that have no data start from their snapshots, if that is allowed; images must be available.
+    """Let those of *services* that have no data start from their snapshots; the images must be available.
 
-    Those for which nothing is kept are noted as lacking.
+    Services without a snapshot are noted in `run.lacking`.
+
+    Args:
+        allowed: use snapshots for services that do not already depend on one.
     """
     if not isinstance(deployment, KeepsData):
         return
@@ -44,7 +47,7 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
     asked = [each for each in services if each.name in run.record.snapshots or (allowed and can_be_kept(run.plan, each))]
     fresh = [service for service in asked if not deployment.data_id(service)]
     began = {name: kept for name, kept in run.record.snapshots.items() if name not in {service.name for service in fresh}}
-    if began != run.record.snapshots:  # a copy that is begun and not finished counts as nothing
+    if began != run.record.snapshots:  # an unfinished copy of a snapshot does not count
         run.update(lambda record: replace(record, snapshots=began))
     if allowed and (fresh := keepable(deployment, run.plan, fresh)):
         if why := deployment.unable if isinstance(deployment, BringsKept) else "":
@@ -60,7 +63,7 @@ def begin_as_kept(run: Run, deployment: Deployment, services: Iterable[ServicePl
 
 
 def _brought(run: Run, deployment: Deployment, found: Mapping[str, SnapshotRecord]) -> dict[str, SnapshotRecord]:
-    """Those of *found* that are where their services find them; the others are done without, and said."""
+    """Bring the snapshots to their services, and return those that succeeded; a failure is reported, and the service is seeded instead."""
     began = {}
 
     def bring(name: str) -> None:
@@ -77,25 +80,25 @@ def _brought(run: Run, deployment: Deployment, found: Mapping[str, SnapshotRecor
 
 
 def keepable(deployment: KeepsData, plan: Plan, services: Iterable[ServicePlan]) -> list[ServicePlan]:
-    """Those of *services* whose data can be kept."""
+    """Return those of *services* whose data can be kept."""
     return [service for service in services if can_be_kept(plan, service) and (not service.from_compose or deployment.holds(service))]
 
 
 def find(session: Session, deployment: KeepsData, plan: Plan, names: list[str]) -> dict[str, SnapshotRecord | None]:
-    """The snapshots for the services *names* of *plan*."""
+    """Return the snapshots for the services *names* of *plan*; None for services without one."""
     index = Index(snapshots_folder(session.environ))
     return {name: _usable(session, index, deployment, plan.services[name], key) for name, key in keys(deployment, plan, names).items()}
 
 
 def keys(deployment: KeepsData, plan: Plan, names: list[str]) -> dict[str, str]:
-    """The key of each of the services *names* of *plan*."""
+    """Return the keys of the snapshots for the services *names* of *plan*."""
     assert plan.of_nobody is not None
     nobodys = plan.of_nobody()
     return {name: key_of(nobodys, name, deployment.identity) for name in names}
 
 
 def _usable(session: Session, index: Index, deployment: KeepsData, service: ServicePlan, key: str) -> SnapshotRecord | None:
-    """It is there, and is still what this user has kept."""
+    """Return the snapshot for *key*, if it exists and its content has not changed since this user kept it."""
     place = deployment.place(service)
     entry = index.find(key, place.engine, place.context or "")
     if entry is None:
@@ -108,13 +111,14 @@ def _usable(session: Session, index: Index, deployment: KeepsData, service: Serv
 
 
 def record_of(entry: Entry) -> SnapshotRecord:
+    """Return what an instance records about a snapshot."""
     return SnapshotRecord(entry.key, entry.ref, entry.content, entry.steps, entry.units)
 
 
 def build_later(session: Session, options: UpOptions, run: Run) -> None:
-    """A process of its own makes what was lacking, with a twin, while the tests run; that it cannot is no news for anybody.
+    """Start a background process that makes the missing snapshots with a twin while the tests run; its failure is ignored.
 
-    Not in the container of a CI job: whatever is still at work when that ends would be killed, and its twin left behind.
+    It is not started in the container of a CI job: it would be killed at the end of the job, and leave its twin behind.
     """
     if not run.worth_keeping or (session.environ.get("CI") and in_container()):
         return
@@ -132,7 +136,7 @@ def build_later(session: Session, options: UpOptions, run: Run) -> None:
 
 
 def request(session: Session, options: UpOptions, run: Run) -> Mapping[str, Any]:
-    """What the process must know: the same environment, opened from the same folder."""
+    """Return the input of the background process: the same environment, opened from the same folder."""
     return {
         "cwd": str(session.cwd),
         "services": sorted(run.worth_keeping),

@@ -1,6 +1,6 @@
-"""The stages that a service goes through, one after the other. A new one is a function and a place in the list.
+"""The stages that a service goes through, one after the other. To add one, write a function and add it to `STAGES`.
 
-Each takes the work that all services share, and the service. It raises what has failed, or Abandoned where something else has.
+Each stage takes the shared state of `bring_up` and the service. It raises an error if the service fails, or Abandoned if another one has.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 
 WORTH_SECONDS = 0.5
-"""From the start until everything is there: a server that begins as a snapshot takes about as long."""
+"""The minimum seconds from start to completion for a snapshot to be worthwhile: starting from a snapshot takes about as long."""
 
 
 def await_image(work: BringUp, service: ServicePlan) -> None:
-    """Waits for its image; other services start while it is built."""
+    """Wait for the image of the service; other services start while it is built."""
     if isinstance(work.deployment, BuildsMeanwhile):
         work.deployment.await_image(service)
 
 
 def await_needs(work: BringUp, service: ServicePlan) -> None:
-    """Waits for what it needs."""
+    """Wait for the needs of the service."""
     for name, condition in service.needs.items():
         if work.states.missing({name: condition}):
             work.states.set(service.name, Phase.PENDING, f"waits for {name}")
@@ -46,12 +46,12 @@ def await_needs(work: BringUp, service: ServicePlan) -> None:
 
 
 def restore_data(work: BringUp, service: ServicePlan) -> None:
-    """What was recorded of other data than this is forgotten; what begins as a snapshot holds what that held (`Data.recorded`)."""
+    """Forget the record of data that no longer exists; data from a snapshot has what the snapshot contains (`Data.recorded`)."""
     work.data.forget_others(service)
 
 
 def start(work: BringUp, service: ServicePlan) -> None:
-    """Starts it; what its seeds will need is prepared meanwhile."""
+    """Start the service, and prepare the commands of its seeds in the background."""
     if work.exits.done_before(service):
         work.states.set(service.name, Phase.DONE)
         return
@@ -71,11 +71,11 @@ def _prepare_commands(work: BringUp, service: ServicePlan) -> None:
         other = work.plan.services.get(step.step.runs_in or "")
         if other is not None and other.name != service.name:
             prepare = partial(work.deployment.prepare_command, seeding.program_of(step, other), step.command)
-            guarded_thread(prepare, lambda _: None, name="commands")  # it is made again when it is run, and fails there if it must
+            guarded_thread(prepare, lambda _: None, name="commands")  # an error reappears when the step runs
 
 
 def await_ready(work: BringUp, service: ServicePlan) -> None:
-    """Waits until it answers as it will answer the tests, or, for a job, until it has exited with 0."""
+    """Wait until the service answers as it will answer the tests, or, if it is a job, until it has exited with 0."""
     if _is_done(work, service):
         return
     if service.once:
@@ -86,13 +86,17 @@ def await_ready(work: BringUp, service: ServicePlan) -> None:
 
 
 def connect(work: BringUp, service: ServicePlan) -> None:
-    """Lets services on another engine reach it."""
+    """Let services on another engine reach the service."""
     if isinstance(work.deployment, ConnectsProcesses) and not _is_done(work, service):
         work.deployment.connect(service)
 
 
 def begin_data(work: BringUp, service: ServicePlan) -> None:
-    """Where machines share the instance the others see who makes its data; what one of them has made is not made again."""
+    """Record which command makes the data, if machines share the instance; data that another machine has completed is not made again.
+
+    Raises:
+        EnvctlError: a command of another machine has begun to make the data, and has not finished.
+    """
     if not (work.was_up and service.gated and isinstance(work.deployment, AdmitsReaders)) or work.data.is_whole(service):
         return
     by = work.deployment.made_by(service)
@@ -106,7 +110,7 @@ def begin_data(work: BringUp, service: ServicePlan) -> None:
 
 
 def set_up(work: BringUp, service: ServicePlan) -> None:
-    """Runs what its kind does once in a new server."""
+    """Run the commands that the kind runs once in a new server."""
     if _is_done(work, service) or not service.sets_up or work.data.is_set_up(service):
         return
     work.states.set(service.name, Phase.SETTING_UP)
@@ -122,7 +126,7 @@ def set_up(work: BringUp, service: ServicePlan) -> None:
 
 
 def seed(work: BringUp, service: ServicePlan) -> None:
-    """Runs the seed steps that have not been run on this data, in order."""
+    """Run the seed steps that have not been run on the current data, in order."""
     work.data.note_kept(service)
     work.data.note_first(service)
     for step in () if _is_done(work, service) else work.data.pending(service):
@@ -135,12 +139,12 @@ def seed(work: BringUp, service: ServicePlan) -> None:
 
 
 def make_units(work: BringUp, service: ServicePlan) -> None:
-    """Keeps the seeded data for resets and leases, and gives each lane a copy of it."""
+    """Keep a copy of the seeded data for resets and leases, and give each lane its own copy."""
     unit = service.unit
     if unit is None or not unit.names:
         return
     before = work.data.recorded(service)
-    # What has been used for a while is not what was seeded.
+    # Data that was in use is no longer the seeded data.
     wanted = work.keep or work.plan.lanes or (unit.ahead and work.whole and not work.was_up and _nobody_connects(work, service))
     if not wanted or set(units.made_of(unit)) <= set(before.units):
         return
@@ -150,24 +154,24 @@ def make_units(work: BringUp, service: ServicePlan) -> None:
     except UnitError as error:
         if unit.names[0].lanes or (work.keep and not isinstance(error, DriverMissing)):
             raise
-        return  # nobody has asked for it: a reset makes the server's data anew
+        return  # the copy is optional: a reset recreates the server's data
     work.data.note_units(service, before, made)
 
 
 def _nobody_connects(work: BringUp, service: ServicePlan) -> bool:
-    """While a copy is made the server refuses whoever connects, and not everybody waits until it is seeded."""
+    """Return whether no service connects before the data is seeded: while a copy is made, the server refuses connections."""
     early = any(other.needs.get(service.name, "seeded") != "seeded" for other in work.plan.services.values())
     return not (early or service.from_compose)
 
 
 def admit(work: BringUp, service: ServicePlan) -> None:
-    """Lets other services reach it, if its engine blocks servers that are not seeded."""
+    """Let other services reach the service, if its engine blocks servers that are not seeded."""
     if service.gated and isinstance(work.deployment, AdmitsReaders):
         work.deployment.admit(service)
 
 
 def save_data(work: BringUp, service: ServicePlan) -> None:
-    """Marks it as complete, so that services that wait for it continue. Data that took long is kept for the next instance."""
+    """Mark the service as complete, so that services that wait for it continue. Data that took long is noted for a snapshot."""
     if not _is_done(work, service):
         work.states.set(service.name, Phase.SEEDED)
     if service.name in work.lacking and time.monotonic() - work.began[service.name] >= WORTH_SECONDS:
@@ -175,7 +179,7 @@ def save_data(work: BringUp, service: ServicePlan) -> None:
 
 
 def _is_done(work: BringUp, service: ServicePlan) -> bool:
-    """Whether it has run and ended well, so that nothing more can be done with it."""
+    """Return whether the service has run and ended well, so that nothing is left to do."""
     return work.states.rows[service.name].phase is Phase.DONE
 
 

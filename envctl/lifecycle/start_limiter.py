@@ -1,4 +1,4 @@
-"""A few starts at a time, the most important first: a daemon starts containers no faster when all come at once."""
+"""Limit concurrent starts, the most important first: a daemon does not start containers faster when all are requested at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envctl.plan.model import Plan
 
 @dataclass
 class StartLimiter:
-    """At most *width* inside; those who wait go in by priority (greater first)."""
+    """A limit of *width* concurrent starts; waiting threads enter by priority, greater first."""
 
     width: int
     _inside: int = 0
@@ -23,6 +23,7 @@ class StartLimiter:
 
     @contextmanager
     def enter(self, priority: float) -> Iterator[None]:
+        """Wait for a free place, and hold it inside the block."""
         with self._changed:
             ticket = (-priority, self._tickets)
             self._tickets += 1
@@ -40,9 +41,9 @@ class StartLimiter:
 
 
 def priorities(plan: Plan) -> Mapping[str, float]:
-    """How much still follows each service: its own start, its seeds, and those of whoever waits for it."""
+    """Return the remaining work after each service: its own start and seeds, and those of the longest chain of services that need it."""
     found: dict[str, float] = {}
-    for service in reversed(list(plan.services.values())):  # dependants come after what they need
+    for service in reversed(list(plan.services.values())):  # each service comes after the services that it needs
         own = service.slow + len(service.steps)
         followers = [found[s.name] for s in plan.services.values() if service.name in s.needs and s.name in found]
         found[service.name] = own + max(followers, default=0.0)

@@ -1,4 +1,4 @@
-"""The units of an instance: made when its servers are seeded, and reset. For a reset the record alone is needed."""
+"""Create the units of an instance when its servers are seeded, and reset them. A reset needs only the record."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from envctl.units.connections import once
 
 
 def make(unit: Unit, ports: Mapping[str, int], made: Collection[str]) -> list[str]:
-    """Keeps what is seeded, and makes the units of lanes from it, as far as *made* does not name them; the names of what is there now.
+    """Keep a template of the seeded data, create the units of lanes from it, and return the names of all that exist now.
 
     Args:
-        ports: where the server is reached on this machine now, by the names of its ports.
+        ports: port name to the number where the server can be reached on this machine now.
+        made: names that exist already and are skipped.
     """
     with opened(unit.driver, reached(unit.server, ports)) as driver:
         for names in unit.names:
@@ -33,12 +34,12 @@ def make(unit: Unit, ports: Mapping[str, int], made: Collection[str]) -> list[st
 
 
 def made_of(unit: Unit) -> list[str]:
-    """What there is of it once it has been made."""
+    """Return the names that `make` creates."""
     return [name for names in unit.names for name in (names.template, *names.lanes)]
 
 
 def reached(server: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:
-    """*server* at the *ports* that answer now: while its endpoints refuse others, these are not its own."""
+    """Return *server* with the *ports* that answer now; they differ from its own ports while its endpoints refuse other clients."""
     told: dict[str, Any] = server.get("ports") or {}
     answering = {name: number for name, number in ports.items() if number}
     main = next(
@@ -48,18 +49,18 @@ def reached(server: Mapping[str, Any], ports: Mapping[str, int]) -> dict[str, An
 
 
 class Resettable(NamedTuple):
-    """A service and how many of its units are to be as they were seeded."""
+    """A service, and the units of it that a reset restores."""
 
     name: str
     unit: Unit
     lanes: tuple[int, ...]
-    """None where it is not divided."""
+    """The numbers of the lanes to reset; empty if the server is not divided into lanes."""
     seeded: bool
-    """It was seeded, and can only be emptied: its seeds have to be run again."""
+    """The server was seeded but can only be emptied, so that its seeds must run again."""
 
 
 def resettable(record: Record, services: Sequence[str], lane: int | None) -> list[Resettable]:
-    """What a driver can reset of the *services*, in *lane* or everywhere; the others have to be made anew."""
+    """Return which of *services* a driver can reset, in *lane* or everywhere; the data of the rest must be recreated."""
     return list(_resettable(record, services, lane))
 
 
@@ -75,11 +76,11 @@ def _resettable(record: Record, services: Sequence[str], lane: int | None) -> It
 
 
 Use = Callable[[str, Mapping[str, Any], Callable[[Driver], None]], None]
-"""Works with the driver of a name, to a server of these properties: `envctl.units.connections` has two of them."""
+"""A function that calls another one with the named driver, connected to the server; `envctl.units.connections` has two."""
 
 
 def reset(found: Sequence[Resettable], use: Use = once) -> list[str]:
-    """Resets what a driver can, side by side; the names of those that it cannot: what they would be reset from is gone."""
+    """Reset units in parallel; return the names of services that could not be reset, because their template or their driver is missing."""
     lost: list[str] = []
 
     def one(what: Resettable) -> None:
@@ -93,7 +94,7 @@ def reset(found: Sequence[Resettable], use: Use = once) -> list[str]:
 
 
 def prepare(found: Sequence[Resettable], use: Use = once) -> None:
-    """What can be done before the next reset is done."""
+    """Do in advance whatever makes the next reset faster."""
 
     def one(what: Resettable) -> None:
         with suppress(TemplateGone, DriverMissing):
@@ -121,10 +122,10 @@ def _reset(what: Resettable, driver: Driver) -> None:
 
 
 def services_of(record: Record, wanted: Sequence[str], lane: int | None) -> list[str]:
-    """The services of *record* that are reset: those that are *wanted*, by their names in the definition or their own; all without any.
+    """Return the services of *record* to reset: those in *wanted*, by their names in the definition or the record, or else all.
 
     Raises:
-        UsageError: there is no such service, or no such lane.
+        UsageError: there is no such service or lane.
     """
     if lane is not None:
         outputs_of(record, lane)

@@ -1,4 +1,4 @@
-"""up: definition -> plan -> allocated -> created -> ready -> seeded -> outputs."""
+"""`up`: definition -> plan -> allocated -> created -> ready -> seeded -> outputs."""
 
 from __future__ import annotations
 
@@ -43,17 +43,18 @@ from envctl.session import Session
 
 TRIES = 5
 GRACE = 0.5
-"""Seconds after the deadline: whoever waits for services notices it first, and can say for which."""
+"""The seconds after the deadline before the command is interrupted: threads that wait for services report the deadline more precisely."""
 
 
 @dataclass
 class Timer:
-    """Milliseconds of each phase."""
+    """The duration of each phase in milliseconds."""
 
     began: float = field(default_factory=time.monotonic)
     phases: dict[str, int] = field(default_factory=dict)
 
     def phase(self, name: str) -> None:
+        """End the phase *name*, which began when the phase before it ended."""
         total = round((time.monotonic() - self.began) * 1000)
         self.phases[name] = self.phases.get(name, 0) + total - self.phases.get("total", 0)
         self.phases["total"] = total
@@ -70,15 +71,15 @@ class Up(NamedTuple):
 def up(
     session: Session, options: UpOptions, listeners: Sequence[Listener] = (), *, owner: str = "", environment: Environment | None = None
 ) -> Up:
-    """Brings an environment up: running, ready and seeded.
+    """Bring an environment up: running, ready and seeded.
 
     Args:
-        owner: the mark of the process whose end is the instance's end.
-        environment: the one that *options* name, where it has been opened already.
+        owner: the mark of the process whose end also ends the instance.
+        environment: the environment that *options* name, if it is already open.
 
     Raises:
         DefinitionError, UsageError, EngineMissing, UnreadableRecord, KeeperSilent: nothing was started.
-        ServiceFailed, OutOfTime, Interrupted: it was torn down again, unless it is to be kept or was up before.
+        ServiceFailed, OutOfTime, Interrupted: the instance was removed, unless `keep` is given or it was up before.
     """
     timer = Timer()
     elsewhere = False
@@ -97,7 +98,14 @@ def _up(
     session: Session, options: UpOptions, listeners: Sequence[Listener], owner: str, environment: Environment | None, timer: Timer,
     elsewhere: bool,
 ) -> Up:  # fmt: skip
-    """Raises MadeElsewhere where another machine makes the instance: it goes on as what is there, once that is known (*elsewhere*)."""
+    """Bring an environment up, once.
+
+    Args:
+        elsewhere: another machine may have created the instance: adopt it if its record is published.
+
+    Raises:
+        MadeElsewhere: another machine is creating the instance, or has created it.
+    """
     until = timer.began + options.timeout
 
     def in_time(what: str) -> AbstractContextManager[None]:
@@ -120,14 +128,14 @@ def _up(
         engine = engine or open_engine(drafted.location, session.host)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
         if drafted.was_up:
-            session.keepers.hear(drafted.id)  # before anything is written: what nobody can look at stays as it is
+            session.keepers.hear(drafted.id)  # before anything is written: if the keeper does not answer, nothing is changed
         try:
             with in_time(f": what was left of {drafted.name} is not removed yet"):
                 record = claim(session, engine, drafted, options, elsewhere)
         except MadeElsewhere:
             _forget(session, drafted.id)
             raise
-        except RecordGone:  # another command was quicker; nobody else works on it now
+        except RecordGone:  # another command was faster, but this one has the lock now
             drafted = draft(session, options, environment, owner)
             plan = _planned(session, options, environment, drafted)
             record = claim(session, engine, drafted, options)
@@ -152,7 +160,7 @@ def _up(
 
 
 def _forget(session: Session, id: str) -> None:
-    """Of what another machine has made nothing of ours stays here, nor in the files of `write:`."""
+    """Remove the record and the outputs of an instance that another machine has created instead."""
     record = session.store.load(id)
     if record is not None:
         empty_outputs(record)
@@ -160,7 +168,7 @@ def _forget(session: Session, id: str) -> None:
 
 
 def _begin_keeper(run: Run, watched: Callable[[], None]) -> None:
-    """Nothing is created before it watches; what is only looked at can be meanwhile."""
+    """Start the keeper in the background; creation waits until it watches."""
     run.record, answers = begin_keeper(run.session, run.record, watched=not run.record.was_up)
 
     def kept() -> None:
@@ -171,7 +179,7 @@ def _begin_keeper(run: Run, watched: Callable[[], None]) -> None:
 
 
 def _planned(session: Session, options: UpOptions, environment: Environment, drafted: Record) -> Plan:
-    """Mistakes that only a plan shows must show before anything is touched."""
+    """Make the plan now, so that mistakes that only planning can find are reported before anything is changed."""
     try:
         plan = plan_of_environment(session, environment, drafted)
     except DefinitionError as error:
@@ -184,12 +192,12 @@ def _planned(session: Session, options: UpOptions, environment: Environment, dra
 
 
 def _may_be_elsewhere(session: Session, options: UpOptions, drafted: Record) -> bool:
-    """Whether another machine may have brought up the instance of this key: it is known here from then on, and goes on."""
+    """Return whether another machine may have brought up an instance with this key that is unknown here."""
     return bool(drafted.key) and not (drafted.was_up or options.fresh or drafted.owner or session.store.load(drafted.id) is not None)
 
 
 def _allocate_and_bring_up(run: Run, engine: Engine, options: UpOptions, timer: Timer) -> None:
-    """With another port or subnet when somebody took ours in between."""
+    """Allocate, create and bring up; try again with another port or subnet if one was taken in between."""
     refused: list[str] = []
     plan = run.plan
     for attempt in range(TRIES):
@@ -240,13 +248,13 @@ def _create_and_bring_up(run: Run, deployment: Deployment, options: UpOptions, t
 
 
 def _progress(run: Run, service: str, text: str) -> None:
-    """What is told before something that takes its time: a keeper that cannot start is not found out minutes later."""
+    """Report progress once the keeper answers, so that a keeper that cannot start is noticed before a long operation, not minutes later."""
     run.in_flight.await_first()
     run.events.progress(service, text)
 
 
 def _discard_changed(run: Run, deployment: Deployment) -> None:
-    """Data of other seeds than those of now goes, and is made anew."""
+    """Discard the data whose seeds have changed, so that it is recreated."""
     run.in_flight.await_first()
     data = run.data(deployment)
     changed = list(changed_seeds(run.record, deployment, run.plan.services.values()))
@@ -259,7 +267,7 @@ def _discard_changed(run: Run, deployment: Deployment) -> None:
 
 
 def _complete(run: Run, timer: Timer) -> None:
-    """The outputs are where they are expected, and the instance outlives this command where it has no owner."""
+    """Write the outputs, record the end of the command, and let the instance outlive the command if it has no owner."""
     if run.record.expired:
         raise KeeperGone("its keeper has begun to remove it")
     run.write_outputs()

@@ -1,4 +1,4 @@
-"""Outputs as text: one module a format, each with `text(values)`; the files of `write:` are kept with them."""
+"""Outputs as text: each format is a module with `text(values)`. The files of `write:` are written here."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FORMATS = ("dotenv", "shell", "json", "github", "gitlab", "properties", "spring"
 
 
 def formatted(format: str, values: Mapping[str, str]) -> str:
-    """*values* in *format*, each line ended.
+    """Return *values* in *format*, with a line end after each line.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: the format does not exist, or it cannot represent a value.
     """
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}'", hint=did_you_mean(format, FORMATS))
@@ -36,16 +36,16 @@ def formatted(format: str, values: Mapping[str, str]) -> str:
 
 
 def with_all_written(record: Record, records: Iterable[Record]) -> Record:
-    """*record* with what other instances of its checkout have written: theirs may be replaced, as ours are by them."""
+    """Return *record* with the hashes of files from other instances of its checkout: instances may replace each other's files."""
     others = (each.written for each in records if each.project == record.project)
     return replace(record, written=tuple(dict.fromkeys(chain(record.written, *others))))
 
 
 def refuse_foreign_files(record: Record) -> None:
-    """Whether the files of `write:` can be written, before anything is started.
+    """Check before anything is started that the files of `write:` can be written.
 
     Raises:
-        UsageError: one is there and not ours.
+        UsageError: a file exists and was not written by envctl, or cannot be written.
     """
     for name in record.write:
         with _explained(record, name) as path:
@@ -53,13 +53,13 @@ def refuse_foreign_files(record: Record) -> None:
 
 
 def write_outputs(record: Record, note: Callable[[Sequence[str]], None]) -> None:
-    """Writes the outputs of *record* to the files of `write:`.
+    """Write the outputs of *record* to the files of `write:`.
 
     Args:
-        note: given the hashes of what they will hold, to be kept in the record: by them we know our own files.
+        note: receives the hashes of the new contents before the files are written. The record keeps them to identify envctl's own files.
 
     Raises:
-        UsageError: one cannot be written, or is not ours.
+        UsageError: a file cannot be written, or was not written by envctl.
     """
     texts = {name: formatted(format, record.outputs) for name, format in record.write.items()}
     hashes = dict.fromkeys([_hash(text.encode()) for text in texts.values()])
@@ -71,7 +71,7 @@ def write_outputs(record: Record, note: Callable[[Sequence[str]], None]) -> None
 
 
 def empty_outputs(record: Record) -> None:
-    """Empties the files of `write:`, unless somebody else has changed them."""
+    """Empty the files of `write:`, except files that someone has changed."""
     for name in record.write:
         path = _path(record, name)
         with suppress(UsageError, OSError):
@@ -103,5 +103,5 @@ def _explained(record: Record, name: str) -> Iterator[Path]:
 
 
 def process_variables(record: Record) -> dict[str, str]:
-    """The variable that says which instance it is. No name of it is an option's: what we hand out must not steer the next command."""
+    """Return the variable that identifies the instance. It is never the variable of an option, so it does not affect the next command."""
     return {"ENVCTL_INSTANCE": record.id}

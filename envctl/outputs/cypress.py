@@ -1,4 +1,4 @@
-"""`cypress.env.json`, for `Cypress.env("NAME")`; as with variables of the environment, Cypress knows CYPRESS_NAME as NAME."""
+"""`cypress.env.json`, for `Cypress.env("NAME")`. As with environment variables, the prefix of CYPRESS_NAME is removed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from envctl.outputs import json
 
 
 def text(values: Mapping[str, str]) -> str:
-    # What is named without the prefix wins over what only becomes that name.
+    """Return *values* as one JSON object."""
+    # A name without the prefix wins over a name that only becomes the same without it.
     bare = {key.removeprefix("CYPRESS_"): value for key, value in values.items()}
     return json.text(bare | {key: value for key, value in values.items() if key in bare})

@@ -1,4 +1,4 @@
-"""Lines for `$GITHUB_ENV`; a value of several lines stands between delimiters that nobody can know beforehand."""
+"""Lines for `$GITHUB_ENV`. A value with several lines is enclosed in delimiters that cannot be guessed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from envctl.session.secret_spellings import SHORTEST, spellings
 
 
 def text(values: Mapping[str, str]) -> str:
+    """Return *values* as lines for `$GITHUB_ENV`."""
     return "".join(_entry(key, value) for key, value in values.items())
 
 
@@ -20,7 +21,7 @@ def _entry(key: str, value: str) -> str:
 
 
 def masks(credentials: Iterable[str]) -> str:
-    """The commands that make the runner hide *credentials* in its logs; it does so everywhere, so that very short ones are left out."""
+    """Return the commands that hide *credentials* in the runner's logs. The runner hides every match, so very short ones are left out."""
     lines = {line for credential in credentials for form in spellings(credential) for line in form.splitlines()}
     return "".join(f"::add-mask::{_escaped(line)}\n" for line in sorted(lines) if len(line) >= SHORTEST)
 

@@ -1,7 +1,7 @@
-"""What GitLab reads as `artifacts:reports:dotenv`: a line is `NAME=VALUE`, and the value is the text as it stands.
+"""Files for GitLab's `artifacts:reports:dotenv`: each line is `NAME=VALUE`, and the value is taken literally.
 
-Quotes are part of a value, spaces at its ends are cut off, and there are neither comments nor values of several lines. One line that
-it does not take, and it refuses the whole report, after the job has ended
+Quotes are part of a value, spaces at its ends are removed, and comments and values with several lines do not exist. A single invalid
+line makes GitLab refuse the whole report, after the job has ended
 (https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv).
 """
 
@@ -14,13 +14,14 @@ from envctl.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z0-9_]{1,255}", re.ASCII)
 VARIABLES, SIZE = 20, 5120
-"""What an installation that nobody has set otherwise accepts: so many variables, and fewer bytes than that."""
+"""The limits of an installation with default settings: the largest number of variables, and a size in bytes that must not be reached."""
 
 
 def text(values: Mapping[str, str]) -> str:
-    """
+    """Return one line for each of *values*.
+
     Raises:
-        UsageError: a value cannot be said so.
+        UsageError: the format cannot represent a name or a value.
     """
     if wrong := next(_wrong(values), None):
         raise UsageError(wrong, hint="pass it on as a file: `--format json`")
@@ -28,7 +29,7 @@ def text(values: Mapping[str, str]) -> str:
 
 
 def cautions(values: Mapping[str, str]) -> Iterator[str]:
-    """What an installation of GitLab may refuse, or read as something else, in a report that is good by its form."""
+    """Yield what a GitLab installation may refuse or interpret differently in a well-formed report."""
     if len(values) > VARIABLES:
         yield f"{len(values)} variables: GitLab takes {VARIABLES} unless it is set otherwise (gitlab.com: 50, or more by plan)"
     if (size := len(text(values).encode())) >= SIZE:

@@ -7,4 +7,5 @@ from collections.abc import Mapping
 
 
 def text(values: Mapping[str, str]) -> str:
+    """Return *values* as one JSON object."""
     return json.dumps(dict(values), ensure_ascii=False, indent=2) + "\n"

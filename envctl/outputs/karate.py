@@ -7,5 +7,6 @@ from collections.abc import Mapping
 
 
 def text(values: Mapping[str, str]) -> str:
-    # ASCII, as the JVM may read the file in the encoding of its platform.
+    """Return *values* as a JavaScript function."""
+    # ASCII, because the JVM may read the file in the encoding of its platform.
     return f"function fn() {{\n  return {json.dumps(dict(values), indent=2)};\n}}\n"

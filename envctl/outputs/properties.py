@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 
 def text(values: Mapping[str, str]) -> str:
+    """Return *values* as properties, one on each line."""
     return "".join(f"{_escaped(key, True)}={_escaped(value, False)}\n" for key, value in values.items())
 
 

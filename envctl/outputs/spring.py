@@ -1,6 +1,6 @@
-"""`application-test.properties` of Spring Boot: SPRING_DATASOURCE_URL is `spring.datasource.url`, other names stay as they are.
+"""`application-test.properties` of Spring Boot: SPRING_DATASOURCE_URL becomes `spring.datasource.url`, other names stay unchanged.
 
-Spring takes SPRING_DATASOURCE_URL for that property among variables of the environment only, never in a file.
+Spring maps SPRING_DATASOURCE_URL to that property only in environment variables, never in a file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from envctl.outputs import properties
 
 
 def text(values: Mapping[str, str]) -> str:
+    """Return *values* as Spring properties, one on each line."""
     return properties.text({_name(key): _literal(value) for key, value in values.items()})
 
 
@@ -19,5 +20,5 @@ def _name(key: str) -> str:
 
 
 def _literal(value: str) -> str:
-    """Spring resolves `${...}` in values; a backslash before it keeps it (Spring Framework 6.2 and later)."""
+    """Return *value* with a backslash before each `${`, which Spring would resolve (Spring Framework 6.2 and later)."""
     return value.replace("${", "\\${")

@@ -1,4 +1,4 @@
-"""Which lane a process gets: the one it asks for, or that of the parallel test worker that it is."""
+"""The lane of a process: the lane that it asks for, or the lane of the parallel test worker that it is."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ WORKERS = {
     "JEST_WORKER_ID": (re.compile(r"([0-9]+)"), 1),
     "TEST_PARALLEL_INDEX": (re.compile(r"([0-9]+)"), 0),
     "CUCUMBER_WORKER_ID": (re.compile(r"([0-9]+)"), 0),
-    "TEST_ENV_NUMBER": (re.compile(r"([0-9]+)"), 1),  # the first one's is empty
+    "TEST_ENV_NUMBER": (re.compile(r"([0-9]+)"), 1),  # empty for the first worker
 }
-"""A test tool's variable: how its value is written, and from which number it counts."""
+"""The variables of test tools, each with the form of its value and the number of the first worker."""
 
 
 def lane_of(environ: Mapping[str, str]) -> int | None:
-    """The lane of the worker that *environ* belongs to, from 1; None where it belongs to none.
+    """Return the lane of the worker whose variables *environ* has, from 1; None if it is not a worker.
 
     Raises:
-        UsageError: `ENVCTL_LANE` is no lane.
+        UsageError: `ENVCTL_LANE` is not a lane.
     """
     own = environ.get(OURS, "").strip()
-    # A build tool that has no forks leaves its placeholder as it is, or puts nothing in its place.
+    # Without forks, a build tool leaves the placeholder unchanged, or replaces it by an empty text.
     if own not in ("", "f") and "${" not in own:
         found = re.fullmatch(r"f?([0-9]{1,6})", own)
         if not found or not int(found[1]):
@@ -46,13 +46,13 @@ def lane_of(environ: Mapping[str, str]) -> int | None:
 
 
 def worker_variables(record: Record, environ: Mapping[str, str], lane: int | None = None) -> dict[str, str]:
-    """What a test process receives: the outputs of its lane (the first where it is no worker), and the variables that say where it is.
+    """Return the variables of a test process: its identity, and the outputs of its lane (of the first lane if it is not a worker).
 
     Args:
-        lane: another lane than that of the worker that *environ* belongs to.
+        lane: the lane to use instead of the lane of the worker in *environ*.
 
     Raises:
-        UsageError: there is no such lane, so that the worker would share somebody else's.
+        UsageError: the lane does not exist, so the worker would have to share another worker's lane.
     """
     chosen = lane if lane is not None or not record.lanes else lane_of(environ)
     if chosen is None:
@@ -61,13 +61,17 @@ def worker_variables(record: Record, environ: Mapping[str, str], lane: int | Non
 
 
 def access_variables(folder: Path) -> dict[str, str]:
-    """Where tests ask for leases and resets, and with which token: of the keeper of the instance whose state is in *folder*."""
+    """Return the URL and the token with which tests request leases and resets from the keeper; empty if no keeper runs.
+
+    Args:
+        folder: the state folder of the instance.
+    """
     keeper = KeeperClient.at(folder)
     return {"ENVCTL_URL": f"http://127.0.0.1:{keeper.port}", "ENVCTL_TOKEN": keeper.tests_token} if keeper else {}
 
 
 def outputs_of(record: Record, lane: int) -> Mapping[str, str]:
-    """Raises UsageError: there is no such lane."""
+    """Return the outputs of *lane*. Raise UsageError if the lane does not exist."""
     count = len(record.lanes)
     if 0 < lane <= count:
         return record.lanes[lane - 1].outputs

@@ -1,1 +1,1 @@
-"""Definition + Kinds -> Plan. `make_plan` is the way in; `model` says what a plan is."""
+"""The way from a definition and its kinds to a plan. `make_plan` is the entry point; `model` describes a plan."""

@@ -1,4 +1,4 @@
-"""The address at which a service is reached, for every reader, engine and lane. Only this module computes it."""
+"""The addresses of services for every reader, engine and lane. No other module computes addresses."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from envctl.plan.referenced_services import Subject
 
 Side = Literal["inside", "outside"]
 UNKNOWN_PORT = 0
-"""The placeholder of a port without a number, or whose number the engine chooses."""
+"""The placeholder for a port number that is not known, because the port does not exist or the engine chooses the number."""
 LOOPBACK = "127.0.0.1"
 SOMEBODY = "*"
-"""The reader that represents all services with the same view."""
+"""The reader that represents all services that see the same addresses."""
 
 
 class Viewpoint(NamedTuple):
-    """Where an address is used: by which reader, on which side, in which lane."""
+    """The place where an address is used: by which reader, on which side, in which lane."""
 
     side: Side
-    """Which side: the address inside the environment, or the one for the machine on which the tests run."""
+    """The side: the address inside the environment, or the address for the machine on which the tests run."""
     reader: str | None = None
     """The service that uses the address; None for a test process."""
     lane: int = 0
-    """Its lane; 0 for the seeded unit, and without lanes."""
+    """The lane of the reader; 0 for the seeded unit, or if there are no lanes."""
 
     def on(self, side: Side) -> Viewpoint:
-        """The same reader's view of the other address: `${db.outside.url}`."""
+        """Return the viewpoint of the same reader on *side*, for example for `${db.outside.url}`."""
         return self._replace(side=side)
 
 
 TESTS = Viewpoint("outside")
 LEASED = -1
-"""The lane that stands for none: what is read there belongs to a unit whose name is not known yet."""
+"""The lane number of a lease: a value that is read there belongs to a unit whose name is not known yet."""
 
 
 @dataclass(frozen=True)
@@ -49,65 +49,65 @@ class Addressing:
     lanes: Lanes = NO_LANES
 
     def standpoint(self, reader: str | None, lane: int | None = None) -> Viewpoint:
-        """Where *reader* (None: a test process) stands: a process of this machine reaches containers where the tests do.
+        """Return the viewpoint of *reader* (None: a test process). A process on this machine reaches containers as the tests do.
 
         Args:
-            lane: another lane than its own.
+            lane: the lane to use instead of the reader's own.
         """
         lane = self.lanes.number(reader or "") if lane is None else lane
         beside = self.is_process(reader or "") and not self.setting.engine.runs_processes
         return Viewpoint("outside" if reader is None or beside or reader == self.by_hand else "inside", reader, lane)
 
     def alike(self, viewpoint: Viewpoint) -> Viewpoint:
-        """The viewpoint that represents all with the same view, so that expressions are evaluated once for them."""
+        """Return the viewpoint that represents all viewpoints with the same addresses, so that expressions are evaluated once for them."""
         return viewpoint if viewpoint.reader is None else Viewpoint(viewpoint.side, SOMEBODY, viewpoint.lane)
 
     def is_process(self, service: str) -> bool:
-        """Whether *service* is a process of this machine."""
+        """Return whether *service* is a process on this machine."""
         return self.setting.runs_as_process(service)
 
     def name(self, service: str) -> str:
-        """The host name of *service* inside."""
+        """Return the host name of *service* inside the environment."""
         if not self.setting.engine.dns_labels:
             return service
         return dns_label(self.setting.id, service) if self.setting.shared else dns_label(service)
 
     def address(self, subject: Subject, port: str, viewpoint: Viewpoint) -> tuple[str, int]:
-        """The host and the number of one of its ports."""
+        """Return the host and the number of the port *port* of *subject*, as *viewpoint* reaches it."""
         if viewpoint.side == "inside" and not self.is_process(subject.name):
             return self.name(subject.name), subject.ports[port]
         if viewpoint.side == "inside" and not self.setting.engine.runs_processes:
-            return subject.name, self._number(subject, port)  # its name leads to the gateway, and a relay there to the process
+            return subject.name, self._number(subject, port)  # the name resolves to the gateway, where a relay leads to the process
         return self.setting.addresses.outside_host, self._number(subject, subject.published(port))
 
     def _number(self, subject: Subject, port: str) -> int:
         return self.setting.allocation.ports.get((subject.name, port), UNKNOWN_PORT)
 
     def reserves(self, viewpoint: Viewpoint) -> bool:
-        """Whether a port that is read from there must be known before anything is created: a service is told its outside number."""
+        """Return whether *viewpoint* reads outside ports that must be known before anything is created, since a service gets them then."""
         return viewpoint.side == "outside" and viewpoint.reader is not None
 
     def bind(self, service: str) -> str:
-        """The address at which *service* listens."""
+        """Return the address on which *service* listens."""
         return LOOPBACK if self.is_process(service) or service == self.by_hand else "0.0.0.0"
 
     def prefix(self, service: str) -> str:
-        """The folder that replaces / of a container for *service*."""
+        """Return the folder that *service* uses instead of the container's `/`; empty for a container."""
         return str(self.setting.folder / service) if self.is_process(service) else ""
 
     def tester(self, viewpoint: Viewpoint) -> str:
-        """The machine of the tests. Tests are told how services call it: they hand it on to them."""
+        """Return the host of the tests' machine. A test process gets the host that services use, because it passes it on to them."""
         return LOOPBACK if self.reserves(viewpoint) else self.setting.addresses.tester_host
 
 
 LONGEST = 50
-"""Of 63 that a DNS label may have: what belongs to a service is named after it, with a word behind."""
+"""The maximum length of a label, in characters. DNS allows 63; the rest is for suffixes of names that are made from the label."""
 
 
 def dns_label(*words: str) -> str:
-    """The words as one label of DNS (RFC 1035): small letters, digits and hyphens, a letter first.
+    """Return *words* as one DNS label (RFC 1035): lower-case letters, digits and hyphens, starting with a letter.
 
-    A long one is cut, and told apart by a hash.
+    A long label is cut, and gets a hash that keeps it unique.
     """
     whole = "-".join(words)
     text = re.sub(r"[^a-z0-9-]", "-", whole.lower()).strip("-")

@@ -1,4 +1,7 @@
-"""What is left of an environment without anything that is an instance's own: two whose plans are the same then make the same data."""
+"""Environments and settings without anything that belongs to one instance only.
+
+Two environments whose plans are equal after that removal produce the same data.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ NOBODY = "nobody"
 
 
 def without_passwords(environment: Environment) -> Environment:
-    """*environment* with no password that was given to a server that could draw one: what is kept of its data must not hold it."""
+    """Return *environment* without the passwords of servers that can generate one, because kept data must not contain them."""
     services = {name: _drawing(service, environment.kinds[service.kind]) for name, service in environment.definition.services.items()}
     return replace(environment, definition=environment.definition.model_copy(update={"services": services}))
 
 
 def _drawing(service: Service, kind: Kind) -> Service:
-    if service.from_compose:  # its server gets what the file says, whatever we know of it
+    if service.from_compose:  # the server of a Compose file gets what the file contains, in any case
         return service
     secret = {key for key, what in kind.credentials.items() if what == "password"}
     given = {key: _unnamed(value) if key in kind.several else value for key, value in service.with_.items() if key not in secret}
@@ -42,7 +45,7 @@ def _public(options: Any) -> Any:
 
 
 def nobodys(setting: Setting) -> Setting:
-    """*setting* with names, passwords and folders that are the same for every instance and every service, and without ports."""
+    """Return *setting* with names, passwords and folders that are the same for every instance and every service, and without ports."""
     drawn = drawn_from(NOBODY.encode())
     return replace(
         setting, name=NOBODY, id=NOBODY, owner="", secret=lambda _, parameter: drawn(NOBODY, parameter), allocation=Allocation(),

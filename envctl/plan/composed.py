@@ -1,4 +1,7 @@
-"""What a service of a Compose file needs of its project, and the project does not have: Docker would say so when all is half made."""
+"""A check for files, folders and variables that a service of a Compose file needs and the project does not have.
+
+Docker would report them only after it has created half of the environment.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from envctl.definition.source import displayed
 from envctl.plan.reading import Reading
 
 Missing = tuple[str, str, str]
-"""The key, what is wrong, what would be right."""
+"""The key in the service, what is wrong, and what would be right."""
 
 
 def check_composed(reading: Reading, name: str, service: Service) -> None:
-    """Each thing that is missing becomes a problem of the definition."""
+    """Add a problem to *reading* for each file, folder or variable that *service* needs and that does not exist."""
     if service.from_compose:
         for key, message, hint in (*_build(service), *_shared(reading, service)):
             reading.wrong(("services", name, key), message, hint)
@@ -34,7 +37,7 @@ def _build(service: Service) -> Iterator[Missing]:
 
 
 def _shared(reading: Reading, service: Service) -> Iterator[Missing]:
-    """Secrets and configs whose file or variable is not there."""
+    """Yield the secrets and configs whose file or variable does not exist."""
     for what, singular in (("secrets", "secret"), ("configs", "config")):
         for mount in service.compose.get(what) or ():
             source = str(mount.get("source", "")) if isinstance(mount, Mapping) else str(mount)

@@ -1,4 +1,4 @@
-"""The program that a Dockerfile starts, as a `run:` that starts it as a process of this machine: proposed where none is said."""
+"""The proposal of a `run:` for a service without one: the program that its Dockerfile starts, as a process on this machine."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from envctl.files.reading import read_file
 
 
 def proposed_run(build: str | Build | None, context: Path, root: Path, port: int | None) -> str:
-    """`run: ...`; empty where the Dockerfile starts nothing, or cannot be read.
+    """Return `run: ...`; an empty string if the Dockerfile starts nothing or cannot be read.
 
     Args:
-        port: the one that the program listens on in its container: here it is `${self.port}`.
+        port: the port on which the program listens in its container; it becomes `${self.port}`.
     """
     if build is None:
         return ""
     name = (build.dockerfile if isinstance(build, Build) else None) or "Dockerfile"
     try:
-        last = dict(instructions(read_file(context / name, root, largest=LARGEST).decode()))  # the last of a name counts
+        last = dict(instructions(read_file(context / name, root, largest=LARGEST).decode()))  # the last of two counts
     except (FileRefused, OSError, ValueError):
         return ""
     words = [*_words(last.get("ENTRYPOINT", "")), *_words(last.get("CMD", ""))]

@@ -1,4 +1,4 @@
-"""A URL for browsers: what `expose:` of a service and `[kubernetes.expose]` of envctl.toml make together."""
+"""The URL of a service for browsers, from the service's `expose:` and from `[kubernetes.expose]` in envctl.toml."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ def _key(standard: type, example: str) -> Any:
 
 @dataclass(frozen=True)
 class Exposure:
-    """The keys of `[kubernetes.expose]`: how a cluster is reached from outside."""
+    """The keys of `[kubernetes.expose]`: how browsers reach a cluster."""
 
     class_: str = _key(str, 'class = "nginx"')
-    """Of an Ingress; the cluster's own without it, where there is no gateway."""
+    """The class of an Ingress; without it, and without a gateway, the cluster's default class."""
     gateway: str = _key(str, 'gateway = "infra/public"')
-    """Namespace and name of a Gateway: HTTPRoutes in the place of Ingresses."""
+    """The namespace and name of a Gateway; with it, envctl creates HTTPRoutes instead of Ingresses."""
     domain: str = _key(str, 'domain = "previews.example.org"')
     tls: str = _key(str, 'tls = "default"')
-    """A Secret's name; `default`: what the controller or the gateway has itself. Without it: http."""
+    """The name of a Secret, or `default` for the certificate of the controller or the gateway. Without it, URLs use http."""
     annotations: Mapping[str, str] = _key(dict, 'annotations = {"cert-manager.io/cluster-issuer" = "letsencrypt"}')
     namespace: str = _key(str, 'namespace = "ingress-nginx"')
-    """The controller's, or the gateway's: from there, and from nowhere else, what is exposed is reached."""
+    """The namespace of the controller or the gateway. Only its pods can reach exposed services."""
     basic_auth: str = _key(str, 'basic_auth = "reviewer"')
-    """The name that a browser asks for, with a random password (ingress-nginx)."""
+    """The user name that a browser asks for, with a random password (ingress-nginx)."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Exposure:
-        """Of a table that has been checked; what a later version has added is left out."""
+        """Return the exposure from a table that has been checked. Keys that a later version has added are ignored."""
         return cls(**{each.name: told[key] for each in fields(cls) if (key := each.name.rstrip("_")) in told})
 
 
 @dataclass(frozen=True)
 class ProxyExposure:
-    """The keys of `[docker.expose]`: the same, as far as a proxy of ours has them."""
+    """The keys of `[docker.expose]`: those keys of `[kubernetes.expose]` that envctl's own proxy supports."""
 
     domain: str = _key(str, 'domain = "previews.example.org"')
-    """It and all names below it lead to the daemon's host; `localhost` without it, where that is this machine."""
+    """A domain that resolves, with all names below it, to the daemon's host; by default `localhost`, if the daemon is on this machine."""
     basic_auth: str = _key(str, 'basic_auth = "reviewer"')
 
 
@@ -56,26 +56,26 @@ class OnDocker:
 
 
 class Exposed(NamedTuple):
-    """One service's URL."""
+    """The URL of one service."""
 
     host: str
     path: str
     port: int
-    """Inside."""
+    """The port inside the environment."""
     url: str
 
 
 def exposed(
     given: Expose | bool | None, ports: Mapping[str, int], label: str, cluster: Exposure, outside: int | None = None
 ) -> Exposed | None:
-    """What *given* says of a service; None where it is not exposed, or there is no domain for it.
+    """Return the URL that *given* asks for; None if the service is not exposed, or if there is no domain for it.
 
     Args:
-        label: what the host is called below the domain, where the definition does not say.
-        outside: the port of the URL, where it is another one than browsers take by themselves.
+        label: the host's name below the domain, if the definition has none.
+        outside: the port in the URL; None for the default port of the scheme.
 
     Raises:
-        ValueError: there is no such port.
+        ValueError: the service does not have the port.
     """
     if not given:
         return None
@@ -90,7 +90,7 @@ def exposed(
 
 
 def check_user(name: str, where: str) -> None:
-    """Raises UsageError: a browser cannot ask for *name*."""
+    """Raise UsageError if a browser cannot send *name* as a user name. *where* begins the message."""
     if ":" in name or not name.isprintable():
         raise UsageError(f"{where}: basic_auth: not a valid user name", hint='like basic_auth = "reviewer"')
 

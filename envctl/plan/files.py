@@ -1,4 +1,4 @@
-"""The files of a container: the kind's own texts, folders of ours or the project's, and the definition's `files`."""
+"""The files of a container: texts of the kind, folders of envctl or of the project, and `files` of the definition."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from envctl.files.reading import files_below, open_file
 from envctl.plan.model import File
 
 LARGEST_TEXT = 1_000_000
-"""Bytes of a text that is written into manifests; what is larger is copied."""
+"""The largest text that is written into manifests, in bytes; larger files are copied."""
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
 Contents = Mapping[str, File]
-"""Path below a folder to the file there; a file alone has none."""
+"""The files below a folder, by their relative paths; a single file has an empty path."""
 
 
 def service_files(
@@ -27,11 +27,14 @@ def service_files(
     resolve: Callable[[str, str], Path],
     read_all: Callable[[Path], Contents],
 ) -> dict[str, File]:
-    """Path inside to its file.
+    """Return the files by their paths inside the container.
 
     Args:
         resolve: finds a path that the definition names under `with` or `files`.
-        read_all: gives the `contents` of a path of the project, or what has read them before.
+        read_all: returns the `contents` of a path of the project, which may be cached.
+
+    Raises:
+        ExpressionError: a path inside the container contains `..`, or a text cannot be evaluated.
     """
     for path in files:
         if ".." in PurePosixPath(path).parts:
@@ -53,32 +56,33 @@ def service_files(
 
 
 def texts_of(templates: Mapping[str, str], scope: Mapping[str, Any]) -> dict[str, File]:
-    """Those that are not empty.
+    """Return the rendered texts that are not empty.
 
-    Of a weak password even a hash gives it away: a text that is made of one counts as secret, whatever it holds in the end.
+    A text that contains a password is secret even if the password is hashed there, because a hash reveals a weak password.
     """
     rendered = {path: File(text=render_text(template, scope), secret="passw" in template) for path, template in templates.items()}
     return {path: file for path, file in rendered.items() if (file.text or "").strip()}
 
 
 def listed(value: object) -> list[str]:
+    """Return *value* as a list of texts; an empty list for None."""
     if value is None:
         return []
     return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
 
 
 def _copied(target: str, source: Path, found: Contents, *, into: bool) -> dict[str, File]:
-    """A file under *target* itself (or, with *into*, below it by its own name), a folder's files below it."""
+    """Return the files under *target*: a single file at *target* itself (with *into*, below it under its own name), or a folder's files."""
     alone = PurePosixPath(target, source.name) if into or target.endswith("/") else PurePosixPath(target)
     return {str(PurePosixPath(target, path) if path else alone): file for path, file in found.items()}
 
 
 def contents(source: Path, root: Path) -> Contents:
-    """The files below a folder in the order of their paths, or a file alone.
+    """Return the files below a folder in the order of their paths, or the single file *source*.
 
     Raises:
-        FileRefused: one leads out of *root*, or is not a regular file.
-        OSError: one cannot be read.
+        FileRefused: a file is outside *root*, or is not a regular file.
+        OSError: a file cannot be read.
     """
     if not source.is_dir():
         return {"": read(source, root)}
@@ -87,7 +91,12 @@ def contents(source: Path, root: Path) -> Contents:
 
 
 def read(path: Path, root: Path) -> File:
-    """Its text; a binary (not UTF-8, with a NUL or CR), a program or a large one stays where it is: a config is text without a mode."""
+    """Return the file with its text if a config can hold it: UTF-8, no NUL or CR, not executable, not large. Otherwise leave out the text.
+
+    Raises:
+        FileRefused: the file is outside *root*, or is not a regular file.
+        OSError: the file cannot be read.
+    """
     copied = File(source=path, root=root)
     with open_file(path, root) as stream:
         content = stream.read(LARGEST_TEXT + 1)

@@ -1,4 +1,4 @@
-"""The readiness of a service as a command inside its container, for a Compose healthcheck or a Kubernetes probe."""
+"""The readiness of a service as a command inside its container, for a Compose health check or a Kubernetes probe."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from envctl.plan.model import Check, ServicePlan
 from envctl.plan.reading import split
 
 COMPOSED_PATIENCE, SERVER_PATIENCE = 10.0, 45.0
-"""Seconds that a service of a Compose file gets to open the ports that it publishes, and a known server to answer on them."""
+"""The seconds that a service of a Compose file has to open its published ports, and that a known server has to answer on them."""
 IDLE_PATIENCE = 1.0
-"""Seconds that a service gets to open its ports if its program only keeps the container running (`sleep infinity`)."""
+"""The seconds that a service has to open its ports if its program only keeps the container running (`sleep infinity`)."""
 NOTICED = 2.0
-"""How slow a server must be, beside most others, for a wait for it to be noticed (`ServicePlan.slow`)."""
+"""The minimum value of `ServicePlan.slow` with which a user notices that envctl waits for a server."""
 
 
 def checks_of(kind: Kind, ready: Ready | None, ports: Mapping[str, int]) -> tuple[Check, ...]:
-    """The kind's own check and the definition's; a service with a port and without a check must accept connections."""
+    """Return the checks of the kind and of the definition. A service with a port and without a check must accept connections."""
     given = _given(ready, str(kind.ready.get("probe", ""))) if ready is not None else []
     standard = _standard(kind)
     if kind.own and (given or not ports or kind.once):
@@ -42,15 +42,19 @@ def checks_of_composed(
     itself: bool = True,
     idle: bool = False,
 ) -> tuple[Check, ...]:
-    """What the definition says on top of the file; else the file's health check, and whether a known server answers.
+    """Return the checks of the definition, or else the health check of the Compose file and the check of a known server.
 
-    A check of ours that nobody asked for has `patience`: a service that never passes it is up as Compose would have it. A health
-    check alone is not enough for a server: many pass while it is being initialised, and nobody but they can reach it yet.
+    A check that envctl adds by itself has `patience`: a service that does not pass it within that time is up, as it is in Compose.
+    The health check of a server is not enough, because it may pass while the server is still initialising its data and only accepts
+    connections from inside its container.
 
     Args:
-        closed: the ports of one that nobody outside its networks reaches: a program of its image asks them before it is seeded.
-        itself: whether it runs its kind's server, as far as anybody can tell: that is waited for while it listens nowhere (`silent`).
-        idle: whether its program only keeps the container running, and is not expected to open a port.
+        healthcheck: the `healthcheck` of the Compose file, if it has one.
+        published: whether the service publishes a TCP port.
+        seeded: whether the service has seed steps.
+        closed: the ports of a service that is unreachable from outside its networks. A program of its image checks them before the seeds.
+        itself: whether the service seems to run the server of its kind. If so, envctl waits while no port is open yet (`silent`).
+        idle: whether the program of the service only keeps the container running, and is not expected to open a port.
     """
     if ready is not None and (given := _given(ready, str(kind.ready.get("probe", "")))):
         return tuple(given)
@@ -59,7 +63,7 @@ def checks_of_composed(
     server = not kind.own and bool(kind.ready) and not idle
     if seeded and server and closed is None:
         return checks_of(kind, None, {"main": 1} if published else {})
-    # One that only says how often leaves the check to the image, which may have none.
+    # A health check may set only the interval: the command is then the image's, which may have none.
     asks = isinstance(healthcheck, Mapping) and healthcheck.get("test") and not healthcheck.get("disable")
     health = [Check("health")] if asks else []
     if closed is not None:
@@ -72,7 +76,7 @@ def checks_of_composed(
 
 
 def waited_for(services: Iterable[ServicePlan]) -> str:
-    """Those of *services* that Compose would not wait for and that take seconds to answer, in a sentence; empty where there are none."""
+    """Return a sentence about the slow servers of *services* for which Compose would not wait; empty if there are none."""
     asked = [each for each in services if each.from_compose and each.slow >= NOTICED and each.checks]
     names = [each.name for each in asked if all("patience" in check.options for check in each.checks)]
     they = "they answer" if len(names) > 1 else "it answers"
@@ -98,17 +102,17 @@ def _given(ready: Ready, probe: str) -> list[Check]:
 
 
 def healthcheck_of(checks: Sequence[Check], ports: Mapping[str, int]) -> tuple[str, ...]:
-    """Compose's `test` for the checks that a program of some usual image can make; empty where none can.
+    """Return Compose's `test` for those checks that a program of common images can make; empty if there are none.
 
-    An image's programs are not known here: the first of wget, curl, python3, node and bash that is there does it, and where
-    none is the check passes.
+    The programs of an image are not known here. The command uses the first of wget, curl, nc, python3, node and bash that exists; if
+    none exists, the check passes.
     """
     commands = [text for check in checks if (text := _command(check, ports))]
     return ("CMD-SHELL", " && ".join(f"{{ {text}; }}" for text in commands)) if commands else ()
 
 
 def unexpressed(kind: Kind, checks: Sequence[Check], ports: Mapping[str, int]) -> list[str]:
-    """The checks that the rendered health check leaves out."""
+    """Return the names of the probes that the rendered health check leaves out."""
     left = checks[1:] if kind.healthcheck else [check for check in checks if not _command(check, ports)]
     return [check.probe for check in left]
 
@@ -126,7 +130,7 @@ def _command(check: Check, ports: Mapping[str, int]) -> str:
 
 
 def _usual(status: Any) -> bool:
-    """Whether the programs take for success what is expected; they call 4xx and 5xx a failure."""
+    """Return whether wget, curl and the other programs accept the expected status as a success. They treat 4xx and 5xx as failures."""
     given = status if isinstance(status, list | tuple) else [status]
     return all(each is None or 200 <= int(each) < 400 for each in given)
 

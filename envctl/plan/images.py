@@ -1,4 +1,4 @@
-"""Names of images: rewritten for a mirror, and tags made of the content of what is built."""
+"""Names of images: rewritten for a mirror, and tagged with a hash of the content of a build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from envctl.plan.model import BuildPlan
 
 
 def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
-    """*image* with the longest matching prefix of its full name replaced: `docker.io/library/postgres:17` is `postgres:17`."""
+    """Return *image* with the longest matching prefix replaced. `postgres:17` has the full name `docker.io/library/postgres:17` here."""
     full = full_name(image)
     for prefix in sorted(prefixes, key=len, reverse=True):
         rest = full.removeprefix(prefix.rstrip("/"))
@@ -27,7 +27,7 @@ def rewrite(image: str, prefixes: Mapping[str, str]) -> str:
 
 
 def full_name(image: str) -> str:
-    """The name with its registry: Docker's own rule for what the first part is."""
+    """Return the name of *image* with its registry, by Docker's own rule for what the first part of a name is."""
     first, slash, _ = image.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return image
@@ -37,17 +37,22 @@ def full_name(image: str) -> str:
 def build_plan(
     build: Build, context: Path, name: str | None, root: Path, *, as_named: bool = False, written: Collection[Path] = ()
 ) -> BuildPlan:
-    """What is built from *context*; the tag is a hash of everything that makes the image.
+    """Return the plan of the image that is built from *context*. The tag is a hash of everything that makes the image.
 
     Args:
-        name: of the image, as the definition says. A stranger's could be that of an image which others pull, so it is but a part of ours.
-        as_named: it is trusted, and so are the further tags of *build*.
-        written: files of `write:`, which are new after every `up` and no reason to build again.
+        name: the image's name in the definition. By default it becomes part of the tag only, since it could be the name of an image
+            that other people pull.
+        as_named: whether *name* and the further tags of *build* are used as they are.
+        written: the files of `write:`, which change with every `up` and must not cause a new build.
+
+    Raises:
+        FileRefused: a file is outside *root*, or is not a regular file.
+        OSError: a file cannot be read.
     """
     if not as_named:
         build = build.model_copy(update={"tags": []}) if "tags" in (build.model_extra or {}) else build
     digest = hashlib.sha256(json.dumps(build.model_dump(mode="json"), sort_keys=True).encode())
-    # The Dockerfile counts by itself: Docker reads it even if it is ignored, or stands elsewhere.
+    # The Dockerfile is always hashed: Docker reads it even if it is ignored, or is outside the context.
     dockerfile = context / (build.dockerfile or "Dockerfile")
     digest.update(_digest(dockerfile, root) if dockerfile.is_file() else b"")
     for path in context_files(context, _ignored(context, dockerfile, root)):
@@ -60,7 +65,7 @@ def build_plan(
 
 
 def _entry(context: Path, path: Path, root: Path) -> bytes:
-    """Docker sends a link as a link; whatever it leads to is no part of the image."""
+    """Return the part of the hash for one file. A link counts as a link, because Docker sends it as one."""
     mode = b"x" if os.access(path, os.X_OK) else b"-"
     content = hashlib.sha256(os.fsencode(os.readlink(path))).digest() if path.is_symlink() else _digest(path, root)
     return b"\0".join((os.fsencode(path.relative_to(context).as_posix()), mode, content))
@@ -72,6 +77,7 @@ def _digest(path: Path, root: Path) -> bytes:
 
 
 def context_files(context: Path, ignored: Regexp | None) -> Iterator[Path]:
+    """Yield the files and links of the build context *context*, sorted in each folder, without those that *ignored* matches."""
     for folder, folders, files in os.walk(context):
         folders.sort()
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
@@ -83,8 +89,8 @@ def context_files(context: Path, ignored: Regexp | None) -> Iterator[Path]:
 
 
 def _ignored(context: Path, dockerfile: Path, root: Path) -> Regexp | None:
-    """The patterns of the ignore file as one expression; files that an exception (`!`) may bring back are kept."""
-    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")  # beside the Dockerfile, it wins
+    """Return the patterns of the ignore file as one expression; None if it has exceptions (`!`), so that the hash misses no file."""
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore")  # Docker prefers a file beside the Dockerfile
     try:
         lines = read_file(own if own.is_file() else context / ".dockerignore", root, largest=1_000_000).decode().splitlines()
     except (OSError, UnicodeDecodeError):
@@ -92,7 +98,7 @@ def _ignored(context: Path, dockerfile: Path, root: Path) -> Regexp | None:
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not patterns or any(line.startswith("!") for line in patterns):
         return None
-    with suppress(BadPattern):  # too much of it: then more counts than has to
+    with suppress(BadPattern):  # too many patterns: then ignored files are hashed as well
         return compiled("^(?:" + "|".join(f"(?:{_glob(p.strip('/'))})(?:/.*)?$" for p in patterns) + ")", lines=False)
     return None
 

@@ -1,7 +1,7 @@
-"""Hashes of large files, remembered: a dump of some hundred megabytes takes longer to hash than its snapshot to start from.
+"""Remembered hashes of large files: hashing a dump of several hundred megabytes takes longer than starting from its snapshot.
 
-A file counts as the same while device, inode, size and both of its times are the same: what Git's index goes by. The time of its last
-change cannot be set by hand. A file that was changed a moment before is hashed again the next time: it could be changed once more within
+A file is the same if its device, inode, size, modification time and change time are the same, as in Git's index. A user cannot set the
+change time. A file that has changed within the last seconds is hashed again the next time, because it could change once more within
 the same tick of its file system's clock.
 """
 
@@ -19,35 +19,38 @@ from pathlib import Path
 from envctl.instance.folder import user_folder, why_foreign, write_private
 
 LARGE = 4 * 1024 * 1024
-"""Bytes; what is smaller is hashed in less time than it takes to look it up."""
+"""The minimum size, in bytes, of a file whose hash is remembered; a smaller file is hashed faster than its hash is looked up."""
 SETTLED_SECONDS = 10.0
 MOST = 256
-"""Files that are remembered, those that were hashed last."""
+"""The largest number of remembered files; the files that were hashed last are kept."""
 
 
 Fits = Callable[[BufferedReader], bool]
 
 
 class KnownDigests:
-    """The SHA-256 of files' contents. What cannot be remembered is hashed again: that is never an error.
+    """The SHA-256 hashes of files. A hash that cannot be remembered is computed again, without an error.
 
     Args:
-        folder: where they are kept, made where it is not there; None: nowhere.
+        folder: the folder that holds the hashes, created if it does not exist; None remembers nothing.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._file = folder / "digests.json" if folder is not None else None
 
     def of(self, stream: BufferedReader, fits: Fits | None = None) -> str:
-        """Of what *stream* holds, in hexadecimal digits. Raises OSError: it cannot be read.
+        """Return the hash of the content of *stream*, in hexadecimal digits.
 
         Args:
-            fits: whether it is what it should be; not asked again of what is known and fitted.
+            fits: returns whether the content has the expected format; not called if the hash is remembered.
+
+        Raises:
+            OSError: the file cannot be read.
         """
         before = os.fstat(stream.fileno())
         if self._file is None or before.st_size < LARGE:
             return _hashed(stream, fits)[0]
-        # What fits nothing in particular need not fit: a dump may have been `restore:` before it is `sql:`.
+        # A hash without a format check does not prove the format: the file may have been used by `restore:` before `sql:`.
         name, state = f"{before.st_dev}-{before.st_ino}{'-fits' if fits else ''}", _state(before)
         known = self._read(self._file)
         if known.get(name, [])[:-1] == state:
@@ -59,7 +62,7 @@ class KnownDigests:
         return digest
 
     def _read(self, file: Path) -> dict[str, list[str]]:
-        """Whatever is no such file holds nothing, and so does one that others may have written."""
+        """Return the remembered rows; none if the file is not valid, or if another user may have written it."""
         with suppress(OSError, ValueError):
             if not (why_foreign(file.parent) or why_foreign(file)):
                 found = json.loads(file.read_text("utf-8"))
@@ -78,7 +81,7 @@ class KnownDigests:
 
 
 def known_digests(environ: Mapping[str, str]) -> KnownDigests:
-    """Those of this user, in the cache folder; none where *environ* does not lead to one."""
+    """Return the hashes of the current user, from the cache folder; if *environ* names no such folder, nothing is remembered."""
     leads = any(os.path.isabs(environ.get(name, "")) for name in ("XDG_CACHE_HOME", "HOME"))
     return KnownDigests(user_folder(environ, "XDG_CACHE_HOME", ".cache") / "envctl" if leads else None)
 

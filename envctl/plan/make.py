@@ -1,4 +1,4 @@
-"""`make_plan`: a checked environment and its setting -> Plan."""
+"""`make_plan`, which makes a plan from a checked environment and its setting."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from envctl.plan.views import Resolver
 
 
 def make_plan(environment: Environment, setting: Setting) -> Plan:
-    """The plan of *environment*; `Plan.with_allocation` fills in ports that *setting* does not have yet.
+    """Return the plan of *environment*. `Plan.with_allocation` adds the ports that *setting* does not have yet.
 
     Raises:
-        DefinitionError: references that lead nowhere, a cycle; all of them in one go.
-        UsageError: some services are to be processes of this machine, and the others could not reach it.
+        DefinitionError: a reference cannot be resolved, or services need each other in a cycle. It has all of these problems.
+        UsageError: some services are to be processes on this machine, and the engine's services could not reach them.
     """
     if setting.local and not setting.engine.reaches_tests:
         names = ", ".join(sorted(setting.local))
@@ -64,7 +64,7 @@ def _made(written: Environment, setting: Setting, once: Once) -> Plan:
     outputs = lanes[0] if lanes else _outputs(reading, environment, TESTS._replace(lane=0))
     tests = _tests(reading, environment)
     reading.check()
-    # Ports are read last: a reference anywhere may have reserved one.
+    # Ports come last, because any reference may have reserved one.
     services = {
         name: replace(
             plan,
@@ -101,7 +101,7 @@ def _of_others(environment: Environment, setting: Setting) -> Iterator[str]:
 
 
 def _unreachable(reading: Reading, environment: Environment) -> list[str]:
-    """What the file itself does not say: its external networks are internal where they are."""
+    """Return a note for each service that tests cannot reach because its external networks are internal on this engine."""
     given = environment.loaded.compose_extra.get("networks", {})
     services = {
         name: environment.definition.services[name] for name, found in reading.resolver.subjects.items() if found.closed and found.ports
@@ -116,7 +116,7 @@ def _unreachable(reading: Reading, environment: Environment) -> list[str]:
 
 
 def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:
-    """Whether nobody has to reach it before it is seeded, neither another service nor a command that runs in the place of one."""
+    """Return whether *service* may stay unreachable until it is seeded: neither a service nor a command inside needs it before."""
     if service.once or service.advertised or service.name in service.refers or not (service.steps or service.sets_up):
         return False
     others = [other for other in services.values() if other.name != service.name]
@@ -126,7 +126,7 @@ def _gated(service: ServicePlan, services: Mapping[str, ServicePlan]) -> bool:
 
 
 def _check_hosts(reading: Reading) -> None:
-    """In a Compose file `a-b` may stand beside `a_b`; where names are labels of DNS, both would be one host."""
+    """Report service names that become the same host name: a Compose file can have both `a-b` and `a_b`, but a DNS label has no `_`."""
     seen: dict[str, str] = {}
     for name in reading.resolver.subjects:
         host = reading.addressing.name(name)
@@ -145,7 +145,7 @@ def _check_urls(reading: Reading, services: Iterable[ServicePlan]) -> None:
 
 
 def _in_its_lane(reading: Reading, environment: Environment, step: Step, running: Mapping[str, Service]) -> Step:
-    """A seed's program is told of what is seeded: it may be a lane's own, and what is seeded all lanes'."""
+    """Return *step* with variables that point to the unit that the step seeds, if the step's program is in another lane."""
     step = replace(step, needs=_conditions(environment, step.step.waits_for, running))
     program, lanes = step.step.runs_in or "host", environment.lanes
     lane = lanes.number(step.service)
@@ -173,16 +173,16 @@ def _scope(environment: Environment, setting: Setting) -> dict[str, Any]:
 
 
 def _needs(name: str, service: Service, environment: Environment, running: Mapping[str, Service]) -> dict[str, str]:
-    """References (what they need: everything) under what `needs` says; a job that is needed is a job that is done."""
+    """Return the needs of a service: its references (they need `seeded`), overridden by `needs`. A job must be `done`."""
     needs = {**dict.fromkeys(_referred(name, service, environment), "seeded"), **service.needs}
-    if service.from_compose:  # the file knows nothing of the seeds that a definition gives what it names
+    if service.from_compose:  # a Compose file does not know the seeds that a definition adds to its services
         seeded = [other for other, its in running.items() if its.seed and (other in needs or any(step.in_ == name for step in its.seed))]
         needs |= {other: "seeded" for other in seeded if needs.get(other) != "none"}
     return _conditions(environment, {other: condition for other, condition in needs.items() if other != name}, running)
 
 
 def _referred(name: str, service: Service, environment: Environment) -> list[str]:
-    """The services whose properties it reads, in order; including itself if it uses its own address."""
+    """Return the services whose properties *service* reads, in order; including the service itself if it reads its own address."""
     found = refers(service, [*filter(expressible, environment.definition.services), "self"])
     lanes = environment.lanes
     lane = lanes.number(name)
@@ -194,7 +194,7 @@ def _referred(name: str, service: Service, environment: Environment) -> list[str
 
 
 def _conditions(environment: Environment, needs: Mapping[str, str], running: Mapping[str, Service]) -> dict[str, str]:
-    """The needs for which it really waits: not `none`, and no services that run elsewhere."""
+    """Return the needs for which a service waits: without `none`, and without services that run elsewhere."""
     return {o: _condition(environment, running[o], c) for o, c in needs.items() if c != "none" and o in running}
 
 
@@ -229,7 +229,7 @@ def _outputs(reading: Reading, environment: Environment, viewpoint: Viewpoint) -
 
 
 def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
-    """`<SERVICE>_<PROPERTY>` for the address, the kind's properties and the credentials; empty values are left out."""
+    """Return `<SERVICE>_<PROPERTY>` for addresses, properties of the kind and credentials; empty values are left out."""
     found: dict[str, str] = {}
     prefixes: set[str] = set()
     for name, view in reading.resolver.seen(viewpoint).items():
@@ -250,7 +250,7 @@ def _default_outputs(reading: Reading, viewpoint: Viewpoint) -> dict[str, str]:
 
 
 def _prefix(name: str, taken: set[str]) -> str:
-    """How the outputs of service *name* begin; in a Compose file `a-b` may stand beside `a_b`, and is numbered then."""
+    """Return the prefix of a service's outputs. It has a number if another name has the same prefix, as `a-b` and `a_b` have."""
     base = re.sub(r"[^A-Z0-9_]", "_", name.upper())
     prefix = next(text for number in count(1) if (text := base if number == 1 else f"{base}_{number}") not in taken)
     taken.add(prefix)
@@ -266,7 +266,11 @@ def _tests(reading: Reading, environment: Environment) -> dict[str, TestPlan]:
 
 
 def environment_outside(environment: Environment, setting: Setting, name: str) -> dict[str, str]:
-    """The variables of service *name* as if it ran on the machine on which the tests run."""
+    """Return the environment variables of service *name* as if it ran on the machine on which the tests run.
+
+    Raises:
+        DefinitionError: a variable cannot be evaluated.
+    """
     environment = with_proxy(environment, setting)
     service = environment.definition.services[name]
     resolver = Resolver(
@@ -282,7 +286,7 @@ Node = tuple[str, str]
 
 
 class Cycle(Exception):
-    """The services of a cycle, the first one again at the end."""
+    """The services of a cycle; the last is the first again."""
 
     def __init__(self, path: Sequence[str]) -> None:
         super().__init__(" -> ".join(path))
@@ -290,14 +294,14 @@ class Cycle(Exception):
 
 
 def start_order(needs: Mapping[str, Mapping[str, str]], seeding: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Services in an order in which each can start.
+    """Return the services in an order in which each can start.
 
     Args:
         needs: service -> {other: condition} before it starts.
         seeding: service -> {other: condition} before its seeds are done.
 
     Raises:
-        Cycle: there is none.
+        Cycle: no such order exists.
     """
     graph: dict[Node, set[Node]] = {}
     for name, others in needs.items():
@@ -317,7 +321,7 @@ def _state(condition: str) -> str:
 
 
 def _services(nodes: Sequence[Node]) -> list[str]:
-    """The nodes of a cycle (each before the one that needs it) as services, the one that needs first."""
+    """Return the nodes of a cycle as services, each before the one that it needs. In *nodes*, a node is before the one that needs it."""
     names = [name for name, _ in reversed(nodes)]
     path = [name for index, name in enumerate(names) if index == 0 or name != names[index - 1]]
     return path if path[0] == path[-1] and len(path) > 1 else [*path, path[0]]

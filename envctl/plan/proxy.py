@@ -1,4 +1,4 @@
-"""Where no cluster's controller stands before what is exposed, one small web server does: it goes by the host that a browser asks for."""
+"""A small web server in front of exposed services, on engines without such a server. It selects the service by the requested host."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from envctl.plan.referenced_services import Subject, subjects
 from envctl.plan.traits import EngineTraits
 
 PROXY = "envctl-proxy"
-"""No service of a definition can have that name."""
+"""The name of the proxy; no service of a definition can have it."""
 PROXY_PORT: PortKey = (PROXY, "http")
 KIND = "web"
 DOMAIN = "localhost"
-"""All names below it are this machine: browsers know that without asking anybody (RFC 6761)."""
+"""The default domain: browsers resolve all names below it to this machine, without DNS (RFC 6761)."""
 DOCKERS_DNS = "127.0.0.11"
 
 
@@ -35,17 +35,17 @@ class Behind(NamedTuple):
 
 
 def stands_behind(environment: Environment, engine: EngineTraits) -> list[str]:
-    """The services for which there is a proxy; none where the engine has another way."""
+    """Return the services that need a proxy; none if the engine exposes services in another way."""
     if not engine.proxies:
         return []
     return [name for name, service in environment.definition.services.items() if service.expose and name not in environment.used]
 
 
 def exposed_by(addressing: Addressing, subject: Subject) -> Exposed | None:
-    """The URL of *subject*, where it has one other than its published port.
+    """Return the URL of *subject*; None if it is only reached at its published port.
 
     Raises:
-        ValueError: there is no such port.
+        ValueError: the service does not have the port.
     """
     setting, label = addressing.setting, dns_label(subject.name, addressing.setting.id)
     given = _in_its_lane(subject.expose, addressing.lanes.number(subject.name))
@@ -53,14 +53,14 @@ def exposed_by(addressing: Addressing, subject: Subject) -> Exposed | None:
         return exposed(given, subject.ports, label, setting.expose)
     if not setting.engine.proxies:
         return None
-    # Names below `localhost` lead nowhere else: to a daemon on another machine they need a domain of its own.
+    # Names below `localhost` always mean this machine: a daemon on another machine needs a domain of its own.
     standard = DOMAIN if setting.addresses.outside_host == LOOPBACK else ""
     there = replace(setting.expose, domain=setting.expose.domain or standard)
     return exposed(given, subject.ports, label, there, setting.allocation.ports.get(PROXY_PORT, 0))
 
 
 def _in_its_lane(given: Expose | bool | None, lane: int) -> Expose | bool | None:
-    """A host that the definition gives is that of the first lane."""
+    """Return *given* with the lane's number in its host, since a host in the definition belongs to the first lane."""
     if lane < 2 or not isinstance(given, Expose) or given.host is None:
         return given
     first, dot, rest = given.host.partition(".")
@@ -68,10 +68,10 @@ def _in_its_lane(given: Expose | bool | None, lane: int) -> Expose | bool | None
 
 
 def with_proxy(environment: Environment, setting: Setting) -> Environment:
-    """*environment* with the proxy among its services; unchanged where nothing is exposed, or the engine has another way.
+    """Return *environment* with the proxy as a service; unchanged if nothing is exposed, or if the engine exposes services in another way.
 
     Raises:
-        UsageError: what `[docker.expose]` says is wrong.
+        UsageError: `basic_auth` in `[docker.expose]` is not a valid user name.
     """
     names = stands_behind(environment, setting.engine)
     if not names:
@@ -80,7 +80,7 @@ def with_proxy(environment: Environment, setting: Setting) -> Environment:
     check_user(setting.expose.basic_auth, "[docker.expose] of envctl.toml")
     found = list(_behind(environment, setting, names))
     service = Service.model_validate({"kind": PROXY, "with": _parameters(setting, found), "needs": dict.fromkeys(names, "seeded")})
-    # The built-in kind: a project's own of that name may be anything.
+    # The built-in kind, since the project may have another kind of that name.
     kinds = ChainMap({PROXY: load_kinds()[KIND]}, cast("MutableMapping[str, Kind]", environment.kinds))
     definition = environment.definition.model_copy(update={"services": {**services, PROXY: service}})
     return replace(environment, definition=definition, kinds=kinds, loaded=replace(environment.loaded, definition=definition))
@@ -92,7 +92,7 @@ def _behind(environment: Environment, setting: Setting, names: list[str]) -> Ite
         try:
             found = exposed_by(addressing, known[name])
         except ValueError:
-            continue  # said where the service itself is planned
+            continue  # reported when the service itself is planned
         if found is not None:
             yield Behind(name, found, _url(addressing, known[name], found))
 
@@ -102,7 +102,7 @@ def _url(addressing: Addressing, subject: Subject, found: Exposed) -> str:
     host, number = addressing.address(subject, port, Viewpoint("inside", PROXY))
     setting = addressing.setting
     if addressing.is_process(subject.name) and not setting.engine.runs_processes:
-        host = setting.allocation.gateway or "host.docker.internal"  # names in /etc/hosts are none for nginx
+        host = setting.allocation.gateway or "host.docker.internal"  # nginx does not read /etc/hosts
     return f"http://{host}:{number}"
 
 
@@ -112,5 +112,5 @@ def _parameters(setting: Setting, found: list[Behind]) -> dict[str, Any]:
         hosts.setdefault(each.exposed.host, {})[each.exposed.path] = each.url
     user = setting.expose.basic_auth
     users = {user: setting.secret(PROXY, "basic-auth")} if user else {}
-    # A container that is made anew may get another address.
+    # Without a resolver, nginx would keep the address of a container that has been replaced.
     return {"hosts": hosts, "users": users, "resolver": "" if setting.engine.runs_processes else DOCKERS_DNS}

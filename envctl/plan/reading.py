@@ -1,4 +1,4 @@
-"""Reading a definition for a plan: what is the same for every service, and where its mistakes are gathered."""
+"""The reading of a definition for a plan: the state that all services share, and the list of problems."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from envctl.session.mask import Mask
 
 T = TypeVar("T")
 MAX_COMMAND = 100_000
-"""Characters; Linux takes no longer argument than 131,072 bytes."""
+"""The longest command in characters; Linux limits an argument to 131,072 bytes."""
 
 
 class Once:
-    """What has been read of the project's files: a plan that is made again with its ports known finds it here."""
+    """A cache for files of the project, so that a plan that is made again with known ports does not read them again."""
 
     def __init__(self) -> None:
         self._found: dict[Hashable, Any] = {}
 
     def __call__(self, key: Hashable, read: Callable[[], T]) -> T:
-        """What *read* gives, or gave when *key* was asked for before."""
+        """Return the result of *read*, which is called only once for each *key*."""
         if key not in self._found:
             self._found[key] = read()
         found: T = self._found[key]
@@ -43,7 +43,7 @@ class Once:
 
 @dataclass(frozen=True)
 class Reading:
-    """A definition, its setting, and what its references give."""
+    """A definition, its setting, and the resolver of its references."""
 
     loaded: Loaded
     setting: Setting
@@ -53,11 +53,12 @@ class Reading:
 
     @property
     def addressing(self) -> Addressing:
+        """The addresses of the services."""
         return self.resolver.addressing
 
     @contextmanager
     def located(self, *path: str | int) -> Iterator[None]:
-        """Mistakes in expressions under *path* become problems of the definition, each where its text stands."""
+        """Turn errors that occur inside the block into problems of the definition, each with the place of its text under *path*."""
         try:
             yield
         except ExpressionError as error:
@@ -68,33 +69,31 @@ class Reading:
             self.wrong(path, f"'{error.filename}' cannot be read: {error.strerror}")
 
     def argv(self, command: Command | None, scope: Mapping[str, Any], *path: str | int) -> tuple[str, ...]:
-        """The arguments of *command*, none where there is a mistake in it."""
+        """Return the arguments of *command*; none if it contains a mistake."""
         words: list[str] = []
         with self.located(*path):
             words = argv(command, scope)
         return tuple(words)
 
     def check(self) -> None:
-        """
-        Raises:
-            DefinitionError: something was wrong; without the values of secret variables.
-        """
+        """Raise DefinitionError if there are problems. Their texts do not contain the values of secret variables."""
         if self.problems:
             mask = Mask(self.loaded.secrets - self.loaded.names(self.setting.name))
-            # A lane's own service has the mistakes of the one that it is a copy of.
+            # The copies of a service in other lanes have the same problems.
             raise DefinitionError(list(dict.fromkeys(problem.masked(mask) for problem in self.problems))) from None
 
     def wrong(self, path: TreePath, message: str, hint: str = "") -> None:
-        """Notes what is wrong at *path* of the definition."""
+        """Add the problem at *path* of the definition."""
         self.problems.append(self.loaded.source.problem(path, message, hint))
 
     def wrong_expression(self, error: ExpressionError, path: TreePath) -> None:
-        """Notes *error* of what stands at *path*; with the budget spent, nothing behind it can be told."""
+        """Add *error* as a problem of the text at *path*. Raise DefinitionError at once if the budget is spent: nothing more is checked."""
         self.wrong((*path, *error.path), str(error))
         if isinstance(error, OutOfBudget):
             raise DefinitionError(self.problems) from None
 
     def tree(self, value: Any, scope: Mapping[str, Any], *path: str | int) -> Any:
+        """Return *value* with its expressions evaluated. After a mistake, add a problem and return an empty value of the same type."""
         try:
             return plain(evaluate_tree(value, scope))
         except ExpressionError as error:
@@ -103,7 +102,7 @@ class Reading:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a tree."""
+    """Yield every text in a tree."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -115,32 +114,36 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def refers(service: Service, names: Collection[str]) -> list[Reference]:
-    """The references to one of *names* in what is evaluated for *service*, in order."""
+    """Return the references of *service* to one of *names*, in order, from the texts that are evaluated."""
     readable = [service.env, service.run, service.command, service.with_, service.ready.model_dump() if service.ready else None]
     return referred(readable, names)
 
 
 def referred(tree: Any, names: Collection[str]) -> list[Reference]:
-    """The references to one of *names* in the texts of *tree*, in order."""
+    """Return the references to one of *names* in the texts of *tree*, in order."""
     return [ref for text in texts(tree) for ref in references(text, names) if ref.root in names]
 
 
 def as_text(value: Any) -> str:
-    """A value as it stands in an environment: `true`, numbers as they are, lists and maps as JSON."""
+    """Return a value as an environment variable contains it: `true`, numbers as they are written, lists and maps as JSON."""
     return written(plain(value))
 
 
 def plain(value: Any) -> Any:
-    """Views as what they are called, maps and lists as plain ones."""
+    """Return *value* with plain maps and lists in place of their subclasses.
+
+    Raises:
+        ExpressionError: *value* contains a whole service.
+    """
     if isinstance(value, View):
-        return str(value)  # raises: a service is no value
+        return str(value)  # raises: a service is not a value
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def argv(command: Command | None, scope: Mapping[str, Any]) -> list[str]:
-    """The arguments of *command*; none where there is no command.
+    """Return the arguments of *command*; none if there is no command.
 
     Raises:
         ExpressionError: a reference cannot be resolved, or the quoting is broken.
@@ -152,7 +155,11 @@ def argv(command: Command | None, scope: Mapping[str, Any]) -> list[str]:
 
 
 def split(command: str) -> list[str]:
-    """The words of *command*; blanks and quotes inside `${...}` do not count."""
+    """Return the words of *command*. Blanks and quotes inside `${...}` do not separate words.
+
+    Raises:
+        ExpressionError: the quoting is broken, or the command is too long.
+    """
     if len(command) > MAX_COMMAND:
         raise ExpressionError(f"a command of more than {MAX_COMMAND:,} characters; a list, or a script in a file, may be longer")
     kept: list[str] = []

@@ -1,4 +1,4 @@
-"""The services of an environment as references know them: ports, parameters, and what each declares several of."""
+"""The services of an environment as references see them: their ports, their parameters, and the items that they declare."""
 
 from __future__ import annotations
 
@@ -13,49 +13,50 @@ from envctl.plan.model import PortKey, Setting
 
 
 class Subject(NamedTuple):
-    """A service as references know it."""
+    """A service as references see it."""
 
     name: str
     kind: Kind
     ports: Mapping[str, int]
     parameters: Mapping[str, Any]
-    """Texts, defaults and drawn credentials; not yet evaluated."""
+    """Texts, defaults and generated credentials; not evaluated yet."""
     several: Mapping[str, Mapping[str, Mapping[str, Any]]]
     url: str | None = None
-    """Where it runs already (`--use`)."""
+    """The URL of a service that runs elsewhere (`--use`)."""
     expose: Expose | bool | None = None
     drawn: bool = False
-    """Credentials that nobody gave were drawn."""
+    """Whether credentials were generated because the definition has none."""
     closed: bool = False
-    """It is only in networks of a Compose file that are `internal`: nothing outside them reaches it."""
+    """Whether all of the service's networks are `internal` networks of a Compose file, so that nothing outside them can reach it."""
 
     @property
     def main_port(self) -> str | None:
+        """The name of the main port, which is the first one; None if the service has no port."""
         return next(iter(self.ports), None)
 
     @property
     def private(self) -> Sequence[str]:
-        """What it listens on as a process of this machine, and nobody else is told of."""
+        """The ports on which the service listens as a process on this machine, and that no other service gets."""
         return self.kind.local.ports if self.kind.local else ()
 
     def published(self, port: str) -> str:
-        """The port that stands for *port* outside: an advertised listener for the main one, where the kind has such."""
+        """Return the port that replaces *port* outside: for the main port, the advertised listener of the kind, if it has one."""
         return self.kind.outside_port if port == self.main_port and self.kind.outside_port else port
 
 
 def private(port: str) -> str:
-    """What a private port is called among the others: no port of a definition can have that name."""
+    """Return the name of a private port. No port of a definition can have it, because it begins with a dot."""
     return f".{port}"
 
 
 def published(environment: Environment, local: Collection[str] = ()) -> list[PortKey]:
-    """Every port that gets a number outside, in the order of the definition; of *local* services their private ones too."""
+    """Return every port that gets a number outside, in the order of the definition; for *local* services also their private ports."""
     running = {name: subject for name, subject in subjects(environment).items() if not subject.url}
     return [(name, port) for name, subject in running.items() for port in _numbered(subject, name in local)]
 
 
 def fixed_ports(environment: Environment, keys: Sequence[PortKey]) -> dict[PortKey, int]:
-    """The numbers outside that `publish` gives: to the main port, or to ports by name."""
+    """Return the outside numbers that `publish` sets, for the main port or for named ports."""
     found: dict[PortKey, int] = {}
     for name, service in environment.definition.services.items():
         own = [port for service_name, port in keys if service_name == name]
@@ -70,7 +71,7 @@ def _numbered(subject: Subject, local: bool) -> list[str]:
 
 
 def subjects(environment: Environment, setting: Setting | None = None) -> dict[str, Subject]:
-    """Each by its name; without a *setting*, credentials are not drawn."""
+    """Return the services by their names. Without *setting*, no credentials are generated."""
     return {
         name: _subject(name, service, environment.kinds[service.kind], setting, environment)
         for name, service in environment.definition.services.items()
@@ -85,7 +86,7 @@ def _subject(name: str, service: Service, kind: Kind, setting: Setting | None, e
         if parameters.get(key) is None and setting is not None:
             parameters[key] = kind.nobody if open_to_all else setting.secret(name, what if key == what else key)
             drawn = not open_to_all
-    if service.from_compose and kind.outside_port:  # its file says where its clients are sent on to
+    if service.from_compose and kind.outside_port:  # the Compose file sets the address to which the server redirects its clients
         kind = kind.model_copy(update={"outside_port": ""})
     several = {key: items_of(kind, key, parameters.pop(key, None), name, environment.loaded.budget) for key in kind.several}
     when = {} if service.from_compose else kind.ports_when

@@ -1,4 +1,7 @@
-"""The setting of `render`, derived from the instance's name: the same input gives the same bytes. And credentials that nobody gave."""
+"""The setting of `render`, and generated credentials.
+
+Everything in the setting follows from the instance's name, so that the same input gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,16 @@ def render_setting(
     shared: bool = False,
     random: bool = False,
 ) -> Setting:
-    """Ports are only those that somebody inside must know; passwords come from *name*, but for *random* ones, as `up` draws them."""
+    """Return the setting. Ports and passwords follow from *name*, but *random* passwords are generated as for `up`.
+
+    Args:
+        images: prefixes of image names and their replacements.
+        ports: services and the outside numbers of their main ports (`--port`).
+        shared: whether the namespace is shared with other instances.
+
+    Raises:
+        UsageError: *ports* has a service that does not exist, or that has no port.
+    """
     keys = [*published(environment), *([PROXY_PORT] if stands_behind(environment, engine) else [])]
     for service in ports or {}:
         if service not in {key[0] for key in keys}:
@@ -53,7 +65,7 @@ def render_setting(
 
 
 def _spread(keys: list[PortKey], name: str, fixed: Mapping[PortKey, int]) -> dict[PortKey, int]:
-    """A port for each key: the fixed one, or one by a hash, the next one where two fall on the same."""
+    """Return a port for each key: the fixed one, or one from a hash. A port that is taken is replaced by the next free one."""
     found = dict(fixed)
     for key in keys:
         port = FIRST + int(hashlib.sha256(f"{name}/{key}".encode()).hexdigest(), 16) % COUNT
@@ -64,7 +76,7 @@ def _spread(keys: list[PortKey], name: str, fixed: Mapping[PortKey, int]) -> dic
 
 
 def drawn_from(key: bytes) -> Callable[[str, str], str]:
-    """A function of service and parameter to 24 letters and digits, the first a letter: they last as long as the *key* of an instance."""
+    """Return a function that makes a text from a service and a parameter: 24 letters and digits, first a letter, fixed for each *key*."""
 
     def draw(service: str, parameter: str) -> str:
         digest = hmac.new(key, f"{service}\0{parameter}".encode(), hashlib.sha256).hexdigest()
@@ -74,5 +86,5 @@ def drawn_from(key: bytes) -> Callable[[str, str], str]:
 
 
 def key_of_name(name: str) -> bytes:
-    """The key that `render` uses: known to whoever knows the name, hence never used by `up`."""
+    """Return the key that `render` uses. Anyone who knows the name can compute it, so `up` never uses it."""
     return hashlib.sha256(f"envctl render {name}".encode()).digest()

@@ -1,4 +1,4 @@
-"""What of a plan must not be printed."""
+"""The values of a plan that must not be printed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from envctl.plan.reading import Reading
 from envctl.plan.referenced_services import Subject
 
 _NAMED = re.compile("passw|secret|token")
-"""In the names of what a kind offers: `root_password` follows from the password, and is another one."""
+"""Matches the names of secret properties, such as `root_password`, which is derived from the password but has another value."""
 SHORTEST_LINE = 12
-"""Letters of a line that is hidden by itself: a shorter one (a brace, `type: x`) stands in texts that have nothing to do with it."""
+"""The minimum length, in characters, of a line that is hidden by itself. Shorter ones (a brace, `type: x`) occur in unrelated texts."""
 _FRAME = re.compile(r"-----(BEGIN|END) [^-]+-----")
-"""Of every key, and no part of its secret."""
+"""Matches the first and the last line of a key, which are the same for all keys and not secret."""
 _DERIVES = re.compile(r"\|\s*derived\b")
 
 
 def secrets(reading: Reading, services: Iterable[ServicePlan], outputs: Mapping[str, str]) -> frozenset[str]:
-    """Secret variables, and passwords: given, drawn, derived, of a URL of `--use`; but no name that the definition shows."""
+    """Return secret variables and all passwords (given, generated, derived, in URLs of `--use`), but no name that the definition shows."""
     loaded, definition = reading.loaded, reading.loaded.definition
     values = set(loaded.secrets) | _of_compose(loaded)
     for subject in reading.resolver.subjects.values():
@@ -37,7 +37,7 @@ def secrets(reading: Reading, services: Iterable[ServicePlan], outputs: Mapping[
 
 
 def _of_compose(loaded: Loaded) -> set[str]:
-    """Its secrets that are variables: whole, as a file has them, and the lines of one that has several, which a log prints one by one."""
+    """Return the secrets of a Compose file that are variables: each as a whole, and line by line, since a log prints them line by line."""
     named = (str((given or {}).get("environment")) for given in loaded.compose_extra.get("secrets", {}).values())
     values = {loaded.compose_variables[name].strip() for name in named if name in loaded.compose_variables}
     lines = (line.strip() for value in values if "\n" in value for line in value.splitlines())
@@ -53,7 +53,7 @@ def _passwords(reading: Reading, subject: Subject) -> Iterator[Any]:
     for key in filter(_NAMED.search, subject.kind.properties):
         try:
             yield view[key]
-        except (ExpressionError, KeyError):  # it is none of this service; whoever refers to it is told
+        except (ExpressionError, KeyError):  # this service does not have the property; a reference to it is reported elsewhere
             continue
 
 

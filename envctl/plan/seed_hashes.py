@@ -1,4 +1,4 @@
-"""The hash of a seed step: of everything that its result depends on, in its order, and of nothing secret."""
+"""The hash of a seed step: everything that affects its result, in order, and nothing secret."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from envctl.plan.reading import Reading
 from envctl.plan.referenced_services import Subject
 
 MAKES_DATA = {"entrypoint", "command", "env", "files", "mounts", "setup", "seeds", "local"}
-"""What of a kind has a say in the data of its server."""
+"""The fields of a kind that affect the data of its server."""
 
 
 def server_hash(reading: Reading, subject: Subject, service: Service, kind: Kind, image: str, files: Mapping[str, File]) -> str:
-    """What the server itself makes of its data; credentials change nothing of it, and must not be found out by it.
+    """Return the hash of everything in the server itself that affects its data. Credentials are left out: the hash must not reveal them.
 
     Args:
-        image: with its tag or digest.
-        files: those of the project in its container, by their paths.
+        image: the image with its tag or digest.
+        files: the project's files in the container, by their paths there.
     """
     several = {key: {name: _public(subject, given) for name, given in items.items()} for key, items in subject.several.items()}
     own = service.model_dump(mode="json", include={"env", "run", "command", "shell"})
@@ -44,15 +44,15 @@ def _public(subject: Subject, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chained(reading: Reading, *parts: Any) -> str:
-    """Of texts as they are written: a reference counts as itself, not with the address or password that it leads to."""
-    text = json.dumps(_written(parts), default=str)  # in their order: it is that of the data
+    """Return the hash of *parts* as the definition has them: a reference counts as text, without the address or password behind it."""
+    text = json.dumps(_written(parts), default=str)  # keys are not sorted, because their order is the order of the data
     for secret in sorted(reading.loaded.secrets):
         text = text.replace(secret, "")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _written(value: Any) -> Any:
-    """Numbers as they are written: 1.10 may go into a text."""
+    """Return *value* with numbers as the definition has them, because a text may contain `1.10`."""
     if isinstance(value, WrittenInt | WrittenFloat):
         return {"written": value.text}
     if isinstance(value, Mapping):
@@ -63,13 +63,13 @@ def _written(value: Any) -> Any:
 def entries(
     root: Path, found: Iterable[tuple[Path, Path]], digests: KnownDigests, fits: Callable[[Path, BufferedReader], bool] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Of each folder and a file below it: the path from there, and a hash of the content.
+    """Yield, for each folder and a file below it, the file's path relative to the folder and the hash of its content.
 
     Args:
-        fits: whether a file is what it should be; not asked of what is known.
+        fits: returns whether a file has the expected format; not called for a file whose hash is remembered.
 
     Raises:
-        FileRefused, OSError: as by `open_file`.
+        FileRefused, OSError: as in `open_file`.
     """
     for folder, path in found:
         with open_file(path, root) as stream:
@@ -78,7 +78,7 @@ def entries(
 
 @cache
 def faker_version() -> str | None:
-    """Another version may make other rows of the same number; None where there is none."""
+    """Return the version of Faker; None if it is not installed. Another version may generate other rows from the same random seed."""
     try:
         return metadata.version("Faker")
     except metadata.PackageNotFoundError:

@@ -26,14 +26,14 @@ from envctl.plan.seed_hashes import chained, entries, faker_version, server_hash
 
 At = tuple[str | int, ...]
 LARGEST_HEADER = 200_000
-"""Bytes; the largest table of PostgreSQL has 1,600 columns of 63 letters."""
+"""The largest header in bytes; the largest table of PostgreSQL has 1,600 columns of 63 letters."""
 
 
 def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, image: str, given: Mapping[str, File]) -> Iterator[Step]:
-    """The steps in order. Their hashes are a chain: the server's, and then each step's on top of those before it.
+    """Yield the steps in order. The hash of a step includes the hash of the server and of all steps before it.
 
     Args:
-        given: the files of the project in the server's container.
+        given: the project's files in the server's container.
     """
     if not service.seed:
         return
@@ -69,19 +69,23 @@ def steps_of(reading: Reading, subject: Subject, service: Service, kind: Kind, i
 
 
 def _is_personal(reading: Reading, step: SeedStep, command: Sequence[str]) -> bool:
-    """A program is told addresses and logins only to get in, but a secret that its command names may well be in what it makes."""
+    """Return whether the data of the step belongs to one instance only.
+
+    Addresses and logins that a program gets do not count, because it only uses them to connect. A secret in its command does count,
+    because it may be in the data that the program creates.
+    """
     told = [*texts(step.model_dump(exclude={"needs", "command"}))]
     return any(map(has_expression, told)) or any(secret in text for text in (*told, *command) for secret in reading.loaded.secrets)
 
 
 def _asked(reading: Reading, step: SeedStep) -> dict[str, Any]:
-    """The program in which a command runs, or that requests ask; what is in the image that is built of it, `inputs` say."""
+    """Return the service in which a command runs, or that requests call, for the hash. `inputs` cover the files that its image contains."""
     services = reading.loaded.definition.services if reading.loaded.definition else {}
     return services[step.in_].model_dump(include={"kind", "version", "image", "build", "run", "command"}) if step.in_ in services else {}
 
 
 def _told(reading: Reading, step: SeedStep, at: At) -> list[tuple[str, str]]:
-    """The variables that its command names, with their values: its text is first evaluated when its words are known."""
+    """Return the variables that the command refers to, with their values. The command itself is part of the hash without evaluation."""
     values = {"var": reading.loaded.variables, "env": reading.setting.environ}
     found: list[Reference] = []
     with reading.located(*at, "command"):
@@ -90,7 +94,7 @@ def _told(reading: Reading, step: SeedStep, at: At) -> list[tuple[str, str]]:
 
 
 def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], list[tuple[str, str]]]:
-    """The files of a step, and all that counts of its files and inputs: paths below their folders, and hashes of the content."""
+    """Return the files of a step, and the paths and hashes of all its files and inputs."""
     files: tuple[Path, ...] = ()
     counted: list[tuple[str, str]] = []
     project, digests = reading.loaded.project, known_digests(reading.setting.environ)
@@ -104,9 +108,9 @@ def _read(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], l
 
 
 def _is_text(reading: Reading, at: At, path: Path, stream: io.BufferedReader) -> bool:
-    """Whether some client of a server may read it as SQL, told by its first bytes; what none does is complained about."""
+    """Return whether a client can read the file as SQL, judged by its first bytes; if not, add a problem."""
     head = b""
-    with suppress(OSError, EOFError), unpacked(path, stream) as raw:  # who loads it says what is wrong with it
+    with suppress(OSError, EOFError), unpacked(path, stream) as raw:  # the loader reports what is wrong with the file
         head = raw.read(5)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         hint = "save it as UTF-8; PowerShell's `>` writes UTF-16, and `pg_dump --file` or `mysqldump --result-file` does not"
@@ -119,7 +123,7 @@ def _is_text(reading: Reading, at: At, path: Path, stream: io.BufferedReader) ->
 
 
 def _command(reading: Reading, step: SeedStep, name: str, at: At) -> tuple[str, ...]:
-    """References are what the program itself can reach: on this machine the outside addresses. `self` is the seeded service."""
+    """Return the arguments of the command, with the addresses that its program can reach. `self` is the seeded service."""
     where = {None: None, "host": None, "server": name}.get(step.in_, step.in_)
     viewpoint = reading.addressing.standpoint(where)
     return reading.argv(step.command, reading.resolver.reader(viewpoint, name), *at, "command")
@@ -132,7 +136,7 @@ class _Feeds:
         self._reading, self._feed, self._step, self._name, self._at = reading, feed, step, name, at
 
     def first(self, files: tuple[Path, ...]) -> Feed:
-        """What is known before any data is read."""
+        """Return the feed as far as it is known before the data is read."""
         reading, step = self._reading, self._step
         has_header = step.file_format is not None and step.file_format.header and files
         read: Callable[[], list[str]] = partial(_columns, reading, files[0], (*self._at, step.format)) if has_header else list
@@ -140,7 +144,7 @@ class _Feeds:
         return self.table(Table(step.into or "", tuple(columns)))
 
     def table(self, table: Table) -> Feed:
-        """What loads, or selects, some columns of a table."""
+        """Return the feed that loads *table*, or selects its columns."""
         reading, step, feed = self._reading, self._step, self._feed
         scope = dict(reading.resolver.reader_in(self._name))
         first = scope["self"]["first"].get("databases")
@@ -156,7 +160,7 @@ class _Feeds:
 
 
 def _words(values: Sequence[Any]) -> tuple[str, ...]:
-    """Arguments; an expression that gives a list stands for its items."""
+    """Return the arguments; an expression that returns a list becomes several arguments."""
     return tuple(str(word) for value in values for word in (value if isinstance(value, list) else [value]))
 
 
@@ -181,10 +185,12 @@ def _columns(reading: Reading, path: Path, at: At) -> list[str]:
 
 
 def header(path: Path, root: Path) -> list[str]:
-    """The names in the first line of a CSV file.
+    """Return the names in the first line of a CSV file.
 
     Raises:
-        csv.Error: they take more than any table's, or hold a NUL, as what is no text does.
+        FileRefused, OSError: the file cannot be read.
+        UnicodeDecodeError: the file is not UTF-8.
+        csv.Error: the line is longer than any table's header, or contains a NUL, as binary files do.
     """
     with open_unpacked(path, root) as raw:
         content = raw.read(LARGEST_HEADER)
@@ -192,13 +198,13 @@ def header(path: Path, root: Path) -> list[str]:
     found = [name.strip() for name in next(csv.reader(stream), [])]
     if len(content) == LARGEST_HEADER and not stream.read(1):
         raise csv.Error(f"its first line has more than {LARGEST_HEADER // 1000} kB")
-    if any("\0" in name for name in found):  # before Python 3.11 csv itself says so
+    if any("\0" in name for name in found):  # before Python 3.11, csv itself raised this error
         raise csv.Error("line contains NUL, so this is not CSV in UTF-8")
     return found
 
 
 def _files(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], Path]:
-    """What the server is fed with, in order, and the folder that holds it."""
+    """Return the files that are loaded into the server, in order, and the folder that contains them."""
     if step.file is None or step.file_format is None:
         return (), Path()
     path = reading.loaded.path(step.file, at)
@@ -210,7 +216,7 @@ def _files(reading: Reading, step: SeedStep, at: At) -> tuple[tuple[Path, ...], 
 
 
 def _inputs(reading: Reading, step: SeedStep, at: At) -> Iterator[tuple[Path, Path]]:
-    """Each input below the folder that its pattern is relative to."""
+    """Yield each input, and the folder to which its pattern is relative."""
     for number, pattern in enumerate(step.inputs):
         folder = reading.loaded.base((*at, "inputs", number))
         found = (folder / name for name in matching(pattern, folder))

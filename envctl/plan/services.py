@@ -1,4 +1,4 @@
-"""One service of the definition -> ServicePlan, every text evaluated for its place inside the environment."""
+"""The plan of one service, with every text evaluated for its place in the environment."""
 
 from __future__ import annotations
 
@@ -34,10 +34,15 @@ from envctl.plan.units import properties_of, unit_of
 from envctl.plan.views import View
 
 OWN_STOP = 10.0
-"""Seconds that a service of the team's own gets on SIGTERM, so that coverage and traces are written."""
+"""The seconds that a service of the team's own has to end after SIGTERM, so that it can write coverage and traces."""
 
 
 def service_plan(reading: Reading, subject: Subject, service: Service, needs: Mapping[str, str]) -> ServicePlan:
+    """Return the plan of *service*. Mistakes become problems of *reading*.
+
+    Args:
+        needs: the services for which this service waits, each with its condition.
+    """
     name, local = subject.name, reading.addressing.is_process(subject.name)
     kind = localised(subject.kind) if local else subject.kind
     scope = reading.resolver.reader_in(name)
@@ -123,7 +128,7 @@ def _checks(reading: Reading, kind: Kind, subject: Subject, service: Service) ->
 
 
 def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """The kind's arguments; an expression that gives a list stands for its items."""
+    """Return the kind's arguments; an expression that returns a list becomes several arguments."""
     found: list[str] = []
     for value in reading.tree(kind.command, scope, "services", name):
         found += map(str, value) if isinstance(value, list) else [str(value)]
@@ -131,7 +136,7 @@ def _kind_command(reading: Reading, kind: Kind, scope: Mapping[str, Any], name: 
 
 
 def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, Any], name: str) -> dict[str, str]:
-    """The environment of a service: its kind's, its files', its own."""
+    """Return the environment variables of a service: of its kind, overridden by its `env_file`, overridden by its `env`."""
     env = dict(reading.tree(kind.env, scope, "services", name))
     for file in service.env_file:
         path = reading.loaded.path(file, ("services", name, "env_file"))
@@ -147,7 +152,7 @@ def variables(reading: Reading, service: Service, kind: Kind, scope: Mapping[str
 
 
 def _unset(reading: Reading, service: Service) -> tuple[str, ...]:
-    """Of a Compose file only: there a name without a value takes the image's variable away, unless the caller has one."""
+    """Return variables that a Compose file unsets: a name without a value removes the image's variable, unless the caller has a value."""
     bare = (key for key, value in service.env.items() if value is None and key not in reading.setting.environ)
     return tuple(bare) if service.from_compose else ()
 
@@ -166,7 +171,7 @@ def _files(reading: Reading, service: Service, kind: Kind, scope: Mapping[str, A
 
 
 def _without(files: Mapping[str, File], texts: Collection[str]) -> dict[str, File]:
-    """The files but for the kind's own texts, which hold what is drawn for this instance."""
+    """Return the files without the kind's own texts, which contain generated values of this instance."""
     return {path: file for path, file in files.items() if path not in texts}
 
 
@@ -195,7 +200,7 @@ def _build(reading: Reading, name: str, service: Service) -> BuildPlan | None:
     with reading.located("services", name, "build"):
         context = _folder(reading, name, service)
         found = reading.once(("build", name), partial(_build_plan, reading, build, context, service.image))
-    return found  # noqa: RET504 -- a mistake is noted, and there is none then
+    return found  # noqa: RET504 -- None if the block has noted a mistake
 
 
 def _build_plan(reading: Reading, build: Build, context: Path, name: str | None) -> BuildPlan:
@@ -216,10 +221,11 @@ def _exposed(reading: Reading, subject: Subject) -> Exposed | None:
     found: Exposed | None = None
     with reading.located("services", subject.name, "expose"):
         found = reading.resolver.exposed(subject)
-    return found  # noqa: RET504 -- a mistake is noted, and there is none then
+    return found  # noqa: RET504 -- None if the block has noted a mistake
 
 
 def ports_of(reading: Reading, subject: Subject) -> tuple[Port, ...]:
+    """Return the ports of *subject*, with the outside numbers as far as they are known."""
     known, ports = reading.resolver.reserved | reading.setting.fixed, reading.setting.allocation.ports
     return tuple(
         Port(name, number, None if subject.closed else ports.get((subject.name, name)), (subject.name, name) in known)
@@ -241,11 +247,11 @@ def _run(reading: Reading, service: Service, scope: Mapping[str, Any], name: str
 
 
 def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, scope: Mapping[str, Any]) -> LocalPlan:
-    """What a process of this machine needs; the problem where it cannot be one."""
+    """Return the additional needs of a process on this machine; add a problem if the service cannot be one."""
     where = ("services", subject.name)
     if (kind.own or service.from_compose) and not service.run:
         proposed = ""
-        with suppress(DefinitionError):  # a folder that is wrong is another mistake
+        with suppress(DefinitionError):  # a wrong folder is another problem, reported elsewhere
             proposed = proposed_run(service.build, _folder(reading, subject.name, service), reading.loaded.project, service.port)
         if service.from_compose and kind.local is not None:
             hint = f"a service of a Compose file is a container; `kind: {kind.kind}` without `from:` also runs here"
@@ -289,7 +295,7 @@ def _snapshot(reading: Reading, kind: Kind, subject: Subject, scope: Mapping[str
 
 
 def _copied(reading: Reading, kind: Kind) -> SnapshotPlan | None:
-    """A server of a Compose file stays as the file has it: its data is that of a first start with the same file, and nothing changes it."""
+    """Return how a server of a Compose file is kept. Its data is that of a first start with the same file, so a copy is used unchanged."""
     told = kind.snapshot
     if told is None or told.worth != "always" or not reading.setting.engine.copies_kept:
         return None
@@ -312,7 +318,7 @@ def _amounts(given: Requests) -> tuple[float | None, int | None, int | None]:
 
 
 def _writable(kind: Kind, service: Service) -> tuple[str, ...]:
-    """Of a Compose file's service only what holds data: its image may be a cousin of the kind's, with files in the other places."""
+    """Return the paths that stay writable. In a Compose file only data is, as its image may differ from the kind's in all other paths."""
     if service.from_compose:
         return (kind.data,) if kind.data else ()
     return tuple(kind.writable)
@@ -325,13 +331,13 @@ def _pod(kind: Kind, service: Service) -> Kubernetes:
 
 
 def _read_only(kind: Kind, service: Service) -> bool:
-    """Whether its kind says what must stay writable; a program of the team's own may write anywhere that its user may."""
+    """Return whether the root file system is read-only: the kind must list writable paths, and the team's own code may write anywhere."""
     said = kind.kubernetes.read_only
     return bool(said) if said is not None or service.from_compose or kind.own else bool(kind.writable)
 
 
 def _version(kind: Kind, service: Service) -> str:
-    """The one that is asked for; an image says it by its tag."""
+    """Return the requested version, which is the tag if the definition has an image."""
     tag = re.search(r":(\d[^/:@]*)(@|$)", service.image or "")
     return tag[1] if tag else "" if service.image else service.version or kind.version or ""
 

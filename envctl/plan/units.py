@@ -1,4 +1,4 @@
-"""What lanes and leases have of a server, named and evaluated."""
+"""The units of a server for lanes and leases, named and evaluated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOGIN = ("username", "password", "accounts")
 
 
 def unit_of(reading: Reading, subject: Subject) -> Unit | None:
-    """How the server *subject* is divided; None where its kind says nothing of that, or nobody outside reaches it to divide it."""
+    """Return how the server is divided; None if its kind does not support that, or if it is unreachable from outside."""
     kind = subject.kind.unit
     if kind is None or subject.closed:
         return None
@@ -34,7 +34,7 @@ def unit_of(reading: Reading, subject: Subject) -> Unit | None:
 
 
 def _login(view: View) -> dict[str, Any]:
-    """Who comes in as a lane's own."""
+    """Return the login of a lane."""
     return {key: plain(view[key]) for key in _LOGIN if key in view}
 
 
@@ -54,7 +54,7 @@ def _names(reading: Reading, subject: Subject) -> Iterator[Names]:
 
 
 def undivided(reading: Reading, service: Service, name: str) -> Iterator[str]:
-    """Servers that *name*, a lane's own, refers to, and of which it sees nothing that is its lane's: all lanes would use the same."""
+    """Yield the servers of whose lane units the lane's service *name* reads nothing, so that it would use the same data in all lanes."""
     lane, resolver = reading.addressing.lanes.number(name), reading.resolver
     if not lane:
         return
@@ -70,7 +70,7 @@ def undivided(reading: Reading, service: Service, name: str) -> Iterator[str]:
 
 
 def _value(scope: Mapping[str, Any], reference: Reference) -> Any:
-    """What a reference leads to, or as much of it as can be told."""
+    """Return the value of *reference*; if it cannot be resolved, the value of the longest part that can be."""
     value: Any = scope[reference.root]
     for step in reference.path:
         try:
@@ -82,7 +82,7 @@ def _value(scope: Mapping[str, Any], reference: Reference) -> Any:
 
 def _comparable(value: Any) -> Any:
     if isinstance(value, View):
-        return value.subject.name, value.viewpoint.lane  # all of it was asked for
+        return value.subject.name, value.viewpoint.lane  # the reference names the whole service
     try:
         return plain(value)
     except ExpressionError:
@@ -90,7 +90,7 @@ def _comparable(value: Any) -> Any:
 
 
 def properties_of(reading: Reading, subject: Subject, viewpoint: Viewpoint) -> dict[str, Any]:
-    """Every property that has a value from there."""
+    """Return every property of *subject* that has a value for *viewpoint*."""
     view, found = reading.resolver.view(subject.name, viewpoint), {}
     for key in property_names(subject):
         if key in _PARTS:

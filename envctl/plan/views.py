@@ -1,4 +1,4 @@
-"""What a reference gives: a service seen from inside the environment or from the test process."""
+"""The values of references: a service as seen from inside the environment or from a test process."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass
 class Resolver:
-    """The views of all services from everywhere; remembers whose outside address was asked for from inside."""
+    """The views of all services from all viewpoints. It records the ports whose outside number a service inside asked for (`reserved`)."""
 
     subjects: Mapping[str, Subject]
     addressing: Addressing
     scope: Mapping[str, Any]
-    """What every expression sees: var, env, instance."""
+    """The names that every expression can use: var, env, instance."""
     reserved: set[tuple[str, str]] = field(default_factory=set)
     _readers: dict[tuple[Viewpoint, str | None], dict[str, Any]] = field(default_factory=dict)
     _views: dict[tuple[Viewpoint, str], View] = field(default_factory=dict)
 
     def reader(self, viewpoint: Viewpoint, own: str | None = None) -> Mapping[str, Any]:
-        """The scope of an expression that is read from there; `self` is the service *own*."""
+        """Return the scope of an expression that is read from *viewpoint*; `self` is the service *own*."""
         key = (self.addressing.alike(viewpoint), own)
         if key not in self._readers:
             self._readers[key] = self._reader(*key)
@@ -46,35 +46,35 @@ class Resolver:
         return self.seen(viewpoint) | self._scope(viewpoint)
 
     def seen(self, viewpoint: Viewpoint) -> dict[str, View]:
-        """Every service from there, by its name in the definition: also one that an expression cannot name."""
+        """Return every service as seen from *viewpoint*, by its name in the definition, including services that expressions cannot name."""
         lanes = self.addressing.lanes
         written = [name for name in self.subjects if lanes.number(name) < 2]
         return {name: self.view(lanes.service(name, viewpoint.lane), viewpoint) for name in written}
 
     @cached_property
     def elsewhere(self) -> Sequence[str]:
-        """The services that run already somewhere (`--use`)."""
+        """The services that run elsewhere (`--use`)."""
         return [name for name, subject in self.subjects.items() if subject.url is not None]
 
     def reader_in(self, service: str, lane: int | None = None) -> Mapping[str, Any]:
-        """The scope of an expression that *service* reads, wherever it stands; `self` is itself."""
+        """Return the scope of an expression of *service*, for the place where the service runs; `self` is the service."""
         return self.reader(self.addressing.standpoint(service, lane), service)
 
     def _scope(self, viewpoint: Viewpoint) -> dict[str, Any]:
         return {**self.scope, "tester": {"host": self.addressing.tester(viewpoint)}, "lane": {"number": max(viewpoint.lane, 1)}}
 
     def view(self, service: str, viewpoint: Viewpoint) -> View:
-        """The one view of *service* from there."""
+        """Return the view of *service* from *viewpoint*; always the same object."""
         if (viewpoint, service) not in self._views:
             self._views[viewpoint, service] = View(self, self.subjects[service], viewpoint)
         return self._views[viewpoint, service]
 
     def find(self, own: View, key: str) -> Any:
-        """The property *key* of *own*, evaluated.
+        """Return the property *key* of *own*, evaluated.
 
         Raises:
-            KeyError: there is none.
-            ExpressionError: its text leads nowhere.
+            KeyError: the property does not exist.
+            ExpressionError: its text cannot be evaluated.
         """
         subject, viewpoint = own.subject, own.viewpoint
         if key in ("host", "port", "ports") and self.addressing.reserves(viewpoint):
@@ -118,7 +118,7 @@ class Resolver:
         return {name: self.addressing.address(subject, private(name), viewpoint.on("outside"))[1] for name in subject.private}
 
     def exposed(self, subject: Subject) -> Exposed | None:
-        """Its URL for browsers. Raises ExpressionError: there is no such port."""
+        """Return the URL of *subject* for browsers; None if it has none. Raise ExpressionError if the exposed port does not exist."""
         if subject.url is not None:
             return None
         try:
@@ -127,7 +127,7 @@ class Resolver:
             raise ExpressionError(str(error)) from None
 
     def _public_url(self, subject: Subject, viewpoint: Viewpoint) -> str:
-        """Where nothing stands before it: its published port, on the machine of the tests."""
+        """Return the URL for browsers; without a proxy or gateway, the published port on the tests' machine."""
         if subject.url is not None:
             return subject.url
         found, outside = self.exposed(subject), viewpoint.on("outside")
@@ -157,32 +157,32 @@ class Resolver:
     """The properties that say where a service is."""
 
     def _of(self, own: View) -> dict[str, Any]:
-        """What the texts of a kind see of its service."""
+        """Return the scope of a kind's texts for its service."""
         return {**self._scope(own.viewpoint), "self": own}
 
     def _given(self, url: str, viewpoint: Viewpoint) -> dict[str, Any]:
-        """The properties that a URL gives; a loopback host is the tests' machine for those inside."""
+        """Return the properties that a URL contains. For a service inside, a loopback host becomes the host of the tests' machine."""
         return _from_url(url, self.addressing.tester(viewpoint) if viewpoint.side == "inside" else None)
 
     def _is_divided(self, own: View) -> bool:
-        """Whether lanes have each their own of what is read, and a lane reads it."""
+        """Return whether *own* is a lane's or a lease's view of a server that lanes divide."""
         subject, lanes = own.subject, self.addressing.lanes
         return subject.url is None and (own.viewpoint.lane == LEASED or (own.viewpoint.lane > 0 and not lanes.number(subject.name)))
 
     def _units(self, own: View) -> list[View]:
-        """What lanes have of it, from the first; nothing where each has a server of its own."""
+        """Return the units of the lanes, from the first lane on; empty if each lane has a server of its own."""
         lanes = self.addressing.lanes
         divided = is_divided(own.subject.kind) and not lanes.number(own.subject.name)
         return [self.view(own.subject.name, own.viewpoint._replace(lane=lane)) for lane in range(1, lanes.count + 1) if divided]
 
     def unit_name(self, own: View, item: str | None) -> Any:
-        """The name (or the parameter's value) of *own*'s unit in its lane, made of that of the seeded *item*."""
+        """Return the name (or the parameter's value) of the unit of *own* in its lane, derived from the seeded *item*."""
         unit, lane = own.subject.kind.unit, own.viewpoint.lane
         assert unit is not None
         return PLACEHOLDER if lane == LEASED else self.named(own.subject, unit.name, item, lane)
 
     def named(self, subject: Subject, text: str, item: str | None, lane: int = 0) -> Any:
-        """What *text* of a kind's `unit:` gives for the seeded *item* of *subject*."""
+        """Return the value of *text* from a kind's `unit:`, for the seeded *item* of *subject*."""
         base = self.view(subject.name, TESTS)
         scope = {**self._of(base), "lane": {"number": lane}, "item": {"name": item}}
         found = evaluate(text, scope)
@@ -197,7 +197,7 @@ class Resolver:
         return self.unit_name(own, name) if unit is not None and key == unit.several and self._is_divided(own) else name
 
     def _name(self, own: View, name: str) -> str:
-        """The keys of a definition are texts like any other: `$${` is a literal `${` in them too."""
+        """Return the evaluated *name*: keys of a definition are texts like others, in which `$${` is a literal `${`."""
         return str(evaluate(name, self._of(own)))
 
     def _item(self, own: View, key: str, name: str) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class Resolver:
 
 
 class View(Mapping[str, Any]):
-    """A service in an expression: `${db.url}`; its keys are its properties, each evaluated once."""
+    """A service in an expression, such as `db` in `${db.url}`. Its keys are its properties, each evaluated once."""
 
     def __init__(self, resolver: Resolver, subject: Subject, viewpoint: Viewpoint) -> None:
         self._resolver, self.subject, self.viewpoint = resolver, subject, viewpoint
@@ -220,7 +220,7 @@ class View(Mapping[str, Any]):
 
     @property
     def unreachable(self) -> bool:
-        """It has no address there, nor what is made of one."""
+        """Whether the service has no address for this viewpoint, and no properties that contain an address."""
         return self.subject.closed and self.viewpoint.side == "outside"
 
     def __getitem__(self, key: str) -> Any:
@@ -254,7 +254,7 @@ class View(Mapping[str, Any]):
 
 
 def property_names(subject: Subject) -> list[str]:
-    """Every name that a reference to the subject may use, in the order in which they are shown."""
+    """Return every name that a reference to *subject* may use, in the order in which they are shown."""
     address = ["host", "port", "ports"] if subject.ports else []
     names = [*address, *subject.kind.properties, *subject.parameters, *subject.several, "name", "bind", "prefix", "first"]
     names += ["public_url"] if subject.expose else []
@@ -268,7 +268,7 @@ def _cut(name: str, longest: int) -> str:
 
 
 def _from_url(url: str, machine: str | None) -> dict[str, Any]:
-    """The properties that *url* gives; *machine* is what stands for a loopback host, where that is another one's."""
+    """Return the properties that *url* contains. *machine* replaces a loopback host; None keeps it."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if machine is not None and host in LOOPBACK:

@@ -1,1 +1,1 @@
-"""A pull request's environment on a cluster: whose it is, who may change it now, and what is said of it."""
+"""Previews: the instance of a pull request on a cluster, the lock for its changes, and the comment about it."""

@@ -1,4 +1,4 @@
-"""gc of previews: what belongs to pull requests that are not open any more."""
+"""`envctl preview gc`: the removal of previews whose pull requests are no longer open."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from envctl.process.terminal import tell
 from envctl.session import Session
 
 REMEMBERED = 30 * 86400.0
-"""Seconds for which GitHub lets an older run be run again: for so long the lock of a closed pull request refuses it."""
+"""The seconds for which GitHub can repeat an old run. The lock of a closed pull request is kept as long, to refuse such a run."""
 AT_ONCE = 5
-"""More than these `gc` removes only when it is told to: a list that is wrong must not cost everything."""
+"""The number of previews that `gc` removes without consent, so that a wrong list of open pull requests cannot remove everything."""
 
 
 def open_numbers(session: Session, repository: str, told: str | None) -> set[int]:
-    """The open pull requests: as *told* (`17,18`), or as GitHub says.
+    """Return the numbers of the open pull requests, from *told* (`17,18`) or from GitHub.
 
     Raises:
-        UsageError: nobody says it, or it is no list of numbers.
-        EnvctlError: there is none, which is taken for a mistake.
+        UsageError: *told* is not a list of numbers, or it is None and there is no token for GitHub.
+        EnvctlError: no pull request is open, which counts as a mistake, or GitHub gives no usable answer.
     """
     if told is None:
         github = GitHub.of(session.environ, repository)
@@ -46,10 +46,13 @@ def open_numbers(session: Session, repository: str, told: str | None) -> set[int
 
 
 def collectable(place: Place, repository: str, open: Collection[int], locks: Mapping[str, Lock]) -> dict[str, str]:
-    """Ids of the previews of *repository* whose pull requests are not *open*, with their keys; none that a command works on.
+    """Return id to key for the previews of *repository* whose pull requests are not *open* and on which no command works.
+
+    Args:
+        locks: preview id to its lock.
 
     Raises:
-        EnvctlError: nobody could look.
+        EnvctlError: the cluster refuses the request, or does not answer.
     """
     there = {item["metadata"]["name"]: item["metadata"] for item in place.engine.api.list("v1", "Namespace", None, INSTANCE)}
     keys = {id: locks[id].key if id in locks else (meta.get("annotations") or {}).get(KEY, "") for id, meta in there.items()}
@@ -63,14 +66,19 @@ def _is_closed(key: str, repository: str, open: Collection[int]) -> bool:
 
 
 def collect(session: Session, place: Place, repository: str, told: str | None = None, yes: bool = False) -> Iterator[Removed]:
-    """Removes what belongs to pull requests that are not open, as *told* or as GitHub says; what cannot be removed keeps no other.
+    """Remove the previews of closed pull requests, and their locks when no old run can be repeated any more; yield what was removed.
 
-    Locks go with it that refuse nobody any more.
+    If a preview cannot be removed, the others still are.
+
+    Args:
+        told: the open pull requests, as in `open_numbers`.
+        yes: whether the user has agreed to the removal of more than AT_ONCE previews.
 
     Raises:
-        UsageError: more than `AT_ONCE`, and nobody has agreed to that; or as `open_numbers`.
+        UsageError: more than AT_ONCE previews would be removed, and *yes* is false; or as `open_numbers`.
+        EnvctlError: the cluster refuses a request, or as `open_numbers`.
     """
-    # Before anybody is asked who is open: what changes from now on belongs to one that may have been opened after the answer.
+    # Locks are read before the list of open pull requests: one that changes afterwards may belong to a pull request opened since.
     locks = {lock.id: lock for lock in place.locks.all(repository)}
     numbers = open_numbers(session, repository, told)
     due = collectable(place, repository, numbers, locks)
@@ -80,7 +88,7 @@ def collect(session: Session, place: Place, repository: str, told: str | None = 
         seen = locks[id].version if id in locks else ""
         try:
             removed = _removed(session, place, id, key, seen, asking=told is None)
-        except Superseded as error:  # somebody works on it: it is his
+        except Superseded as error:  # another command works on this preview
             tell(f"envctl: {error.message}: it stays")
         except EnvctlError as error:
             yield Removed(id, id, f"{key} is not open", (error.message,))
@@ -92,11 +100,17 @@ def collect(session: Session, place: Place, repository: str, told: str | None = 
 
 
 def _removed(session: Session, place: Place, id: str, key: str, seen: str, asking: bool) -> Removed | None:
-    """
+    """Remove one preview.
+
+    Args:
+        seen: the version of its lock that was read; empty if it had none.
+        asking: whether to ask GitHub again if the pull request is open.
+
     Raises:
-        Superseded: it has changed since *seen*, or GitHub says that it is open.
+        Superseded: the lock has changed since then, or the pull request is open.
+        EnvctlError: the preview cannot be removed.
     """
-    # A list of several pages has a gap where one of the first is closed before the second is asked for.
+    # A list with several pages lacks a pull request if another one is closed between the requests for two pages.
     request = pull_request(session.environ, key)
     github = GitHub.of(session.environ, request.repository) if asking else None
     if github is not None and github.state(request.number).open:

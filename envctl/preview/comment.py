@@ -1,4 +1,4 @@
-"""The comment under a pull request: Markdown that begins with a marker, by which the next one takes its place."""
+"""The comment under a pull request: Markdown that begins with a marker, by which a later comment replaces it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from envctl.errors.printable import harmless
 from envctl.preview.preview import State
 
 LONGEST = 8000
-"""Characters of a failure that are shown; its end is what says most."""
+"""The number of characters that are shown of an error; the beginning is cut off, because the end is more informative."""
 
 
 def marker(state: State) -> str:
-    """In no text that people see."""
+    """Return the first line of the comment, which is invisible and identifies the preview."""
     return f"<!-- envctl preview {state.request.key} {state.id} -->"
 
 
 def markdown(state: State) -> str:
-    """The whole comment; secrets are masked in what failed, and no password is in the rest."""
+    """Return the whole comment. Secrets are masked in the error; the rest contains no passwords."""
     lines = [marker(state), f"### Preview `{state.request.name}`: {state.word}", ""]
     if state.document is not None and state.word != "closed":
         lines += [*_services(state.document), "", *_reach(state), ""]
@@ -62,7 +62,7 @@ def _facts(state: State) -> list[str]:
 
 
 def _failure(state: State) -> Iterable[str]:
-    """Fenced by more backticks than it has itself, so that it stays text."""
+    """Yield the error in a fence of more backticks than it contains, so that it is shown as plain text."""
     assert state.lock is not None
     text = state.lock.error
     for secret in sorted(map(str, (state.document or {}).get("secrets", ())), key=len, reverse=True):

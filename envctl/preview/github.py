@@ -1,4 +1,4 @@
-"""What GitHub says of pull requests, where there is a token: one's state and head, which are open; and a comment that is kept current."""
+"""Requests to GitHub, if there is a token: the state of a pull request, the open pull requests, and a comment that is kept current."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from typing import Any, NamedTuple
 from envctl.errors import EnvctlError
 
 PAGE = 100
+"""The number of entries in a page of a list."""
 PATIENCE = 20.0
+"""The seconds that GitHub may take to answer."""
 PAUSES = (1.0, 3.0)
-"""Seconds before a question is asked again that was not answered."""
+"""The seconds before the first and the second repetition of a failed read."""
 PASSING = (429, 500, 502, 503, 504)
+"""The HTTP statuses after which a read is repeated."""
 
 
 class State(NamedTuple):
-    """Of one pull request now."""
+    """The current state of a pull request; *head* is the hash of its last commit."""
 
     open: bool
     head: str
 
 
 class GitHub(NamedTuple):
-    """One repository, as one user."""
+    """One repository, accessed as one user."""
 
     api: str
     repository: str
@@ -32,7 +35,7 @@ class GitHub(NamedTuple):
 
     @classmethod
     def of(cls, environ: Mapping[str, str], repository: str) -> GitHub | None:
-        """That of *repository* (host/owner/repository); None without a token, or where it is not of the host that we are in."""
+        """Return the access to *repository* (host/owner/repository); None if there is no token, or the API of its host is not known."""
         token, api = environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN"), environ.get("GITHUB_API_URL")
         host, _, name = repository.partition("/")
         if not token or (host != "github.com" and not api):
@@ -40,7 +43,11 @@ class GitHub(NamedTuple):
         return cls((api or "https://api.github.com").rstrip("/"), name, token)
 
     def state(self, number: int) -> State:
-        """Raises EnvctlError: there is no answer, or not that of a pull request."""
+        """Return the state of a pull request.
+
+        Raises:
+            EnvctlError: GitHub gives no usable answer.
+        """
         found = self._ask("GET", f"/pulls/{number}")
         try:
             return State(found["state"] == "open", str(found["head"]["sha"]))
@@ -48,16 +55,23 @@ class GitHub(NamedTuple):
             raise EnvctlError(f"GitHub gave no usable answer about #{number}") from None
 
     def open_numbers(self) -> list[int]:
-        """Of all open pull requests. Raises EnvctlError: there is no whole answer."""
+        """Return the numbers of all open pull requests.
+
+        Raises:
+            EnvctlError: GitHub gives no complete, usable answer.
+        """
         try:
             return [int(each["number"]) for each in self._pages("/pulls?state=open")]
         except (KeyError, TypeError, ValueError):
             raise EnvctlError("GitHub gave no usable answer about open pull requests") from None
 
     def comment(self, number: int, marker: str, text: str) -> None:
-        """Writes the comment that begins with *marker*: the one that is there, or a new one.
+        """Write the comment that begins with *marker*: change the existing comment, or add a new one.
 
-        Two runs may both have seen none, and both write a first one: each looks again, and the older one stays, with the later text.
+        If two runs find no comment and both add one, each looks again: the older comment stays, with the text that is written last.
+
+        Raises:
+            EnvctlError: GitHub refuses a request, or gives no usable answer.
         """
         there = self._oldest(number, marker)
         if there is None:
@@ -69,7 +83,7 @@ class GitHub(NamedTuple):
         self._ask("PATCH", f"/issues/comments/{there}", {"body": text})
 
     def _oldest(self, number: int, marker: str) -> int | None:
-        """The id of the first comment that begins with *marker* and is no stranger's, who could change it afterwards."""
+        """Return the id of the first comment that begins with *marker*, or None. Ignore comments of strangers, who could change them."""
         found = self._pages(f"/issues/{number}/comments")
         try:
             return min(
@@ -90,7 +104,7 @@ class GitHub(NamedTuple):
             page += 1
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        import requests  # a tenth of a second, which runs without a token need not spend
+        import requests  # takes a tenth of a second, which is only needed with a token
 
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/vnd.github+json", "User-Agent": "envctl"}
         url = f"{self.api}/repos/{self.repository}{path}"
@@ -98,7 +112,7 @@ class GitHub(NamedTuple):
             try:
                 answer = requests.request(method, url, json=body, headers=headers, timeout=PATIENCE)
                 if answer.status_code < 400:
-                    return answer.json() if answer.content else None  # a DELETE is answered by nothing
+                    return answer.json() if answer.content else None  # the answer to a DELETE is empty
                 error = _refused(answer.status_code, answer.text)
                 passing = answer.status_code in PASSING
             except (requests.RequestException, ValueError) as why:
@@ -110,7 +124,7 @@ class GitHub(NamedTuple):
 
 
 def _refused(status: int, text: str) -> EnvctlError:
-    """What GitHub says of it, in its own words."""
+    """Return the error for a refusal, with GitHub's own message."""
     try:
         words = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
@@ -120,6 +134,6 @@ def _refused(status: int, text: str) -> EnvctlError:
 
 
 def _strange(comment: Mapping[str, Any]) -> bool:
-    """Whether its author may not write to the repository; what a workflow writes is a bot's."""
+    """Return whether the author has no write access to the repository. Comments of workflows are those of a bot, which is no stranger."""
     member = comment.get("author_association", "OWNER") in ("OWNER", "MEMBER", "COLLABORATOR")
     return not member and (comment.get("user") or {}).get("type") != "Bot"

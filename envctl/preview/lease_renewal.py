@@ -1,4 +1,4 @@
-"""While a command works under its claim: the lease is renewed, and the command ends when a newer one asks for it."""
+"""The renewal of a lock while a command works on a preview; the command ends when a newer one wants the lock."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from envctl.preview.lock import Claim, Superseded
 from envctl.process import signals
 
 EVERY = 5.0
-"""Seconds."""
+"""The seconds between two renewals."""
 
 
 @contextmanager
 def working(claim: Claim, until: float, told: Callable[[EnvctlError], str]) -> Iterator[None]:
-    """Holds the lock while what is inside works.
+    """Hold the lock while the context is entered.
 
     Args:
-        until: by `time.monotonic`, to wait for it.
-        told: a failure as everybody may read it: secrets masked.
+        until: how long to wait for the lock, as a time of `time.monotonic`.
+        told: returns the text of an error with secrets masked, because everybody can read it in the lock.
 
     Raises:
-        Superseded: before it began, or in the middle: then it was ended as by Ctrl-C.
-        OutOfTime: whoever works does not end.
+        Superseded: a newer command has the pull request: before the start, or later; then the context is ended as by Ctrl-C.
+        OutOfTime: another command does not end.
+        EnvctlError: the cluster refuses a request, or does not answer.
     """
     claim.acquire(until)
     over, why = threading.Event(), list[str]()
@@ -36,7 +37,7 @@ def working(claim: Claim, until: float, told: Callable[[EnvctlError], str]) -> I
         over.set()
         if newer := claim.renew():
             raise Superseded(f"{claim.request.key}: {newer}")
-    except (Interrupted, KeyboardInterrupt) as interrupted:  # `up` says what has become of it, a removal goes on without us
+    except (Interrupted, KeyboardInterrupt) as interrupted:  # `up` reports the result itself; a removal continues in the cluster
         words = interrupted.message if isinstance(interrupted, Interrupted) else ""
         if not why:
             error = told(interrupted) if isinstance(interrupted, Interrupted) else ""
@@ -54,7 +55,7 @@ def working(claim: Claim, until: float, told: Callable[[EnvctlError], str]) -> I
 
 
 def _watch(claim: Claim, over: threading.Event, why: list[str]) -> None:
-    """An API server that does not answer is no reason to end: the command finds out by itself."""
+    """Renew the lock until *over* is set. End the command if a newer one wants the lock, but not if the API server does not answer."""
     while not over.wait(EVERY):
         try:
             newer = claim.renew()

@@ -1,7 +1,7 @@
-"""Who may change a preview: a Lease for each pull request, in which the newest run stands and the one that works now.
+"""The lock for changes to a preview: a Lease for each pull request, which names the newest run and the run that works now.
 
-Only its last writer's version is replaced (`resourceVersion`), so two runs never both believe that they have it. A run that a newer one
-has asked to end does so by itself; one that has died is taken over when its lease is over.
+A write only succeeds if the Lease has not changed since it was read (`resourceVersion`), so that two runs never both hold the lock. A run
+ends by itself when it sees a newer one in the Lease. The lock of a run that has died expires.
 """
 
 from __future__ import annotations
@@ -19,24 +19,28 @@ from envctl.keeper.cluster.protocol import path_of
 from envctl.preview.pull_request import PullRequest
 
 LASTS, POLL = 45, 1.0
-"""Seconds: of a lease that nobody renews, and between two looks."""
+"""The seconds until a lock that is not renewed expires, and those between two checks of a waiting command."""
 PREFIX = "envctl.preview/"
 VERSION = "coordination.k8s.io/v1"
 
 
 class Superseded(EnvctlError):
-    """A newer run has the pull request, or it is closed."""
+    """A newer run works on the pull request, or the pull request is closed."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """What a Lease says.
+    """The content of a Lease.
 
     Attributes:
-        newest: the identity of the newest run that has asked for it; *order*, *url* and *head* are that run's.
-        holder: the identity of the one that works now; empty where none does.
-        renewed: when one that works was heard of last, in seconds since 1970.
-        error: what the newest run ended with.
+        id: the id of the preview.
+        key: the key of the pull request (`host/owner/repository#17`); empty for a Lease that is not envctl's.
+        newest: the identity of the newest run that has asked for the lock; *order*, *url* and *head* belong to this run.
+        closed: whether the newest run removes the preview.
+        holder: the identity of the run that works now; empty if none does.
+        renewed: when the lock was last renewed, in seconds since 1970.
+        error: the error with which the newest run ended; empty if it succeeded.
+        version: the resource version of the Lease; empty if it does not exist yet.
     """
 
     id: str
@@ -53,11 +57,11 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether somebody works under it who has been heard of."""
+        """Whether a run holds the lock and has renewed it in the last LASTS seconds."""
         return bool(self.holder) and time.time() < self.renewed + LASTS
 
     def by(self) -> str:
-        """Its newest run, in words."""
+        """Return a description of the newest run for messages, such as `superseded by URL (HEAD)`."""
         what = "closed by" if self.closed else "superseded by"
         head = f" ({self.head[:12]})" if self.head else ""
         return f"{what} {self.url or 'another command'}{head}"
@@ -65,23 +69,35 @@ class Lock:
 
 @dataclass(frozen=True)
 class Locks:
-    """Those in a namespace of a cluster."""
+    """The locks in one namespace of a cluster."""
 
     api: Api
     namespace: str
 
     def read(self, id: str) -> Lock | None:
-        """Raises EnvctlError: nobody could look."""
+        """Return the lock of a preview; None if it does not exist.
+
+        Raises:
+            EnvctlError: the cluster refuses the request, or does not answer.
+        """
         found = self._asked(lambda: self.api.get(VERSION, "Lease", self.namespace, id))
         return lock_of(found) if found else None
 
     def all(self, repository: str) -> list[Lock]:
-        """Those of pull requests of *repository*."""
+        """Return the locks of all pull requests of *repository* (host/owner/repository).
+
+        Raises:
+            EnvctlError: the cluster refuses the request, or does not answer.
+        """
         found = self._asked(lambda: self.api.list(VERSION, "Lease", self.namespace))
         return [lock for lock in map(lock_of, found) if lock.key.rpartition("#")[0] == repository]
 
     def write(self, lock: Lock) -> Lock | None:
-        """Replaces what was read; None where another one was quicker."""
+        """Write a lock, and return it with its new version; None if another command has changed it since it was read.
+
+        Raises:
+            EnvctlError: the cluster refuses the request, or does not answer.
+        """
         item = lease_of(lock, self.namespace)
         method, name = ("PUT", lock.id) if lock.version else ("POST", None)
         try:
@@ -92,10 +108,10 @@ class Locks:
             raise self._refused(error) from None
 
     def remove(self, lock: Lock) -> None:
-        """Unless somebody has written it since.
+        """Remove the lock, unless another command has changed it since it was read.
 
         Raises:
-            EnvctlError: it may not be removed.
+            EnvctlError: the cluster refuses the request, or does not answer.
         """
         try:
             self.api.delete(VERSION, "Lease", self.namespace, lock.id, seen=lock.version)
@@ -116,27 +132,33 @@ class Locks:
 
 @dataclass
 class Claim:
-    """One command's claim to a pull request's preview."""
+    """The claim of one command to the preview of a pull request.
+
+    Attributes:
+        closing: whether the command removes the preview.
+        identity: identifies this command in the lock.
+    """
 
     locks: Locks
     id: str
     request: PullRequest
     closing: bool = False
     seen: str | None = None
-    """The version of the lock for which it was made, empty for none: of another one it is not any more."""
+    """The version of the lock for which the claim is made, empty if there was no lock; None for any version."""
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
     _asked_before: bool = False
-    """We stood there: whoever stands there now has come after us."""
+    """Whether this command was once the newest one in the lock, so that another one there is newer."""
 
     def acquire(self, until: float, pause: Callable[[float], None] = time.sleep) -> Lock:
-        """Waits until whoever works has ended; those that are older than we are asked to.
+        """Enter this command in the lock as the newest, wait until the current holder has ended, and return the lock.
 
         Args:
-            until: by `time.monotonic`.
+            until: how long to wait, as a time of `time.monotonic`.
 
         Raises:
-            Superseded: somebody newer has it, or it was closed after we began.
-            OutOfTime
+            Superseded: a newer command has the pull request, or has closed it.
+            OutOfTime: the current holder has not ended in time.
+            EnvctlError: the cluster refuses a request, or does not answer.
         """
         while True:
             lock = self._stand() or Lock(self.id, self.request.key)
@@ -150,7 +172,7 @@ class Claim:
             pause(POLL)
 
     def _stand(self) -> Lock | None:
-        """The lock with us as its newest; what it was where another one was quicker."""
+        """Return the lock with this command as the newest; if another command has changed it at the same time, as it was before."""
         lock = self.locks.read(self.id)
         if lock is not None and lock.newest == self.identity:
             return lock
@@ -177,7 +199,11 @@ class Claim:
             raise Superseded(f"{self.request.key}: {lock.by()}", hint="a newer run has changed it; this one changes nothing")
 
     def renew(self) -> str:
-        """Says that we live; in words why we are to end, or nothing."""
+        """Renew the lock; return why this command has to end, or an empty text.
+
+        Raises:
+            EnvctlError: the cluster refuses a request, or does not answer.
+        """
         lock = self.locks.read(self.id)
         if lock is None or lock.newest != self.identity:
             return lock.by() if lock is not None else "its lock was removed"
@@ -185,7 +211,11 @@ class Claim:
         return ""
 
     def release(self, error: str = "") -> None:
-        """Whoever waits may go on; what the command has ended with is kept for `status` and `comment`."""
+        """Give up the lock, so that waiting commands can continue. The error of this command is kept for `status` and `comment`.
+
+        Raises:
+            EnvctlError: the cluster refuses a request, or does not answer.
+        """
         while (lock := self.locks.read(self.id)) is not None and lock.holder == self.identity:
             ours = lock.newest == self.identity
             if self.locks.write(replace(lock, holder="", error=error if ours else lock.error)) is not None:
@@ -193,7 +223,7 @@ class Claim:
 
 
 def lock_of(item: Any) -> Lock:
-    """Of a Lease; one that is not ours has no key."""
+    """Return the lock that a Lease contains; its key is empty if the Lease is not envctl's."""
     told = {key.removeprefix(PREFIX): text for key, text in (item["metadata"].get("annotations") or {}).items() if key.startswith(PREFIX)}
     spec = item.get("spec") or {}
     return Lock(
@@ -204,6 +234,7 @@ def lock_of(item: Any) -> Lock:
 
 
 def lease_of(lock: Lock, namespace: str) -> dict[str, Any]:
+    """Return the Lease for a lock, as a Kubernetes object."""
     told = {
         "key": lock.key, "newest": lock.newest, "order": "{}.{}".format(*lock.order), "url": lock.url, "head": lock.head,
         "closed": str(lock.closed).lower(), "error": lock.error[:20_000],
@@ -211,7 +242,7 @@ def lease_of(lock: Lock, namespace: str) -> dict[str, Any]:
     meta: dict[str, Any] = {"name": lock.id, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "envctl"}}
     meta["annotations"] = {f"{PREFIX}{key}": text for key, text in told.items()}
     spec: dict[str, Any] = {"leaseDurationSeconds": LASTS}
-    if lock.renewed:  # also of one that nobody holds any more: it tells how old it is
+    if lock.renewed:  # also without a holder, since `gc` needs the age of the lock
         spec["renewTime"] = datetime.fromtimestamp(lock.renewed, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if lock.holder:
         spec["holderIdentity"] = lock.holder

@@ -1,4 +1,4 @@
-"""up, down, status of previews: what `envctl` does anyway, under a lock that every run of a pull request asks for."""
+"""`envctl preview up`, `down` and `status`: the usual commands, under a lock that all runs of a pull request share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from envctl.session import Session
 
 @dataclass(frozen=True)
 class Place:
-    """The cluster of the previews, and their locks."""
+    """The cluster with the previews and their locks."""
 
     session: Session
     engine: KubernetesEngine
@@ -39,9 +39,11 @@ class Place:
 
     @classmethod
     def of(cls, session: Session, context: str | None = None) -> Place:
-        """
+        """Return the cluster of *context*; without it, that of the settings.
+
         Raises:
-            EngineMissing, UsageError: there is no cluster, or none to act on unasked.
+            EngineMissing: the cluster does not exist or does not answer.
+            UsageError: the user has not named the context, and it is not on this machine.
         """
         name = cluster_engine()
         location = Location(name, lasting_context(name, session.environ, context or session.option("context")))
@@ -49,6 +51,7 @@ class Place:
         return cls(session, engine, location, Locks(engine.api, Previews.of(session).locks))
 
     def id_of(self, request: PullRequest, name: str | None = None) -> str:
+        """Return the instance id of the preview."""
         return instance_id(name or request.name, Path(), request.key)
 
 
@@ -56,14 +59,14 @@ def up(
     session: Session, place: Place, request: PullRequest, options: UpOptions, listeners: Sequence[Listener] = (), *,
     told: Callable[[EnvctlError], str] | None = None,
 ) -> Record:  # fmt: skip
-    """Brings the preview up, or changes the one that is there: same passwords, data and addresses.
+    """Bring the preview up, or update it: passwords, data and addresses stay.
 
     Args:
-        told: a failure as everybody may read it.
+        told: returns the text of an error as everybody may read it; by default, with the secrets of *session* masked.
 
     Raises:
-        Superseded: a newer run has the pull request, or it is closed.
-        EnvctlError: as `up` does.
+        Superseded: a newer run has the pull request, or the pull request is closed.
+        EnvctlError: as `envctl.lifecycle.up.up`.
     """
     id = place.id_of(request, options.name)
     _refuse_moved_on(session, request)
@@ -79,11 +82,17 @@ def up(
 
 
 def masked(session: Session) -> Callable[[EnvctlError], str]:
+    """Return a function that returns the text of an error with the secrets of *session* masked."""
     return lambda error: session.mask(str(error))
 
 
 def _refuse_moved_on(session: Session, request: PullRequest) -> None:
-    """Asked of GitHub, where there is a token: that the pull request is open, and that this is its head."""
+    """Ask GitHub, if there is a token, whether the pull request is open and this commit is its last one.
+
+    Raises:
+        Superseded: the pull request is closed, or has a newer commit.
+        EnvctlError: GitHub gives no usable answer.
+    """
     github = GitHub.of(session.environ, request.repository)
     if github is None:
         return
@@ -95,7 +104,7 @@ def _refuse_moved_on(session: Session, request: PullRequest) -> None:
 
 
 def forget_local(session: Session, id: str) -> None:
-    """What this machine knows may be old: other runners work on it, too. The record in the cluster counts."""
+    """Remove this machine's own state of the preview, which may be outdated because other runners change it; the cluster has the record."""
     with suppress(UnreadableRecord):
         if session.store.load(id) is None:
             return
@@ -105,12 +114,13 @@ def forget_local(session: Session, id: str) -> None:
 
 
 def down(session: Session, place: Place, request: PullRequest, name: str | None = None) -> Removed | None:
-    """Removes the preview, and marks the pull request closed: an older run's `up` comes too late from now on.
+    """Remove the preview, and mark the pull request as closed, so that older runs cannot bring it up again.
 
-    None where nothing was there.
+    Return what was removed; None if there was no preview.
 
     Raises:
-        Superseded: a newer run has opened it again.
+        Superseded: a newer run has the pull request.
+        EnvctlError: something could not be removed.
     """
     id = place.id_of(request, name)
     with working(Claim(place.locks, id, request, closing=True), time.monotonic() + DEFAULT_TIMEOUT, masked(session)):
@@ -124,7 +134,7 @@ def down(session: Session, place: Place, request: PullRequest, name: str | None 
 
 @dataclass(frozen=True)
 class State:
-    """What is known of a preview: its lock, and the record beside its instance."""
+    """The state of a preview: its lock, and the published record of its instance as JSON; each is None if it does not exist."""
 
     request: PullRequest
     id: str
@@ -133,6 +143,7 @@ class State:
 
     @property
     def word(self) -> str:
+        """The state in one word: `absent`, `changing`, `up`, `failed`, `closing` or `closed`."""
         if self.lock is not None and self.lock.held:
             return "closing" if self.lock.closed else "changing"
         if self.document is None:
@@ -141,7 +152,11 @@ class State:
 
 
 def look(place: Place, request: PullRequest, name: str | None = None) -> State:
-    """Raises EnvctlError: nobody could look."""
+    """Return the state of the preview.
+
+    Raises:
+        EnvctlError: the cluster refuses a request, or does not answer.
+    """
     id = place.id_of(request, name)
     lock = place.locks.read(id)
     there = [found for found in place.engine.list(id) if not found.ending]

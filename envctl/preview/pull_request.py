@@ -1,4 +1,4 @@
-"""Which pull request, and which run of which head: from the variables of CI, or from `--key`."""
+"""The pull request, its last commit and the CI run: from the environment variables of the CI system, or from `--key`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from envctl.errors import UsageError
 from envctl.files.reading import read_file
 
 KEY = re.compile(r"(?P<repository>[A-Za-z0-9.:-]+(?:/[\w.-]+){2,})#(?P<number>[1-9][0-9]{0,8})")
+"""The key of a pull request."""
 CHANGE = re.compile(
     r"https?://(?:[^/@]*@)?(?P<host>[^/]+)/(?P<repository>[^?#]+?)(?:/-)?/(?:pull|pulls|pull-requests|merge_requests)/(?P<number>[1-9][0-9]{0,8})"
 )
-"""How GitHub, Gitea, Bitbucket and GitLab call the page of one."""
+"""The URL of a pull request on GitHub, Gitea, Bitbucket and GitLab."""
 FORM = "host/owner/repository#17"
 LARGEST = 25_000_000
-"""Bytes of an event's file."""
+"""The maximum size of GitHub's event file, in bytes."""
 
 
 @dataclass(frozen=True)
 class PullRequest:
-    """One, as this command sees it.
+    """A pull request, as this command sees it.
 
     Attributes:
-        repository: host/owner/repository, of the base.
-        head: the commit that is shown; empty where nobody says it.
-        run: what orders the runs of a CI system; None at a desk.
-        url: of the run.
-        foreign: whether its head is in another repository; None where nobody can tell.
+        repository: the repository into which it is merged, as host/owner/repository.
+        number: its number in the repository; 0 if the CI run does not contain it.
+        head: the hash of the commit that the preview shows; empty if unknown.
+        run: two numbers that order CI runs: that of the run, and that of its attempt or job; None outside CI.
+        url: the URL of the CI run; empty outside CI.
+        foreign: whether its commits are in another repository (a fork); None if unknown.
     """
 
     repository: str
@@ -44,23 +46,25 @@ class PullRequest:
 
     @property
     def key(self) -> str:
+        """The key of the pull request: `host/owner/repository#17`."""
         return f"{self.repository}#{self.number}"
 
     @property
     def name(self) -> str:
+        """The default name of the preview's instance: `pr-17`."""
         return f"pr-{self.number}"
 
     @property
     def untrusted(self) -> bool:
-        """Whether what it holds is a stranger's, as far as anybody can tell."""
+        """Whether the content may come from a stranger: its commits are in a fork, or their origin is unknown."""
         return self.foreign is not False
 
 
 def pull_request(environ: Mapping[str, str], key: str | None) -> PullRequest:
-    """The one of *key*, or of the run of CI in which we are.
+    """Return the pull request with the key *key*, or that of the current CI run.
 
     Raises:
-        UsageError: neither says one.
+        UsageError: *key* is invalid, or it is None and this is not the CI run of a pull request.
     """
     found = _of_ci(environ)
     if key is None:
@@ -75,17 +79,17 @@ def pull_request(environ: Mapping[str, str], key: str | None) -> PullRequest:
         return PullRequest(repository, number)
     if (found.repository, found.number) == (repository, number):
         return found
-    if not found.number:  # a run that knows no number of its own: what it says of its head is of this one
+    if not found.number:  # the CI run has no number, so its head is taken for that of *key*
         return replace(found, repository=repository, number=number)
-    # Somebody's run for another one: its order counts, its head does not.
+    # The CI run is for another pull request: its order counts, its head does not.
     return replace(found, repository=repository, number=number, head="", foreign=None)
 
 
 def repository_of(environ: Mapping[str, str], key: str | None) -> str:
-    """host/owner/repository, of a key or of the run of CI.
+    """Return the repository of *key* or of the current CI run, as host/owner/repository.
 
     Raises:
-        UsageError: neither says one.
+        UsageError: *key* is invalid, or it is None and this is not a CI run.
     """
     text = (key or "").partition("#")[0]
     if text and KEY.fullmatch(f"{text}#1"):
@@ -112,14 +116,14 @@ def _of_github(environ: Mapping[str, str]) -> PullRequest:
     ref = re.fullmatch(r"refs/pull/(\d+)/(?:merge|head)", environ.get("GITHUB_REF", ""))
     number = told.get("number") or (issue.get("number") if issue.get("pull_request") else None) or (ref[1] if ref else 0)
     head, base = _map(told.get("head")), _map(told.get("base"))
-    # A fork that was deleted has no name any more.
+    # A deleted fork has no name.
     names = [_map(each.get("repo")).get("full_name") for each in (head, base)]
     repository = environ["GITHUB_REPOSITORY"]
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     run = environ.get("GITHUB_RUN_ID", "")
     return PullRequest(
         f"{urlsplit(server).netloc}/{repository}", _number(number), str(head.get("sha") or ""),
-        # The number of a run counts within one workflow; its id counts in all of them.
+        # The run id orders the runs of all workflows; the run number only those of one workflow.
         (_number(run), _number(environ.get("GITHUB_RUN_ATTEMPT"))) if run else None,
         f"{server}/{repository}/actions/runs/{run}" if run else "",
         foreign=(names[0] is None or names[0] != names[1]) if told else None if number else False,
@@ -127,12 +131,12 @@ def _of_github(environ: Mapping[str, str]) -> PullRequest:
 
 
 def _of_run_before(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The pull request of the run that has ended before this one (`on: workflow_run`); of a fork's nobody tells the number."""
+    """Return the pull request of the run after which this one starts (`on: workflow_run`). For a fork, its number is not known."""
     before = _map(event.get("workflow_run"))
     if before.get("event") not in ("pull_request", "pull_request_target"):
         return {}
     numbers = [_map(each).get("number") for each in before.get("pull_requests") or []]
-    # Of a run for `pull_request_target` the commit may be the base's.
+    # In a run for `pull_request_target`, the commit may be that of the base branch.
     head = before.get("head_sha") if before["event"] == "pull_request" else ""
     return {
         "number": numbers[0] if len(numbers) == 1 else 0,
@@ -154,7 +158,7 @@ def _of_gitlab(environ: Mapping[str, str]) -> PullRequest:
 
 
 def _of_jenkins(environ: Mapping[str, str]) -> PullRequest | None:
-    """A build of a multibranch project: of a head that Jenkins may have merged, so its commit says nothing."""
+    """Return the pull request of a multibranch build. Its head stays empty, because Jenkins may have built a merge commit instead."""
     found = CHANGE.match(environ["CHANGE_URL"])
     if found is None:
         return None

@@ -1,1 +1,1 @@
-"""This process: its signals, its threads, and what they have asked an engine for."""
+"""The current process: its signals, threads, streams and limits, and the programs that it starts."""

@@ -1,4 +1,4 @@
-"""Programs that are asked something: at once, or begun before anybody needs the answer."""
+"""Run programs for their output: immediately, or in advance, before the output is needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Question(NamedTuple):
-    """A program that answers on its outputs, its folder, and all of its variables."""
+    """A program that is run for its output, with its working folder and all of its environment variables."""
 
     command: tuple[str, ...]
     folder: Path
@@ -20,17 +20,18 @@ class Question(NamedTuple):
 
     @classmethod
     def to(cls, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Question:
+        """Create a question; the order of the variables in *environ* makes no difference."""
         return cls(tuple(command), folder, tuple(sorted(environ.items())))
 
 
 class Answers:
-    """Those of one session; one that was begun is for who first asks exactly the same."""
+    """The programs that one session runs. A program that was started in advance serves the first equal question."""
 
     def __init__(self) -> None:
         self._begun: dict[Question, subprocess.Popen[str]] = {}
 
     def begin(self, question: Question) -> None:
-        """Somebody is going to ask this.
+        """Start the program in advance; a later `ask` with the same question waits for it.
 
         Raises:
             OSError: the program cannot be started.
@@ -38,13 +39,14 @@ class Answers:
         self._begun[question] = _started(question)
 
     def ask(self, question: Question, patience: float) -> subprocess.CompletedProcess[str]:
-        """
+        """Return the exit code and the output of the program, which is started unless `begin` has started it.
+
         Args:
-            patience: seconds, after which the program is ended with all that it has started.
+            patience: the seconds to wait before the program and everything that it started are killed.
 
         Raises:
             OSError: the program cannot be started.
-            subprocess.TimeoutExpired: it does not end.
+            subprocess.TimeoutExpired: the program does not end within *patience*.
         """
         with self._begun.pop(question, None) or _started(question) as process:
             try:
@@ -55,7 +57,7 @@ class Answers:
         return subprocess.CompletedProcess(question.command, process.returncode, out, err)
 
     def end(self) -> None:
-        """What nobody has asked for is not needed any more."""
+        """Kill the programs that were started in advance and never asked for."""
         while self._begun:
             _, process = self._begun.popitem()
             with process:
@@ -71,9 +73,9 @@ def _started(question: Question) -> subprocess.Popen[str]:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """It, and what it starts: Docker's command line leaves its plugin behind when it is killed.
+    """Kill the process and its group: Docker's command line leaves its plugin behind if only the command line is killed.
 
-    (macOS refuses a signal to a group of which nobody lives but zombies.)
+    macOS raises PermissionError if a group contains only zombies.
     """
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

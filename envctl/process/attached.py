@@ -1,4 +1,4 @@
-"""Somebody who is there while a command runs: gets its output as it comes, and can send it signals."""
+"""Run a command while a caller receives its output as it comes, and can send it signals."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from typing import IO
 
 PIECE = 1 << 16
 LOOK_SECONDS = 0.1
-"""Between two looks whether somebody still takes the output."""
+"""The seconds between two checks whether the caller still accepts the output."""
 
 
 @dataclass
 class Attached:
-    """
+    """The caller's connection to a running command.
+
     Attributes:
-        out, err: called with pieces of the two output streams, from any thread; where a place knows one stream only, it is *out*.
+        out, err: called with pieces of stdout and stderr, from any thread; a place that has only one stream uses *out*.
     """
 
     out: Callable[[bytes], object]
@@ -30,14 +31,14 @@ class Attached:
     _changing: threading.Lock = field(default_factory=threading.Lock)
 
     def begins(self, send: Callable[[int], object]) -> None:
-        """The command runs, and *send* gives it a signal; one that came earlier is sent now."""
+        """Register that the command has started; *send* sends it a signal number. Signals that were requested earlier are sent now."""
         with self._changing:
             self._send, waiting = send, self._waiting
         for number in waiting:
             send(number)
 
     def signal(self, number: int) -> None:
-        """The command gets the signal, as soon as it runs."""
+        """Send the signal *number* to the command, as soon as the command runs."""
         with self._changing:
             if self._send is None:
                 self._waiting.append(number)
@@ -49,15 +50,17 @@ def run_attached(
     argv: Sequence[str], env: Mapping[str, str], attached: Attached, *, cwd: str | None = None, user: int | None = None,
     send: Callable[[int], object] | None = None, ended: Callable[[], object] = lambda: None,
 ) -> int:  # fmt: skip
-    """The exit status of *argv*, 128 + n when signal n ended it.
+    """Run *argv* and return its exit code, or 128 + n if signal n ended it.
 
     Args:
-        send: what gives the command a signal, where that is not its own process group.
-        ended: called at its end; what it has left behind might hold its output open for ever.
+        cwd: the working folder; by default that of this process.
+        user: the number of the user and of the group to run as; by default those of this process.
+        send: sends the command a signal; by default the signal goes to its process group.
+        ended: called when the command has ended; processes that it left behind could otherwise hold its output open for ever.
 
     Raises:
-        OSError: it cannot be started.
-        Exception: whatever *attached* raised when it was given output.
+        OSError: the command cannot be started.
+        Exception: the exception that *attached* raised when it received output.
     """
     process = subprocess.Popen(
         argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -73,7 +76,7 @@ def run_attached(
 
 
 def _hand_over(process: subprocess.Popen[bytes], attached: Attached, ended: Callable[[], object]) -> None:
-    """All that *process* prints, however slowly it is taken."""
+    """Pass all output of *process* to *attached*, however slowly *attached* accepts it."""
     assert process.stdout is not None
     assert process.stderr is not None
     failed: list[BaseException] = []

@@ -1,6 +1,6 @@
-"""What has been asked of an engine and is not there yet: nothing may be removed before that, or it would appear afterwards.
+"""Track creations that an engine has not finished yet: removal must wait for them, or their results would appear afterwards.
 
-An interrupt leaves threads behind (`envctl.process.threads`), and they go on creating while the main thread begins to tear down.
+An interrupt leaves threads behind (`envctl.process.threads`), and they go on creating while the main thread begins to remove.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from envctl.process.threads import begun
 
 
 class TearingDown(EnvctlError):
-    """Nothing may be created any more. The command is ending: nobody reads this error."""
+    """Nothing may be created any more, since the command is ending. The error is never shown."""
 
 
 class InFlight:
-    """The creations of one command that are under way."""
+    """The unfinished creations of one command."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -27,10 +27,10 @@ class InFlight:
         self._closed = False
         self._first: Future[object] | None = None
         self.created = False
-        """Whether anything was asked of an engine."""
+        """Whether an engine was asked to create anything."""
 
     def begin_with(self, function: Callable[[], object], name: str) -> None:
-        """Calls *function* in a thread of its own: until it has returned, nothing else is created, and it is under way itself."""
+        """Call *function* in its own thread. It counts as an unfinished creation, and no other creation begins before it has returned."""
         self._enter()
 
         def called() -> object:
@@ -42,17 +42,17 @@ class InFlight:
         self._first = begun(called, name)
 
     def await_first(self) -> None:
-        """Returns when what `begin_with` was called with has; raises what that has raised."""
+        """Wait until the function of `begin_with` has returned, and raise its exception if it failed."""
         if self._first is not None:
             self._first.result()
 
     @contextmanager
     def creating(self) -> Iterator[None]:
-        """Around whatever makes something appear at an engine.
+        """A context manager for every call that makes something appear at an engine.
 
         Raises:
             TearingDown: `settle` was called.
-            Exception: what comes first (`begin_with`) has failed.
+            Exception: the function of `begin_with` has failed.
         """
         self.await_first()
         self._enter()
@@ -74,7 +74,7 @@ class InFlight:
             self._changed.notify_all()
 
     def settle(self, patience: float) -> bool:
-        """Nothing new is begun from now on; whether what is under way has ended within *patience* seconds."""
+        """Prevent new creations; return whether the unfinished ones end within *patience* seconds."""
         with self._changed:
             self._closed = True
             return self._changed.wait_for(lambda: not self._under_way, patience)

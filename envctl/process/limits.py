@@ -1,4 +1,4 @@
-"""Limits of this very process, while it reads what a stranger has written."""
+"""Limit the memory and the processor time of this process while it reads untrusted text."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from types import FrameType
 from envctl.errors import UsageError
 
 MEMORY = 2 << 30
-"""Bytes of address space; a child that reads a Compose file reserves far more than it uses."""
+"""The maximum address space in bytes. It is large because a child that reads a Compose file reserves far more than it uses."""
 SECONDS = 60
-"""Of the processor."""
+"""The maximum processor time in seconds."""
 
 
 def limit_this_process() -> None:
-    """What comes is ended by an error where it would take all memory, or forever.
+    """Limit this process from now on; exceeding a limit raises an error.
 
-    Raises, later, wherever it happens:
-        UsageError: the processor's time is used up.
-        MemoryError: so is the memory.
+    Raises, later, in the code that exceeds the limit:
+        UsageError: the processor time is used up.
+        MemoryError: the memory is used up.
     """
     signal.signal(signal.SIGXCPU, _out_of_time)
     for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, SECONDS)):
-        with suppress(OSError, ValueError):  # a tighter one is there
+        with suppress(OSError, ValueError):  # a tighter limit is already set
             hard = resource.getrlimit(what)[1]
             resource.setrlimit(what, (most, hard))
 

@@ -1,4 +1,4 @@
-"""Signals: the first asks to stop, whatever runs; while something is being removed, none disturbs."""
+"""Handle signals: the first signal stops the command, whatever it does; during a removal, signals are ignored."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from types import FrameType
 from typing import Any, NoReturn
 
 AT_ONCE = 0.001
-"""Seconds of a timer that is to ring at once: 0 would stop it."""
+"""The seconds of a timer that should fire immediately: 0 would disable the timer."""
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-"""Those that ask a command to stop."""
+"""The signals that ask a command to stop."""
 
 _asked = threading.Event()
 _last: int = signal.SIGINT
 _aside: dict[int, Any] = {}
-"""The handlers that the outermost `shielded` has put aside."""
+"""The handlers that the outermost `shielded` has replaced."""
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Only the first one raises: a second one would interrupt what the first has begun to clear away."""
+    """Raise KeyboardInterrupt for the first signal only: a second one would interrupt the cleanup that the first has started."""
     global _last
     if not _asked.is_set():
         _last = number
@@ -34,17 +34,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def asked() -> bool:
-    """Whether a signal has come: some code (pydantic's) makes another error of the KeyboardInterrupt that it raises."""
+    """Return whether a signal has arrived. Some code (pydantic) turns the KeyboardInterrupt into another error."""
     return _asked.is_set()
 
 
 def asked_by() -> int:
-    """The signal that has come, or would: what others are to be asked with as well."""
+    """Return the signal that has arrived, or SIGINT: the signal to stop other processes with."""
     return _last
 
 
 def install() -> None:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does; one that was ignored (nohup) stays ignored."""
+    """Make SIGTERM and SIGHUP end the command as Ctrl-C does; a signal that was ignored at the start (nohup) stays ignored."""
     _asked.clear()
     sys.unraisablehook = _raise_again
     for number in STOP_SIGNALS:
@@ -53,7 +53,7 @@ def install() -> None:
 
 
 def _raise_again(lost: Any) -> None:
-    """Python drops what is raised in a finalizer, and the user's wish with it: it is asked again a moment later."""
+    """Repeat a KeyboardInterrupt that was raised in a finalizer, since Python drops exceptions there."""
     if lost.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(lost)
         return
@@ -62,9 +62,9 @@ def _raise_again(lost: Any) -> None:
 
 
 def ask_to_stop(over: Callable[[], bool] = lambda: False) -> None:
-    """As Ctrl-C does, from another thread: until it is heard, or *over*.
+    """Stop the command from another thread, as Ctrl-C does; repeat until the main thread reacts, or *over* returns true.
 
-    For as long as `shielded` lasts, nobody listens, and a signal that was ignored from the start stays ignored.
+    The main thread does not react within `shielded`, and a signal that was ignored at the start stays ignored.
     """
     main = threading.main_thread()
     while main.is_alive() and not _asked.is_set() and not over():
@@ -75,15 +75,15 @@ def ask_to_stop(over: Callable[[], bool] = lambda: False) -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """Ends the process with *status*, whatever signal still comes: Python gives them their default effect back before it ends.
+    """End the process with *status*, even if another signal arrives: Python restores the default handlers before it ends.
 
-    An interrupted one ends by itself: Python would kill it with SIGINT when its KeyboardInterrupt, though it was caught, had
-    passed through an `exec` of a text, as dataclasses use it.
+    After an interrupt, `os._exit` ends the process: Python kills itself with SIGINT at its end if a KeyboardInterrupt, although it was
+    caught, has passed through an `exec` of text, as dataclasses use it.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if not _asked.is_set():
-        gc.freeze()  # Python would search all that is left for cycles, a fifth of a short command's work; it goes with the process
+        gc.freeze()  # Python would search all remaining objects for cycles, a fifth of a short command's work; the process ends anyway
         sys.exit(status)
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
@@ -93,14 +93,14 @@ def leave(status: int) -> NoReturn:
 
 
 class _Late(BaseException):
-    """A deadline has passed: no error, so that nothing in between takes it for one that it may leave out."""
+    """A deadline has passed. It is not an Exception, so that no code in between handles it as an ordinary error."""
 
 
 @contextmanager
 def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[None]:
-    """Raises *error* in the main thread when what runs inside takes longer, whatever it waits for.
+    """Raise *error* in the main thread if the block takes longer than *seconds*, whatever it waits for.
 
-    A timer that the caller has set goes on afterwards, with what remains of it; one that rings earlier is the deadline.
+    A timer that the caller has set continues afterwards with its remaining time; if it would fire earlier, it is the deadline.
     """
     if 0 < signal.getitimer(signal.ITIMER_REAL)[0] < seconds:
         yield
@@ -112,10 +112,10 @@ def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[Non
     late = _Late()
 
     def ring(number: int, frame: FrameType | None) -> None:
-        if not _asked.is_set():  # else it is being cleared away already
+        if not _asked.is_set():  # else the cleanup has already started
             raise late
 
-    rest, interval = signal.setitimer(signal.ITIMER_REAL, 0)  # first, lest the caller's timer rings with our handler
+    rest, interval = signal.setitimer(signal.ITIMER_REAL, 0)  # first, so that the caller's timer cannot call the new handler
     began = time.monotonic()
     before = signal.signal(signal.SIGALRM, ring)
     try:
@@ -134,7 +134,7 @@ def deadline(seconds: float, error: Callable[[], BaseException]) -> Iterator[Non
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Nothing interrupts what runs inside. (Signals reach the main thread alone: in another one there is nothing to do.)"""
+    """Ignore the stop signals inside the block. Signals reach only the main thread, so in other threads nothing is changed."""
     if not _in_main_thread():
         yield
         return
@@ -153,7 +153,7 @@ def shielded() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A wait within `shielded` that may be given up, since what it waits for goes on without us."""
+    """Allow signals again during a wait within `shielded`: the wait may end early, since the operation continues without this process."""
     if not _in_main_thread():
         yield
         return
@@ -167,7 +167,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _can_be_given_back(number: int) -> bool:
-    """Whether its handler is one that Python knows: another one, of a library in C, would be lost."""
+    """Return whether the signal's current handler is known to Python; the handler of a C library could not be restored."""
     return signal.getsignal(number) is not None
 
 

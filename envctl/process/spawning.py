@@ -1,4 +1,4 @@
-"""Processes that outlive whoever starts them."""
+"""Start processes that outlive the process that starts them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def spawn_detached(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Starts *argv* in a session of its own, in `/` (*options* are Popen's); it is reaped when it ends while this process still runs.
+    """Start *argv* in its own session with `/` as working folder; *options* are those of Popen. A thread reaps the process when it ends.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: *argv* cannot be started.
     """
     process: subprocess.Popen[bytes] = subprocess.Popen(argv, cwd="/", start_new_session=True, **options)
     threading.Thread(target=process.wait, name="reaper", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What goes to stdout and stderr. Nobody may be listening, and the disk behind them may be full: that ends no command halfway."""
+"""Write to stdout and stderr. The reader may be gone and the disk behind a stream may be full: neither ends a command halfway."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from envctl.process.wrapping import wrapped
 
 
 class Unread(Exception):
-    """Whoever read stdout has gone (`| head -1`): there is nothing to say and nobody to say it to."""
+    """The reader of stdout has gone (`| head -1`), so that no message is needed."""
 
 
 class _Stream:
-    """stdout or stderr as everybody sees it: after the first failure, which *failed* is told of, everything goes nowhere."""
+    """A wrapper of stdout or stderr. After the first failed write, it calls *failed* with the error and discards everything else."""
 
     def __init__(self, stream: TextIO, failed: Callable[[Exception], None]) -> None:
         self._stream, self._failed, self._dirty = stream, failed, False
 
     def write(self, text: str) -> int:
-        if text == "":  # Click tries with nothing which kind of stream this is, and takes no failure of that for one
+        if text == "":  # Click writes an empty text to find out the kind of the stream, and must not see an error
             return 0
         self._dirty = True
         with self._checked():
@@ -32,7 +32,7 @@ class _Stream:
         return len(text)
 
     def flush(self) -> None:
-        """What was not written need not be: a full disk takes not even nothing."""
+        """Flush the stream if anything was written: on a full disk even an empty flush fails."""
         if self._dirty:
             with self._checked():
                 self._stream.flush()
@@ -43,7 +43,7 @@ class _Stream:
         try:
             yield
         except (OSError, UnicodeEncodeError) as error:
-            # Python would try again at its end, and change the exit status.
+            # Python would flush the stream again at its end, and change the exit code.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
@@ -54,9 +54,11 @@ class _Stream:
 
 
 def _said(error: Exception) -> None:
-    """
+    """Raise the error for a failed write to stdout.
+
     Raises:
-        EnvctlError, Unread
+        Unread: the reader has closed stdout.
+        EnvctlError: stdout cannot be written for another reason.
     """
     if isinstance(error, BrokenPipeError):
         raise Unread from None
@@ -65,47 +67,48 @@ def _said(error: Exception) -> None:
 
 
 def protect() -> None:
-    """At the start of a command: what is closed is opened to nowhere, lest a file of ours gets its number.
+    """Prepare the streams at the start of a command.
 
-    stderr never fails from now on, and stdout says so in a sentence.
+    Closed streams are opened to /dev/null, so that no file of envctl gets their descriptor. From now on, writes to stderr never fail, and a
+    failed write to stdout raises EnvctlError or Unread.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free, which is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-    # Names of files and values of variables that are no UTF-8 come out as they came in.
+    # File names and values of variables that are not valid UTF-8 are written back unchanged.
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="surrogateescape")
     sys.stdout, sys.stderr = _Stream(stdout, _said), _Stream(stderr, lambda error: None)
 
 
 def tell(*lines: str) -> None:
-    """To people, on stderr: each of *lines* is one line, whatever it holds; a terminal gets it at its width."""
+    """Print *lines* for people to stderr, each as one line whatever it contains; a terminal gets them wrapped at its width."""
     if lines:
-        # One write, as `print` makes a second one of the last line's end: another thread's line could come between.
+        # A single write: `print` writes the line break separately, so that a line of another thread could come in between.
         sys.stderr.write("".join(f"{wrapped(harmless(line), sys.stderr)}\n" for line in lines))
         sys.stderr.flush()
 
 
 def show(*lines: str) -> None:
-    """The result of a command, on stdout, for people: each of *lines* is one line, whatever it holds; a terminal gets it at its width.
+    """Print the result of a command for people to stdout, each of *lines* as one line; a terminal gets them wrapped at its width.
 
     Raises:
-        EnvctlError, Unread: as `give`.
+        EnvctlError, Unread: as by `give`.
     """
     encoding = sys.stdout.encoding or "utf-8"
     give("".join(f"{wrapped(harmless(line), sys.stdout)}\n" for line in lines).encode(encoding, "backslashreplace").decode(encoding))
 
 
 def pass_on(piece: bytes, *, error: bool = False) -> None:
-    """What a command prints, byte for byte, to stdout or to stderr.
+    """Write a piece of a command's output unchanged to stdout, or to stderr if *error* is set.
 
     Raises:
-        EnvctlError, Unread: as `give`; not for stderr.
+        EnvctlError, Unread: as by `give`; never for stderr.
     """
     stream = sys.stderr if error else sys.stdout
     stream.flush()
@@ -118,11 +121,11 @@ def pass_on(piece: bytes, *, error: bool = False) -> None:
 
 
 def give(text: str) -> None:
-    """The result of a command, on stdout, for programs: as it is.
+    """Write the result of a command unchanged to stdout, for programs.
 
     Raises:
-        EnvctlError: it cannot be written.
-        Unread: nobody reads it any more.
+        EnvctlError: stdout cannot be written.
+        Unread: the reader of stdout has gone.
     """
     sys.stdout.write(text)
     sys.stdout.flush()

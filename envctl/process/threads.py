@@ -1,4 +1,4 @@
-"""Work on many things at once, in threads that never keep a command from ending: an interrupt leaves them behind."""
+"""Work on many items at once, in threads that never keep a command from ending: an interrupt leaves them behind."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ R = TypeVar("R")
 
 
 def each(function: Callable[[T], R], items: Iterable[T], width: int = 10) -> list[R]:
-    """`function` of every item, results in order; the first error is raised at once.
+    """Return `function(item)` for every item, in the order of *items*, from up to *width* threads; raise the first error immediately.
 
-    (A ThreadPoolExecutor waits for its threads, at the latest when Python ends.)
+    A ThreadPoolExecutor is unsuitable: it waits for its threads, at the latest when Python ends.
     """
     numbered = list(enumerate(items))
     threads = min(width, len(numbered))
@@ -45,11 +45,11 @@ def each(function: Callable[[T], R], items: Iterable[T], width: int = 10) -> lis
 def _next(queue: SimpleQueue[T]) -> T:
     while True:
         with suppress(Empty):
-            return queue.get(timeout=0.5)  # so that a signal is handled in between
+            return queue.get(timeout=0.5)  # a timeout, so that signals are handled in between
 
 
 def guarded_thread(function: Callable[[], object], failed: Callable[[BaseException], object], name: str) -> None:
-    """Runs *function* in a thread of its own; whatever it raises is handed to *failed*: nobody waits for a thread that is gone."""
+    """Run *function* in its own thread and pass any exception to *failed*, since no caller waits for the thread."""
 
     def run() -> None:
         try:
@@ -61,18 +61,18 @@ def guarded_thread(function: Callable[[], object], failed: Callable[[BaseExcepti
 
 
 def begun(function: Callable[[], T], name: str) -> Future[T]:
-    """*function* in a thread of its own; whoever asks for the result waits for it, and meets its error."""
+    """Run *function* in its own thread; the returned future has its result or its exception."""
     found: Future[T] = Future()
     guarded_thread(lambda: found.set_result(function()), found.set_exception, name)
     return found
 
 
 def merged(streams: Sequence[Iterable[T]]) -> Iterator[T]:
-    """What all *streams* give, as it comes, until all have ended; one that fails has ended."""
+    """Yield the items of all *streams* as they come, until all streams have ended; a stream that raises an exception counts as ended."""
     queue: Queue[tuple[T] | None] = Queue(1000)
 
     def read(stream: Iterable[T]) -> None:
-        with suppress(Exception):  # whatever it came from went away
+        with suppress(Exception):  # the source of the stream has disappeared
             for item in stream:
                 queue.put((item,))
         queue.put(None)
@@ -89,9 +89,9 @@ def merged(streams: Sequence[Iterable[T]]) -> Iterator[T]:
 
 
 class Feeder(threading.Thread):
-    """Hands *pieces* to *write*, then calls *end* with what they raised, if anything.
+    """A thread that passes *pieces* to *write*, then calls *end* with the exception that the pieces raised, or None.
 
-    A reader that ends before it has read everything is no failure: its own status says what happened.
+    It is not a failure if the reader ends before it has read everything: the reader's exit code says what happened.
     """
 
     def __init__(self, pieces: Iterable[bytes], write: Callable[[bytes], object], end: Callable[[Exception | None], object]) -> None:
@@ -113,10 +113,10 @@ class Feeder(threading.Thread):
             self._end(self.error)
 
     def finish(self) -> None:
-        """Waits for its end.
+        """Wait for the end of the thread.
 
         Raises:
-            Exception: what the pieces raised.
+            Exception: the exception that the pieces raised.
         """
         self.join()
         if self.error is not None:

@@ -1,6 +1,6 @@
 """The pytest plugin: `pytest --envctl ENV` brings an environment up once per run, and gives each worker its own lane.
 
-The plugin imports nothing else of envctl unless an environment is named, because pytest loads every installed plugin.
+The plugin imports the rest of envctl only if an environment is named, because pytest loads every installed plugin.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 RESETS = ("never", "module", "test")
 KEY, LANE = "envctl_instance", "envctl_lane"
-"""The names under which xdist's controller gives its workers the instance's id and their lane (None without lanes)."""
+"""Keys with which xdist's controller passes the instance's id and the lane's number (None without lanes) to a worker."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "envctl_reset(when): reset the lane before each 'test' or 'module', or 'never'.")
     named = config.getoption("--envctl") or config.getini("envctl")
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-    watched = all(os.environ.get(name) for name in ("ENVCTL_WATCH_DATA", "ENVCTL_INSTANCE"))  # by `envctl test --watch-data`
+    watched = all(os.environ.get(name) for name in ("ENVCTL_WATCH_DATA", "ENVCTL_INSTANCE"))  # Set by `envctl test --watch-data`.
     if config.option.collectonly or not (named or watched or (worker and worker.get(KEY))):
         return
     from envctl.pytest_plugin.environment import EnvironmentPlugin
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def environment_of(config: pytest.Config) -> TestEnvironment:
-    """The environment of this run.
+    """Return the environment of this run.
 
     Raises:
         pytest.UsageError: no environment is named.

@@ -1,4 +1,4 @@
-"""The environment of a run: brought up by pytest itself, or by xdist's controller for its workers, or already there."""
+"""The environment of a test run. pytest brings it up, or xdist's controller for its workers, or it is up already."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from envctl.reports.polluters import report
 from envctl.session import Session
 
 OURS = 125
-"""The exit status of pytest where the environment does not come up, as of `envctl run`."""
+"""The exit code of pytest if the environment does not come up; the same as that of `envctl run`."""
 
 
 class TestEnvironment(Instance):
-    """An environment that is up, as tests see it.
+    """An environment that is up, as tests use it.
 
     Attributes:
         lane: the outputs for this worker.
@@ -46,15 +46,23 @@ class TestEnvironment(Instance):
         self._keeper = KeptKeeper(session.store.folder(record.id))
 
     def reset(self, *services: str, lane: int | None = None) -> None:
-        """Back to the seeded state: this worker's lane, or everything where there are no lanes; of all services, or of some."""
+        """Return services to the seeded state, in this worker's lane, or in the whole instance if there are no lanes.
+
+        Args:
+            services: the names of the services; all services if there are none.
+            lane: the number of another lane to reset.
+
+        Raises:
+            EnvctlError: the keeper refuses the request.
+        """
         path = f"/v1/lanes/{lane or self.lane.number}/reset" if self.record.lanes else "/v1/reset"
         self.ask("POST", path, {"services": list(services)})
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer of the keeper's API.
+        """Send a request to the keeper's API and return the answer.
 
         Raises:
-            EnvctlError: it refuses, in its words.
+            EnvctlError: the keeper refuses the request; the message is the keeper's.
         """
         status, answer = self._keeper.ask(method, path, body, timeout=660.0)
         if status >= 400:
@@ -62,7 +70,7 @@ class TestEnvironment(Instance):
         return answer
 
     def close(self) -> None:
-        """Ends its connections to the keeper; the instance stays up."""
+        """Close the connections to the keeper. The instance stays up."""
         self._keeper.close()
 
 
@@ -79,7 +87,7 @@ def _lane(record: Record, number: int) -> Lane:
 
 
 def workers_of(config: pytest.Config) -> int:
-    """How many xdist starts: those of `-n 2`, or of `--dist load --tx 2*popen`."""
+    """Return the number of workers that xdist starts: from `-n 2`, or from `--dist load --tx 2*popen`."""
     if getattr(config.option, "dist", "no") == "no":
         return 0
     several = [spec.partition("*")[0] if "*" in spec else "1" for spec in config.option.tx]
@@ -87,10 +95,10 @@ def workers_of(config: pytest.Config) -> int:
 
 
 class EnvironmentPlugin:
-    """Registered where an environment is asked for.
+    """The hooks of the plugin. They are registered only if the run uses an environment.
 
     Attributes:
-        environment: it, once the run has begun.
+        environment: the environment; it is set when the run begins.
     """
 
     environment: TestEnvironment
@@ -100,7 +108,7 @@ class EnvironmentPlugin:
         self._session = Session.here()
         self._ours: Record | None = None
         self._lanes: dict[str, int] = {}
-        """Of the workers that are there now, by their names."""
+        """The lanes of the running workers, by the worker's name."""
         self._module: object = None
         self._variables = pytest.MonkeyPatch()
 
@@ -116,19 +124,22 @@ class EnvironmentPlugin:
             pytest.exit(self._session.mask("\n".join(_words(error))), OURS)
 
     def _known(self) -> Record | None:
-        """That of the controller, or of the `envctl run` around us."""
+        """Return the record of the instance that xdist's controller or a surrounding `envctl run` brought up; None if there is none."""
         id = self._worker[KEY] if self._worker else self._session.environ.get("ENVCTL_INSTANCE")
         return record_named(self._session, id) if id else None
 
     def _lane_given(self) -> int | None:
-        """That which the controller has chosen for this worker; programs that a test starts learn it, too."""
+        """Return the lane that the controller chose for this worker, and set the variable for programs that tests start."""
         given: int | None = self._worker[LANE] if self._worker else None
         if given is not None:
             self._variables.setenv(LANE_VARIABLE, str(given))
         return given
 
     def _refuse_too_many(self, name: str, lanes: int) -> None:
-        """At once: xdist would start others in the place of workers that end for want of a lane."""
+        """Raise UsageError if there are more workers than lanes.
+
+        This is checked before the workers start, because xdist would replace workers that stop for lack of a lane.
+        """
         workers = workers_of(self._config)
         if not self._worker and 0 < lanes < workers:
             hint = f"`--envctl-lanes {workers}` (of an environment that is up: `envctl up ... --lanes {workers}`), or `-n {lanes}`"
@@ -150,8 +161,7 @@ class EnvironmentPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """For xdist: its workers use what we have brought up. One that takes the place of one that has crashed has another name,
-        and gets its lane."""
+        """Pass the instance and a lane to a worker of xdist. The replacement of a crashed worker has a new name, and gets the free lane."""
         taken = set(self._lanes.values())
         self._lanes[node.gateway.id] = free = next(number for number in count(1) if number not in taken)
         node.workerinput |= {KEY: self.environment.id, LANE: free if self.environment.record.lanes else None}
@@ -175,9 +185,10 @@ class EnvironmentPlugin:
             remove(self._session, record)
 
     def _checkpoint(self, test: str) -> None:
-        """A first one is what the next is compared with; the controller of workers has no lane to look at.
+        """Record the state of the data after *test*; an empty name records the state to compare the first test with.
 
-        `envctl test --watch-data` sets the variable, and prints the report itself.
+        The controller of workers has no lane, so it records nothing. `envctl test --watch-data` sets the variable and prints the report
+        itself.
         """
         watch = self._config.getoption("--envctl-watch-data") or self._session.environ.get(WATCH)
         if watch and (self._worker or not workers_of(self._config)):

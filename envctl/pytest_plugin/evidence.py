@@ -1,4 +1,4 @@
-"""The environment's part in a failure: its state and the last lines of its logs, and whether it is what has failed."""
+"""Add the environment's state and the last lines of logs to a failed test, and tell failures of the environment from those of the test."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from envctl.session.mask import Mask
 
 LINES = 15
 OWN = ("service", "api", "web", "job")
-"""Kinds whose logs say something of a test: the team's own."""
+"""Kinds of services under test, whose logs help to explain a failed test."""
 BROKEN = ("failed", "stopped", "pending", "starting")
 
 
 def add_evidence(report: pytest.TestReport, session: Session, record: Record, lane: int) -> None:
-    """*report* says how the services of the *lane* are. Where one of them is broken, the failure counts as an error, not as the test's."""
+    """Add the state of the services in *lane* to *report*. If one of them is broken, pytest reports an error instead of a failure."""
     try:
         record = session.store.load(record.id) or record
         there = running_instance(session.host, record.location, record.id, record.choices.local)
@@ -43,7 +43,7 @@ def add_evidence(report: pytest.TestReport, session: Session, record: Record, la
 
 
 def _break(report: pytest.TestReport, why: str) -> None:
-    """pytest counts as an error what fails outside of the test itself."""
+    """Note that the environment is broken, and make the failure an error: pytest counts failures outside the test itself as errors."""
     report.sections.insert(0, ("envctl", f"the environment is broken: {why}"))
     if report.when == "call":
         report.when = "setup"

@@ -1,4 +1,4 @@
-"""What tests are given: a lane, and leases."""
+"""The values that fixtures give to tests: a lane, and leases."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from envctl.errors import EnvctlError
 
 Ask = Callable[[str, str, Any], Any]
-"""Method, path and body of a request to the keeper, to its answer."""
+"""A function that sends a request to the keeper: method, path and body. It returns the answer."""
 
 
 class Lane(Mapping[str, str]):
-    """The outputs of one worker's lane; 1 where there are no lanes."""
+    """The outputs of one worker's lane. Without lanes, `number` is 1."""
 
     def __init__(self, number: int, outputs: Mapping[str, str]) -> None:
         self.number, self._outputs = number, outputs
@@ -32,29 +32,31 @@ class Lane(Mapping[str, str]):
 
 
 class Lease(NamedTuple):
-    """One test's own unit of a server: a database, a virtual host, a bucket."""
+    """One test's own unit of a server: a database, a virtual host or a bucket."""
 
     id: str
     service: str
     properties: Mapping[str, Any]
-    """As in a definition: `url`, `host`, `port`, ..."""
+    """The unit's properties, named as in a definition: `url`, `host`, `port` and so on."""
 
 
 class Leasing:
-    """Takes leases for one test."""
+    """Take leases for one test."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self.leases: list[Lease] = []
 
     def __call__(self, service: str, name: str | None = None, ttl: float | str | None = None) -> Lease:
-        """
+        """Take a lease of *service* and return it.
+
         Args:
-            name: which of the server's databases, buckets, ...; the first without it.
-            ttl: seconds, or a text such as `5m`, after which it is taken back.
+            service: the name of the server.
+            name: which of the server's databases, buckets and so on; by default the first one.
+            ttl: the time after which the lease ends, in seconds or as text such as `5m`.
 
         Raises:
-            EnvctlError: there is nothing of that name, or none came free.
+            EnvctlError: there is no such unit, or none became free in time.
         """
         body = {"service": service, "name": name, "ttl": ttl, "pid": os.getpid()}
         told = self._ask("POST", "/v1/leases", {key: value for key, value in body.items() if value is not None})
@@ -63,7 +65,7 @@ class Leasing:
 
 
 def leasing(request: pytest.FixtureRequest, ask: Ask) -> Iterator[Leasing]:
-    """Gives back at the end what was leased; what a failed test has had is kept where somebody wants to look at it."""
+    """Yield a Leasing, and return its leases at the end. With --envctl-keep, the units of a failed test are kept for inspection."""
     found = Leasing(ask)
     failures = request.session.testsfailed
     yield found
@@ -71,5 +73,5 @@ def leasing(request: pytest.FixtureRequest, ask: Ask) -> Iterator[Leasing]:
     for lease in found.leases:
         if keep:
             print(f"envctl: kept {lease.service}: {lease.properties.get('url', lease.id)}")
-        with suppress(EnvctlError):  # its time was over
+        with suppress(EnvctlError):  # The lease has ended.
             ask("DELETE", f"/v1/leases/{lease.id}", {"keep": keep})

@@ -1,8 +1,7 @@
-"""Readiness by protocol: one module a protocol, each with `probe(target)`, imported when a service needs it.
+"""Readiness by protocol: each protocol is a module with `probe(target)`, which is imported when a service needs it.
 
-A probe makes ONE attempt over the endpoint that the tests will use, within `target.timeout` seconds, and returns when the
-server answered as it will answer the tests (authenticated, on the named database). Otherwise it raises `NotReady` with a
-short reason, or lets `OSError` through.
+A probe makes ONE attempt at the endpoint that the tests use, within `target.timeout` seconds. It returns if the server answered as it
+will answer the tests (with authentication, on the named database). Otherwise it raises `NotReady` with a short reason, or `OSError`.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from typing import Any
 
 
 class NotReady(Exception):
-    """The server is not ready yet; the text says what it did instead."""
+    """The server is not ready yet. The text says what the server did instead."""
 
 
 class LoginRefused(NotReady):
-    """The server runs, but does not accept these credentials."""
+    """The server runs, but does not accept the credentials."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a probe may use: the endpoint from outside, the service's outside properties, and the check's options."""
+    """The inputs of a probe: the endpoint as the tests reach it, the service's outside properties, and the options of the check."""
 
     host: str
     port: int
@@ -36,24 +35,24 @@ class Target:
     options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float = 2.0
     lasting: float = 0.05
-    """Seconds that a connection must last: what relays it accepts it before the server does."""
+    """The seconds that a connection must last, because a relay accepts it before the server does."""
     run: Callable[[Sequence[str]], tuple[int, str]] = lambda argv: (127, "no programs can be run here")
     logs: Callable[[], Iterable[bytes]] = lambda: ()
     health: Callable[[], tuple[str, Sequence[str]]] = lambda: ("", ())
-    """What its own health check says, and the command that asks it now."""
+    """A function that returns the state of the container's own health check, and the command that runs the check now."""
 
 
 Probe = Callable[[Target], None]
 
-# What docker-proxy does while nothing listens behind it, seen as an end of data or as one of these.
+# If no server listens behind docker-proxy, it ends the connection, or the connection fails with one of these errors.
 CLOSED = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 ENDED = "it closed the connection"
-# No reply that a probe waits for is longer; whoever sends more is another program.
+# No reply that a probe expects is longer. A longer one comes from another program.
 _LONGEST_LINE = 1 << 16
 
 
 def port_of(target: Target) -> int:
-    """The port that the option `port` names; the main one without it. Raises NotReady for a name that is none."""
+    """Return the port that the option `port` names; without it, the main port. Raise NotReady if no port has that name."""
     name = target.options.get("port")
     if name is None:
         return target.port
@@ -63,7 +62,7 @@ def port_of(target: Target) -> int:
 
 
 class Wire:
-    """A connection to the target's main port. Raises OSError where there is none within the timeout."""
+    """A connection to the target's main port. Creating it raises OSError if there is no connection within the timeout."""
 
     def __init__(self, target: Target) -> None:
         self._deadline = time.monotonic() + target.timeout
@@ -83,6 +82,7 @@ class Wire:
         self._socket.settimeout(left)
 
     def send(self, data: bytes) -> None:
+        """Send *data*. Raise NotReady if the connection was closed, or the timeout is over."""
         self._arm()
         with foreign_errors():
             self._socket.sendall(data)
@@ -100,14 +100,14 @@ class Wire:
         self._buffer += chunk
 
     def exactly(self, size: int) -> bytes:
-        """The next *size* bytes. Raises NotReady when they do not come."""
+        """Return the next *size* bytes. Raise NotReady if they do not arrive in time."""
         while len(self._buffer) < size:
             self._more()
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
 
     def line(self) -> str:
-        """The next line without its end. Raises NotReady when it does not come."""
+        """Return the next line without its line end. Raise NotReady if it does not arrive in time, or is too long."""
         while b"\n" not in self._buffer:
             if len(self._buffer) > _LONGEST_LINE:
                 raise NotReady("it speaks another protocol")
@@ -117,16 +117,16 @@ class Wire:
 
 
 def shown(text: object) -> str:
-    """A server's own words, short enough for one line of a history."""
+    """Return the message of a server, short enough for one line of a history."""
     words = " ".join(str(text).split())
     return words if len(words) <= 160 else words[:157] + "..."
 
 
 @contextmanager
 def lent_socket(target: Target) -> Iterator[socket.socket]:
-    """A connection for a client library, closed at the end however many files the library has made of it and forgotten.
+    """Yield a connection for a client library, and close it at the end, even if the library has left copies of its socket open.
 
-    Raises OSError where there is no connection within the timeout.
+    Raise OSError if there is no connection within the timeout.
     """
     connection = socket.create_connection((target.host, target.port), timeout=target.timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -138,7 +138,7 @@ def lent_socket(target: Target) -> Iterator[socket.socket]:
 
 
 def innermost(error: BaseException) -> BaseException:
-    """What a client library's error goes back to."""
+    """Return the root cause of a client library's error."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
@@ -146,7 +146,7 @@ def innermost(error: BaseException) -> BaseException:
 
 @contextmanager
 def foreign_errors() -> Iterator[None]:
-    """Whatever a client library raises on half an answer becomes NotReady; NotReady and other OSErrors pass."""
+    """Turn the errors that a client library raises for an incomplete answer into NotReady; NotReady and other OSErrors pass unchanged."""
     try:
         yield
     except CLOSED as error:

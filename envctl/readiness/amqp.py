@@ -1,4 +1,4 @@
-"""AMQP 0-9-1: open the virtual host and a channel in it."""
+"""AMQP 0-9-1: the virtual host and a channel in it can be opened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _opened(target: Target) -> Any:
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the broker's words, OSError for no connection."""
+    """Raise NotReady with the broker's message, or OSError if there is no connection."""
     from amqp.exceptions import AccessRefused, AMQPError
 
     with foreign_errors():
@@ -38,10 +38,10 @@ def probe(target: Target) -> None:
             kind = LoginRefused if isinstance(error, AccessRefused) else NotReady
             raise kind(shown(getattr(error, "reply_text", "") or error)) from error
         except OSError as error:
-            # py-amqp sets options of a socket that has just been reset, and names an end of data so.
+            # py-amqp sets options of a socket that has just been reset, and reports an end of data in this way.
             if error.errno == errno.EINVAL or "closed connection" in str(error):
                 raise NotReady(ENDED) from error
             raise
         finally:
-            # Not close(): its handshake would wait for a broker that has just refused us.
+            # close() would wait for a handshake with a broker that has just refused the connection.
             connection.collect()

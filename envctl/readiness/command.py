@@ -1,4 +1,4 @@
-"""A program inside the service, `command`, ends with 0."""
+"""A program inside the service, `command`, exits with code 0."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from envctl.readiness import NotReady, Target, shown
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady for another exit code, with the last of what the program printed."""
+    """Raise NotReady if the exit code is not 0, with the last line that the program printed."""
     command = target.options["command"]
     argv = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     code, output = target.run(argv)

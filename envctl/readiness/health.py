@@ -1,4 +1,4 @@
-"""A container's own health check (Compose files, images): its engine runs it now and then, and we run it at our pace."""
+"""The health check of a container (from a Compose file or an image). The engine runs it rarely, so the probe runs it more often."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from envctl.readiness import NotReady, Target, shown
 
 LONGEST_PAUSE = 2.0
-"""Seconds. A check that starts a program for a second or two must not take the processor from the server that it asks."""
+"""The maximum pause in seconds. A check that starts a program for a second or two must leave processor time to the server."""
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the last of what the check printed."""
+    """Raise NotReady with the last line that the check printed."""
     health, command = target.health()
     if health == "healthy":
         return

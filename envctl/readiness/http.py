@@ -1,4 +1,4 @@
-"""HTTP: GET `path` answers with `status` (a number, a list of them or `any`; without it any 2xx or 3xx)."""
+"""HTTP: GET `path` answers with `status` (a number, a list of numbers, or `any`; without it any 2xx or 3xx)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _ask(connection: http.client.HTTPConnection, path: str, status: Any) -> None
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady for another status or no HTTP at all, OSError for no connection."""
+    """Raise NotReady for another status or an answer that is not HTTP, or OSError if there is no connection."""
     path = str(target.options.get("path") or "/")
     with closing(http.client.HTTPConnection(target.host, port_of(target), timeout=target.timeout)) as connection, foreign_errors():
         _ask(connection, path, target.options.get("status"))

@@ -7,13 +7,13 @@ import struct
 from envctl.readiness import NotReady, Target, Wire
 
 _METADATA, _API_VERSIONS = 3, 18
-# The oldest that Kafka 4 still takes, and the last before the encoding changed.
+# The oldest version that Kafka 4 accepts, and the last one before the encoding changed.
 _METADATA_VERSION = 4
 _LONGEST = 1 << 20
 
 
 def _ask(wire: Wire, api: int, version: int, body: bytes = b"") -> bytes:
-    """The answer's body, without size and correlation."""
+    """Return the body of the answer, without its size and correlation id."""
     client = b"envctl"
     header = struct.pack(">hhih", api, version, 1, len(client)) + client
     wire.send(struct.pack(">i", len(header + body)) + header + body)
@@ -24,7 +24,7 @@ def _ask(wire: Wire, api: int, version: int, body: bytes = b"") -> bytes:
 
 
 def _check_metadata(answer: bytes) -> None:
-    """Throttle time, brokers (id, host, port, rack), cluster id, controller id."""
+    """Raise NotReady if the metadata (throttle time, brokers (id, host, port, rack), cluster id, controller id) has no controller."""
     _, brokers = struct.unpack_from(">ii", answer)
     position = 8
     for _ in range(brokers):
@@ -41,7 +41,7 @@ def _after_text(data: bytes, position: int) -> int:
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady when the broker is not part of its cluster yet, OSError for no connection."""
+    """Raise NotReady if the broker is not part of its cluster yet, or OSError if there is no connection."""
     with Wire(target) as wire:
         try:
             (refusal,) = struct.unpack_from(">h", _ask(wire, _API_VERSIONS, 0))

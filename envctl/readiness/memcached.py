@@ -1,4 +1,4 @@
-"""Memcached: it tells its version."""
+"""Memcached: the server answers with its version."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from envctl.readiness import NotReady, Target, Wire, shown
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady for another answer, OSError for no connection."""
+    """Raise NotReady for another answer, or OSError if there is no connection."""
     with Wire(target) as wire:
         wire.send(b"version\r\n")
         answer = wire.line()

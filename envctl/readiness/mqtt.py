@@ -1,4 +1,4 @@
-"""MQTT 3.1.1: CONNECT with the credentials is accepted."""
+"""MQTT 3.1.1: the broker accepts CONNECT with the credentials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _text(value: bytes) -> bytes:
 
 
 def _length(size: int) -> bytes:
-    """The variable-length encoding of a packet's remaining length."""
+    """Return a packet's remaining length in its variable-length encoding."""
     digits = bytearray()
     while True:
         size, digit = divmod(size, 128)
@@ -37,13 +37,13 @@ def _connect(user: str, password: str) -> bytes:
     credentials = _text(user.encode()) + _text(password.encode()) if user else b""
     keep_alive = 10
     body = _text(b"MQTT") + bytes([4, flags]) + struct.pack(">H", keep_alive)
-    # A name of its own: a broker ends the older connection of the same name.
+    # A random client id, because a broker ends the older of two connections with the same id.
     body += _text(f"envctl-{uuid.uuid4().hex[:12]}".encode()) + credentials
     return b"\x10" + _length(len(body)) + body
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the broker's refusal, OSError for no connection."""
+    """Raise NotReady with the reason of the broker's refusal, or OSError if there is no connection."""
     user, password = str(target.properties.get("username", "")), str(target.properties.get("password", ""))
     with Wire(target) as wire:
         wire.send(_connect(user, password))

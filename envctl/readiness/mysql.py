@@ -1,4 +1,4 @@
-"""MariaDB and MySQL: log in to the named database and run `query` (`select 1` without it)."""
+"""MariaDB and MySQL: the login to the named database and `query` (`select 1` without it) succeed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from envctl.readiness import ENDED, LoginRefused, NotReady, Target, foreign_erro
 
 ACCESS_DENIED = 1045
 GREETING = 1024
-"""Bytes; the server speaks first."""
+"""The maximum size, in bytes, of the greeting, which the server sends first."""
 HAS_TLS = 0x0800
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the server's words, or for no connection."""
+    """Raise NotReady with the server's message, or if there is no connection."""
     with foreign_errors(), lent_socket(target) as lent:
         greeting = lent.recv(GREETING, socket.MSG_PEEK)
         if not greeting:
@@ -32,7 +32,7 @@ def _ask(target: Target, lent: socket.socket, encryption: dict[str, Any]) -> Non
         connection = connect(
             defer_connect=True,
             user=str(of["username"]),
-            # Bytes: PyMySQL writes a text in Latin-1, the server hashes what it got in UTF-8.
+            # Bytes: PyMySQL encodes a text in Latin-1, but the server expects UTF-8.
             password=str(of["password"]).encode(),
             database=str(of["database"]),
             charset="utf8mb4",
@@ -49,10 +49,10 @@ def _ask(target: Target, lent: socket.socket, encryption: dict[str, Any]) -> Non
 
 
 def _encryption(greeting: bytes) -> dict[str, Any]:
-    """TLS where the server has it, as PyMySQL does by itself, but for the certificates of this machine.
+    """Return PyMySQL's options for TLS if the server supports it, without loading the certificates of this machine.
 
-    Reading those takes 25 ms of each attempt, and nobody is verified by them. (Behind the version, which a zero byte ends, come the
-    number of the connection, half of a salt, a zero byte and half of what the server can do.)
+    Loading them takes 25 ms in each attempt, and the probe verifies no certificate. (In the greeting, the version ends with a zero byte.
+    It is followed by the connection id, half of a salt, a zero byte, and the lower half of the server's capabilities.)
     """
     at = greeting.find(b"\0", 5) + 14
     if not int.from_bytes(greeting[at : at + 2], "little") & HAS_TLS:

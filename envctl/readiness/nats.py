@@ -1,4 +1,4 @@
-"""NATS: the server greets with INFO, and answers CONNECT with its credentials and PING with PONG."""
+"""NATS: the server sends INFO, accepts CONNECT with the credentials, and answers PING with PONG."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from envctl.readiness import LoginRefused, NotReady, Target, Wire, shown
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the server's words, OSError for no connection."""
+    """Raise NotReady with the server's message, or OSError if there is no connection."""
     user, password = (str(target.properties.get(name, "")) for name in ("username", "password"))
-    # A name alone is a token, as in the URLs of NATS's clients; a server that knows names takes it for one.
+    # A name alone is a token, as in the URLs of NATS clients; a server with user names accepts it as a name.
     who = {"user": user, "pass": password} if password else {"user": user, "auth_token": user}
     with Wire(target) as wire:
         greeting = wire.line()

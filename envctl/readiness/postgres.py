@@ -1,4 +1,4 @@
-"""PostgreSQL: log in to the named database and run `query` (`select 1` without it)."""
+"""PostgreSQL: the login to the named database and `query` (`select 1` without it) succeed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from envctl.readiness import LoginRefused, NotReady, Target, foreign_errors, lent_socket, shown
 
 REFUSED = ("28P01", "28000")
-"""A wrong password; a user or an address that may not log in."""
+"""The error codes for a wrong password, and for a user or an address that may not log in."""
 
 
 def _not_ready(error: Exception) -> NotReady:
-    """pg8000 hands over the server's error fields as a dict: C is the code, M the message."""
+    """Return the error as NotReady. pg8000 passes the server's error fields as a dict: C is the code, M the message."""
     fields = error.args[0] if error.args else error
     if not isinstance(fields, dict):
         return NotReady(shown(fields))
@@ -22,7 +22,7 @@ def _not_ready(error: Exception) -> NotReady:
 
 @cache
 def lenient_saslprep() -> None:
-    """PostgreSQL and libpq take a password as it is where SASLprep refuses it (a newline, say); scramp gives up."""
+    """Make scramp accept passwords that SASLprep refuses (with a newline, for example) unchanged, as PostgreSQL and libpq do."""
     core: Any = import_module("scramp.core")
     strict = core.saslprep
 
@@ -36,7 +36,7 @@ def lenient_saslprep() -> None:
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the server's words, OSError for no connection."""
+    """Raise NotReady with the server's message, or OSError if there is no connection."""
     from pg8000 import native
 
     lenient_saslprep()

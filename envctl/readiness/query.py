@@ -1,4 +1,4 @@
-"""A query of the user's own, `query`, through the client of the kind's probe, `probe`."""
+"""Query: the user's own `query` succeeds, with the client of the kind's probe, `probe`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TAKE_QUERIES = ("postgres", "mysql", "redis")
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady when the server refuses the query, and for a kind whose server takes none."""
+    """Raise NotReady if the server refuses the query, or if the kind's server takes no queries."""
     name = str(target.options.get("probe", ""))
     if name not in TAKE_QUERIES:
         raise NotReady(f"`query` is for databases (probes {', '.join(TAKE_QUERIES)}); this kind has none")

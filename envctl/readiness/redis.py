@@ -1,4 +1,4 @@
-"""Valkey and Redis (RESP): log in, then `query` as the client takes it (`PING` without it)."""
+"""Valkey and Redis (RESP): the login and `query`, written as for their clients (`PING` without it), succeed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _ask(wire: Wire, words: Sequence[str]) -> None:
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the server's words (it may still be loading), OSError for no connection."""
+    """Raise NotReady with the server's message (it may still load its data), or OSError if there is no connection."""
     user, password = target.properties.get("username"), target.properties.get("password")
     with Wire(target) as wire:
         if password:

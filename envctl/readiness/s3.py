@@ -1,4 +1,4 @@
-"""S3: a ListBuckets succeeds, signed where there are credentials; without any, that it asks for some is an answer, too."""
+"""S3: ListBuckets succeeds, signed if there are credentials; without credentials, a demand for them is enough."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 from envctl.readiness import CLOSED, LoginRefused, NotReady, Target, foreign_errors, innermost, shown
 
 UNKNOWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
-"""Said of credentials; there are other reasons for a 403: a clock that is wrong, for one."""
+"""The error codes of refused credentials. A 403 may have other reasons, such as a wrong clock."""
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the server's words, or for no connection; LoginRefused where it does not know the credentials."""
+    """Raise NotReady with the server's message, or if there is no connection; raise LoginRefused if the server refuses the credentials."""
     import requests
     from requests_aws4auth import AWS4Auth
 
     of = target.properties
     with foreign_errors(), requests.Session() as session:
-        # No proxy and no .netrc of the machine: the endpoint is ours.
+        # The endpoint belongs to envctl, so the machine's proxy and .netrc must not be used.
         session.trust_env = False
         if of.get("username"):
             session.auth = AWS4Auth(str(of["username"]), str(of["password"]), str(of.get("region", "us-east-1")), "s3")
@@ -37,6 +37,6 @@ def probe(target: Target) -> None:
 
 
 def _words(text: str) -> str:
-    """The code of S3's error document."""
+    """Return the code in S3's error document."""
     found = re.search(r"<Code>(.*?)</Code>", text)
     return shown(found[1] if found else text)

@@ -1,4 +1,4 @@
-"""SMTP: log in as the tests will; where the service has a web page as well (port `web`), that answers too."""
+"""SMTP: the login of the tests succeeds; if the service also has a web page (port `web`), the page must answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import smtplib
 from envctl.readiness import NotReady, Target, foreign_errors, http, shown
 
 _ANSWERS = [200, 401, 404]
-"""Mailpit's, and those of another mail server with a page, which a Compose file may name."""
+"""The status codes of Mailpit, and of other mail servers with a page, which a Compose file may use."""
 
 
 def _log_in(target: Target) -> None:
@@ -17,7 +17,7 @@ def _log_in(target: Target) -> None:
     with smtplib.SMTP(target.host, target.port, "localhost", timeout=target.timeout) as session:
         session.ehlo_or_helo_if_needed()
         if user:
-            # By hand: smtplib's own login takes ASCII only.
+            # smtplib's own login only accepts ASCII.
             token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
             code, words = session.docmd("AUTH", f"PLAIN {token}")
             if code not in (235, 503):
@@ -25,7 +25,7 @@ def _log_in(target: Target) -> None:
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady with the server's words, OSError for no connection."""
+    """Raise NotReady with the server's message, or OSError if there is no connection."""
     with foreign_errors():
         _log_in(target)
     if "web" in target.ports:

@@ -1,4 +1,4 @@
-"""TCP: the port accepts a connection and does not end it at once."""
+"""TCP: the port accepts a connection and does not close it at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from envctl.readiness import ENDED, NotReady, Target, foreign_errors, port_of
 
 
 def probe(target: Target) -> None:
-    """Raises NotReady when the connection ends at once, OSError when there is none."""
-    # One that is reset before the kernel says that it is there fails in connect.
+    """Raise NotReady if the connection ends at once, or OSError if there is none."""
+    # A connection that is reset before the kernel reports it as open fails in connect.
     with foreign_errors(), socket.create_connection((target.host, port_of(target)), timeout=target.timeout) as connection:
         connection.settimeout(min(target.lasting, target.timeout))
         with suppress(TimeoutError):

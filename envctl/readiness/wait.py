@@ -1,4 +1,4 @@
-"""Waiting until a service is ready: the one place where envctl retries."""
+"""The wait until a service is ready. No other module retries."""
 
 from __future__ import annotations
 
@@ -14,30 +14,33 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 FIRST_WAIT, LONGEST_WAIT = 0.025, 0.25
-"""Seconds between attempts: little at first, so that a quick server is seen at once."""
+"""The first and the longest pause between attempts, in seconds: the first is short, so that a quick server is noticed at once."""
 PASSES = 2
 KEPT = 12
 
 
 def probe_named(name: str) -> Probe:
+    """Return the probe of the module *name*, which is imported when it is first used."""
     probe: Probe = import_module(f"envctl.readiness.{name}").probe
     return probe
 
 
 @dataclass
 class History:
-    """What the probes saw, repeated lines counted."""
+    """The results of the probes; repeated lines are counted."""
 
     began: float = field(default_factory=time.monotonic)
     lines: list[tuple[float, str, int]] = field(default_factory=list)
     refused: float | None = None
-    """Since when the server has said nothing but that it does not know the credentials."""
+    """The time (of `time.monotonic`) since which the server has only refused the credentials; None if its last answer was another one."""
 
     @property
     def refused_seconds(self) -> float:
+        """The seconds since the server has only refused the credentials; 0 if its last answer was another one."""
         return 0.0 if self.refused is None else time.monotonic() - self.refused
 
     def add(self, text: str) -> None:
+        """Add the result *text*; if it is the same as the last one, count it."""
         at = time.monotonic() - self.began
         if self.lines and self.lines[-1][1] == text:
             self.lines[-1] = (self.lines[-1][0], text, self.lines[-1][2] + 1)
@@ -45,23 +48,24 @@ class History:
             self.lines.append((at, text, 1))
 
     def shown(self) -> tuple[str, ...]:
+        """Return the last `KEPT` lines, each with its time in seconds."""
         return tuple(f"{at:6.2f} s  {text}" + (f"  ({count} times)" if count > 1 else "") for at, text, count in self.lines[-KEPT:])
 
 
 def wait_until_ready(
     checks: Sequence[tuple[str, Target]], history: History, given_up: Callable[[RetryCallState], bool], passes: int = PASSES
 ) -> None:
-    """Returns when all *checks* have passed *passes* times in a row.
+    """Return when all *checks* have passed *passes* times in a row.
 
     Args:
-        checks: a probe's name and its target.
-        history: gets what each failed attempt saw.
-        given_up: Tenacity's `stop`: true when it makes no sense to go on.
+        checks: the names of probes and their targets.
+        history: receives the result of each failed attempt.
+        given_up: Tenacity's `stop`: returns True if further attempts make no sense.
 
     Raises:
-        NotReady: it was given up.
+        NotReady: the last attempt failed, and *given_up* returned True.
     """
-    from tenacity import Retrying, retry_if_exception_type, wait_exponential  # while servers start, and not before they are made
+    from tenacity import Retrying, retry_if_exception_type, wait_exponential  # late, so that it does not delay the start of servers
 
     probes = [(name, probe_named(name), target) for name, target in checks]
 

@@ -1,4 +1,4 @@
-"""Plan -> manifests, one module a target: as text, or as a folder that the target's own tool runs."""
+"""Render a plan as manifests, with one module for each format: as text, or as a folder for the format's own tool."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Written:
-    """A manifest, what it cannot express, and notes for its users."""
+    """A manifest as text, descriptions of what the format does not support, and notes for users."""
 
     text: str
     losses: tuple[str, ...]
@@ -28,7 +28,7 @@ class Written:
 
 
 def write_manifests(plan: Plan, folder: Path | None, options: Options | None = None) -> Written:
-    """`compose.yaml` in *folder* with the files it needs, or `manifests.yaml`; the text alone without a folder.
+    """Write `compose.yaml` and the files it needs, or `manifests.yaml`, to *folder*. Without a folder, only return the text.
 
     Raises:
         UsageError: the plan's engine has no manifests, or the folder cannot be written.
@@ -60,11 +60,11 @@ def _clustered(plan: Plan, options: Options | None) -> tuple[str, Written, Mappi
 
 
 FORMATS = {"compose": _composed, "kubernetes": _clustered}
-"""What an engine's traits may name as its manifests: each gives the file's name, its text and what goes beside it."""
+"""The formats that an engine's traits can name. Each function returns the file's name, the manifest, and files to write beside it."""
 
 
 def _write(folder: Path, project: Path, name: str, text: str, binaries: Mapping[str, File]) -> None:
-    """What lies beside the manifest is ours when the manifest was before."""
+    """Write the manifest and its files. Existing files are replaced only if *folder* contains a manifest that envctl wrote."""
     root, manifest = root_of(folder, project), folder / name
     check_file(manifest, root, ours=_is_rendered)
     before = always if manifest.is_file() and manifest.stat().st_size else never

@@ -1,4 +1,4 @@
-"""Plan -> a Compose project, as data; `compose_text` writes it. What runs under `up` is this very project."""
+"""Render a plan as a Compose project, as data; `compose_text` writes it. `up` runs this same project."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from envctl.render.losses import grouped
 from envctl.render.merging import merged
 
 INTERVAL = "1s"
-"""Of health checks in a file that Compose itself brings up. Under `up` readiness is ours, and they only inform."""
+"""The interval of health checks in a file for `docker compose up`. Under `up`, envctl's own checks decide, so QUIET_INTERVAL is enough."""
 QUIET_INTERVAL = "15s"
 OWN_VOLUME = "data"
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A Compose document, the binary files that go beside it (path there to the file), and what it cannot express."""
+    """A Compose document, the binary files to write beside it (by their path there), and descriptions of what Compose does not support."""
 
     document: Mapping[str, Any]
     binaries: Mapping[str, File] = field(default_factory=dict)
@@ -34,12 +34,13 @@ class Rendered:
 
 
 def render_compose(plan: Plan, *, standalone: bool) -> Rendered:
-    """The project of *plan*.
+    """Return the Compose project of *plan*.
 
     Args:
-        standalone: for plain `docker compose up --wait`: ports are left to the engine unless somebody inside must know them,
-            builds are Compose's to make, texts are `configs` and binary files bind mounts. Otherwise for `up`, which does that
-            itself: one archive into a created container takes 60 ms, and so does each of Compose's configs.
+        standalone: whether the project is for plain `docker compose up --wait`. If so, the engine chooses the ports except those that
+            services inside must know, Compose builds the images, text files are `configs`, and binary files are bind mounts.
+            Otherwise the project is for `up`, which does these things itself: copying one archive into a created container takes
+            60 ms, and each of Compose's configs would take as long.
     """
     configs: dict[str, Any] = {}
     binaries: dict[str, File] = {}
@@ -53,6 +54,7 @@ def render_compose(plan: Plan, *, standalone: bool) -> Rendered:
 
 
 def labels(plan: Plan) -> dict[str, str]:
+    """Return the labels that identify the plan's instance."""
     setting = plan.setting
     return {
         NAME: setting.name,
@@ -94,14 +96,14 @@ def _service(plan: Plan, service: ServicePlan, configs: dict[str, Any], binaries
 
 
 def extra_hosts(plan: Plan, service: ServicePlan) -> list[str]:
-    """Names that lead to this machine: the tests', and those of services that run on it."""
+    """Return entries of `extra_hosts` for names of this machine: for the tests, and for services that run as local processes."""
     gateway = (sys.platform == "linux" and plan.setting.allocation.gateway) or "host-gateway"
     local = [f"{name}:{gateway}" for name in sorted(plan.setting.local)]
     return [*(["host.docker.internal:host-gateway"] if service.tester else []), *local]
 
 
 MAPS = ("environment", "labels")
-"""Keys that a fragment may also give as a list of NAME=VALUE."""
+"""Keys of a service whose value may also be a list of NAME=VALUE."""
 
 
 def _mapped(value: Any) -> Any:
@@ -113,7 +115,7 @@ def _own_labels(plan: Plan, service: ServicePlan) -> dict[str, str]:
 
 
 def files_hash(service: ServicePlan) -> str:
-    """A container whose files have changed must be made anew; the files are no part of what Compose compares."""
+    """Return a hash of the service's files. Compose does not compare them, so this label makes it recreate a container for new files."""
     digest = hashlib.sha256()
     for path, file in service.files.items():
         with file.open() as stream:
@@ -122,7 +124,7 @@ def files_hash(service: ServicePlan) -> str:
 
 
 def build_entry(service: ServicePlan) -> dict[str, Any]:
-    """Compose's `build:` with the label by which the image is known as ours, so that `gc` finds it."""
+    """Return Compose's `build:` with the label by which `gc` recognises images that envctl built."""
     assert service.build is not None
     given = service.build.build.model_dump(mode="json", exclude_none=True)
     own = {
@@ -134,7 +136,7 @@ def build_entry(service: ServicePlan) -> dict[str, Any]:
 
 
 def _ports(plan: Plan, service: ServicePlan, standalone: bool) -> list[dict[str, Any]]:
-    """Long form; with replicas a range, from which each takes one."""
+    """Return the ports in Compose's long form. With replicas, each port is published as a range, and each replica takes one port of it."""
     found = []
     for port in service.ports:
         entry: dict[str, Any] = {"target": port.number, "host_ip": plan.setting.addresses.publish_on, "protocol": "tcp", "mode": "host"}
@@ -169,7 +171,7 @@ def _given_check(service: ServicePlan) -> dict[str, Any]:
 
 
 def _guessed(service: ServicePlan) -> bool:
-    """Whether nobody says how it is ready. A check of ours would hide the one that its image may bring along."""
+    """Return whether the readiness check is only guessed. Such a check must not replace a health check of the image."""
     return bool(service.checks) and all("patience" in check.options for check in service.checks)
 
 
@@ -217,7 +219,11 @@ def _configs(service: ServicePlan, configs: dict[str, Any]) -> list[dict[str, An
 
 
 def joined_networks(plan: Plan) -> dict[str, Any]:
-    """The networks of a service beside those of a Compose file: whichever one has, so that each reaches it and is reached, as by tests."""
+    """Return the networks of services that are not from the Compose file: all networks that the Compose file's services use.
+
+    So the two groups of services can reach each other. If all these networks are internal, the default network is added, because Docker
+    publishes no ports on internal networks.
+    """
     composed = [service.compose for service in plan.services.values() if service.from_compose and "network_mode" not in service.compose]
     named = {name: None for given in composed for name in given.get("networks") or {"default": None}}
     if only_internal(named, plan.compose_extra.get("networks", {}), plan.setting.addresses.internal):
@@ -252,7 +258,7 @@ def _volumes(plan: Plan) -> dict[str, Any]:
 
 
 def _composed(plan: Plan, what: str) -> dict[str, Any]:
-    """The networks or volumes of the Compose file, under names of the instance; an external one is somebody else's."""
+    """Return the Compose file's networks or volumes (*what*), named after the instance. External ones keep their names."""
     found = {}
     for name, given in plan.compose_extra.get(what, {}).items():
         own = {"name": f"{plan.setting.id}_{name}", "labels": escaped(labels(plan))}
@@ -261,7 +267,7 @@ def _composed(plan: Plan, what: str) -> dict[str, Any]:
 
 
 def escaped(value: Any) -> Any:
-    """Compose interpolates every text of its file, keys left out: a doubled `$` is a literal one."""
+    """Return *value* with each `$` doubled, except in keys, because Compose interpolates variables in all texts of its file."""
     return map_texts(lambda text: text.replace("$", "$$"), value)
 
 
@@ -299,12 +305,12 @@ def _losses(plan: Plan) -> Iterator[str]:
 
 
 def compose_text(rendered: Rendered) -> str:
-    """For Compose to read; JSON is YAML, and PyYAML's writer is fifty times slower."""
+    """Return the project as text for Compose, in JSON: it is valid YAML, and PyYAML's writer is fifty times slower."""
     return json.dumps(rendered.document, ensure_ascii=False, indent=1)
 
 
 def compose_yaml(rendered: Rendered) -> str:
-    """For people to read."""
+    """Return the project as YAML for people to read."""
     from envctl.render.yaml_text import yaml_text
 
     return yaml_text(rendered.document)

@@ -1,4 +1,4 @@
-"""Passwords of a manifest that others can work out."""
+"""Report passwords in a manifest that others can compute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from envctl.plan.model import Plan
 
 
 def given_away(plan: Plan) -> Iterator[str]:
-    """A loss for services whose passwords follow from the name of the instance."""
+    """Yield a loss that names the services whose passwords are derived from the instance's name, if there are any."""
     drawn = [service.name for service in plan.services.values() if service.drawn]
     if plan.setting.known_key and drawn:
         why = f"passwords are derived from the name {plan.setting.name}, so they are not secret"

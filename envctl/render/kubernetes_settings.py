@@ -1,4 +1,4 @@
-"""What a cluster wants of everything that is put into it: `[kubernetes]` of envctl.toml. A new key is one field here."""
+"""The settings of a cluster: `[kubernetes]` in envctl.toml, which applies to every instance there. To add a key, add a field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from envctl.plan.exposing import Exposure
 _TAINT = re.compile(r"(?P<key>[\w./-]+)(=(?P<value>[\w.-]*))?(:(?P<effect>NoSchedule|PreferNoSchedule|NoExecute))?")
 _PEER = re.compile(r"[a-z0-9-]+(:[0-9]{1,5})?|[0-9a-fA-F.:]+/[0-9]{1,3}")
 USUAL_DNS = ("kube-system", "169.254.20.10/32", "openshift-dns:5353")
-"""Where clusters answer: pods of the system, NodeLocal DNSCache on the node, which no selector of pods finds, and OpenShift's own."""
+"""Where clusters run DNS servers: in system pods, in NodeLocal DNSCache on the node (no pod selector matches it), and on OpenShift."""
 
 
 def _key(standard: type, example: str) -> Any:
@@ -23,14 +23,14 @@ def _key(standard: type, example: str) -> Any:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The table's keys; the type of a key's default is its type, and what it holds are texts.
+    """The keys of the table. A key has the type of its default, and its items are texts.
 
     Attributes:
-        annotations: of every object; of a pod they win over ours.
-        tolerations: as kubectl writes taints: KEY, KEY:EFFECT, KEY=VALUE or KEY=VALUE:EFFECT.
-        pull_secrets_from: the namespace from which they are copied into that of an instance; without it, the context's.
-        dns: what pods may ask for names, beside what clusters usually have: NAMESPACE, NAMESPACE:PORT, or a block of addresses.
-        users: `namespace`: the cluster gives each pod a user of its namespace's range, as OpenShift does; no number is asked for.
+        annotations: annotations of every object; in a pod, they replace annotations of envctl with the same name.
+        tolerations: taints in kubectl's form: KEY, KEY:EFFECT, KEY=VALUE or KEY=VALUE:EFFECT.
+        pull_secrets_from: the namespace from which the pull secrets are copied into an instance's namespace; by default the context's.
+        dns: more DNS servers that pods may use, besides the usual ones: NAMESPACE, NAMESPACE:PORT, or a block of addresses.
+        users: `namespace` if the cluster assigns each pod a user from its namespace's range, as OpenShift does; pods then name no user.
     """
 
     labels: Mapping[str, str] = _key(dict, 'labels = {"team" = "shop"}')
@@ -38,7 +38,7 @@ class Cluster:
     priority_class: str = _key(str, 'priority_class = "low"')
     quota: Mapping[str, str] = _key(dict, 'quota = {"requests.cpu" = "4"}')
     limits: Mapping[str, str] = _key(dict, 'limits = {"memory" = "2Gi"}')
-    """What one container of a namespace may have at most."""
+    """The resource limits of one container in an instance's namespace."""
     annotations: Mapping[str, str] = _key(dict, 'annotations = {"cost-center" = "42"}')
     node_selector: Mapping[str, str] = _key(dict, 'node_selector = {"pool" = "tests"}')
     tolerations: Sequence[str] = _key(list, 'tolerations = ["dedicated=tests:NoSchedule", "spot"]')
@@ -50,22 +50,23 @@ class Cluster:
     expose: Mapping[str, Any] = field(
         default_factory=dict, metadata={"example": 'expose = {domain = "previews.example.org"}', "shape": Exposure}
     )
-    """A table of its own: how exposed services are reached."""
+    """A nested table: how exposed services are reached."""
     role: str = _key(str, 'role = "envctl-system-instance"')
-    """The ClusterRole that whoever makes a namespace gets in it, where he has no rights there yet."""
+    """The ClusterRole that envctl binds in a new namespace for the user who created it, if the user has no rights there yet."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Cluster:
-        """Of a table that has been checked; what a later version has added is left out.
+        """Return the settings in *told*, a table that has been checked. Keys that a later version added are ignored.
 
         Raises:
-            UsageError: a toleration, a peer or the word for users is none.
+            UsageError: a toleration, a DNS peer or the value of `users` is malformed.
         """
         found = cls(**{each.name: told[each.name] for each in fields(cls) if each.name in told})
         found.check()
         return found
 
     def check(self) -> None:
+        """Raise UsageError if a toleration, a DNS peer or the value of `users` is malformed."""
         for what, items, form, hint in (
             ("tolerations", self.tolerations, _TAINT, "KEY, KEY:EFFECT, KEY=VALUE or KEY=VALUE:EFFECT, as kubectl writes taints"),
             ("dns", self.dns, _PEER, "NAMESPACE, NAMESPACE:PORT, or a block of addresses (169.254.20.10/32)"),
@@ -77,13 +78,13 @@ class Cluster:
 
     @property
     def tolerated(self) -> list[dict[str, str]]:
-        """As a pod has them."""
+        """The tolerations in the form that a pod has them."""
         found = [_TAINT.fullmatch(each) for each in self.tolerations]
         return [_toleration(each["key"], each["value"], each["effect"]) for each in found if each is not None]
 
     @property
     def dns_peers(self) -> list[dict[str, Any]]:
-        """Rules of a NetworkPolicy for outgoing traffic, one for each port."""
+        """The egress rules of a NetworkPolicy for DNS, one rule for each port."""
         by_port: dict[int, list[dict[str, Any]]] = {}
         for each in dict.fromkeys([*USUAL_DNS, *self.dns]):
             if "/" in each:
@@ -105,11 +106,11 @@ STRANGERS: Mapping[str, Mapping[str, str]] = {
     },
     "limits": {"cpu": "4", "memory": "4Gi", "ephemeral-storage": "10Gi"},
 }  # fmt: skip
-"""What an instance of a stranger's definition may have of a cluster, where envctl.toml does not say it."""
+"""The quota and limits for instances of untrusted definitions, as far as envctl.toml sets no others."""
 
 
 def for_strangers(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The table *told* with an end to everything that it leaves open."""
+    """Return the table *told* with a quota and limits for untrusted definitions, if it sets none."""
     return {**STRANGERS, **told}
 
 

@@ -1,4 +1,4 @@
-"""Losses as people read them: what several services have in common stands once, with all of their names."""
+"""Group descriptions of what is not supported here ("losses"), so that one shared by several services is printed once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 
 def grouped(losses: Iterable[str], services: Collection[str]) -> tuple[str, ...]:
-    """*losses* in the order in which they come first; those that begin with names of *services* and go on alike are one."""
+    """Return *losses* in the order of their first occurrence. Those with the same text about different *services* become one."""
     about: dict[str, list[str]] = {}
     for loss in losses:
         names, colon, text = loss.partition(": ")

@@ -1,4 +1,4 @@
-"""A fragment of a definition on top of what was rendered."""
+"""Merge a fragment from a definition into a rendered document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Maps merge, what is None above goes, containers are found by their names, anything else above wins."""
+    """Return *below* with the values of *above*.
+
+    Maps are merged, a value of None removes its key, and containers with the same name are merged. Any other value replaces the old one.
+    """
     found = dict(below)
     for key, value in above.items():
         known = found.get(key)

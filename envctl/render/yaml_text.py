@@ -1,4 +1,4 @@
-"""Manifests as YAML that every reader takes for the same: YAML 1.1 and 1.2 differ in what a bare word is."""
+"""Write manifests as YAML that all parsers read alike. YAML 1.1 and 1.2 disagree about the type of some unquoted words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AMBIGUOUS = re.compile(
       |y|n|yes|no|on|off|true|false|null|~|=|<<|""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-"""Texts that some reader takes for a number, a truth value, a date or nothing: PyYAML, which writes them, knows its own dialect only."""
+"""Texts that some parser reads as a number, a boolean, a date or null. PyYAML alone would quote only those of its own dialect."""
 _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -24,7 +24,7 @@ class _Dumper(_Base):  # type: ignore[misc]
 
 
 def _text(dumper: Any, text: str) -> Any:
-    """A block where YAML can write the text as one: no blanks at the ends of lines, nothing but what prints."""
+    """Represent a text of several lines as a literal block where YAML allows one, and quote a text that a parser could misread."""
     block = "\n" in text and " \n" not in text and "\t" not in text and text.strip("\n ") != "" and not text.endswith(" ")
     style = "'" if _AMBIGUOUS.fullmatch(text) else "|" if block else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
@@ -34,5 +34,5 @@ _Dumper.add_representer(str, _text)
 
 
 def yaml_text(document: Any, *, separated: bool = False) -> str:
-    """*document* as YAML; *separated*: it may stand behind others in one file."""
+    """Return *document* as YAML text. With *separated*, it begins with `---`, so that several documents fit in one file."""
     return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**30, explicit_start=separated))

@@ -1,1 +1,1 @@
-"""Test results of one run, merged: what is red, slow or flaky, and what was the environment's fault."""
+"""The test results of one run, merged: which tests are red, slow or flaky, and which failed because of the environment."""

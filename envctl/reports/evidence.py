@@ -1,4 +1,4 @@
-"""How the environment was: the `status.json` and the logs that `--report` left beside the results."""
+"""The state of the environment during a run: the `status.json` and the logs that `--report` wrote beside the results."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from envctl.reports.junit import Case
 
 BROKEN = ("failed", "stopped", "pending", "starting", "unknown")
 OURS = re.compile(r"the environment is broken: |^envctl: ", re.MULTILINE)
-"""Words of our own in a failure."""
+"""Matches envctl's own messages in a failure."""
 LINES = 15
-"""Of one service's log."""
+"""The maximum number of lines from the log of one service."""
 STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?")
 WIDEST = 2000
-"""Characters of a line."""
+"""The maximum length of a line in characters."""
 LARGEST_STATUS, LARGEST_LOG, LARGEST_LOGS = 4_000_000, 8_000_000, 64_000_000
-"""Bytes: of a status, of the end of a log that is read, and of all logs."""
+"""The maximum sizes in bytes: of a status, of the end of a log that is read, and of all logs together."""
 SLACK = timedelta(seconds=1)
 
 
 class Log(NamedTuple):
-    """Of one service.
+    """The log of one service.
 
     Attributes:
-        timed: lines with their times, in that order; a line without one, as of a trace, has that of the line before.
-        last: its last lines.
+        timed: lines with their times, sorted by time; a line without a time, as in a trace, has the time of the line before it.
+        last: the last lines.
     """
 
     timed: Sequence[tuple[datetime, str]]
@@ -45,6 +45,7 @@ class Log(NamedTuple):
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> Log:
+        """Return the log with the lines *lines*."""
         timed, at = [], None
         for line in lines:
             if stamp := STAMP.search(line[:80]):
@@ -54,7 +55,7 @@ class Log(NamedTuple):
         return cls(sorted(timed, key=itemgetter(0)), lines[-LINES:])
 
     def during(self, case: Case) -> Sequence[str]:
-        """The last of the lines that were written while *case* ran."""
+        """Return the last of the lines that were written while *case* ran."""
         if case.ended is None:
             return []
         begin, end = case.ended - timedelta(seconds=min(case.seconds, 1e8)) - SLACK, case.ended + SLACK
@@ -64,10 +65,10 @@ class Log(NamedTuple):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """One folder of a run: what it says of the environment, nothing where it has no `status.json`.
+    """The state of the environment in one folder of a run; empty if the folder has no `status.json`.
 
     Attributes:
-        broken: services that did not run when it was written, with their states.
+        broken: the services that did not run when the status was written, with their states.
     """
 
     folder: Path
@@ -82,23 +83,23 @@ class Surroundings:
 
     @cached_property
     def error(self) -> str:
-        """Why the environment is at fault; empty where it was fine."""
+        """The reason why the environment is at fault; empty if it is not."""
         parts = [str(self.status.get("error") or ""), ", ".join(f"{name} {state}" for name, state in self.broken.items())]
         return "; ".join(filter(None, parts))
 
     def at_fault(self, case: Case) -> bool:
-        """Whether a red test is the environment's: a service had ended, or the test's tool says so itself."""
+        """Return whether a failed test is the environment's fault: a service did not run, or the test tool reports it."""
         return bool(self.error or OURS.search("\n".join((case.message, case.text, case.evidence))))
 
     def of(self, case: Case) -> list[str]:
-        """How it was when *case* failed: what its tool noted then, else states and what services logged at that time."""
+        """Return the state of the environment when *case* failed: as the test tool noted it, or else states and logs of that time."""
         if case.evidence:
             return case.evidence.splitlines()
         states = [f"{name}: {each.get('state')}" for name, each in (self.status.get("services") or {}).items()]
         return states + [line for name in self.status.get("services") or {} for line in self._log(name, case)]
 
     def _log(self, service: str, case: Case) -> Iterator[str]:
-        """The lines of the test's time; of a service that is broken, or has no times in its log, the last ones."""
+        """Yield the log lines from the time of the test; for a broken service without such lines, the last lines."""
         log = self._read(service)
         timed = log.during(case)
         shown = timed or (log.last if service in self.broken else [])
@@ -107,7 +108,7 @@ class Surroundings:
             yield from (f"  {line}" for line in shown)
 
     def _read(self, service: str) -> Log:
-        """Its log, read once for all tests."""
+        """Return the log of *service*, which is read only once for all tests."""
         if service not in self._logs:
             text = b""
             with suppress(OSError, FileRefused, ValueError):
@@ -116,7 +117,7 @@ class Surroundings:
         return self._logs[service]
 
     def _end(self, path: Path) -> bytes:
-        """The end of a log, as far as there is room for it."""
+        """Return the end of a log, limited by the bytes that may still be read."""
         with open_file(path, self.folder) as stream:
             stream.seek(max(0, stream.seek(0, 2) - min(LARGEST_LOG, self._room[0])))
             text = stream.read(self._room[0])
@@ -125,13 +126,14 @@ class Surroundings:
 
 
 def surroundings(folder: Path, room: list[int]) -> Surroundings:
-    """What *folder* says of its environment.
+    """Return the state of the environment that *folder* contains.
 
     Args:
-        room: one number, of the bytes of logs that may still be read; all folders of a run share it.
+        room: one number, the bytes of logs that may still be read; all folders of a run share it.
 
     Raises:
-        DefinitionError: its status.json is damaged.
+        DefinitionError: status.json is damaged.
+        FileRefused: status.json is not a regular file, or is too large.
     """
     path = folder / "status.json"
     if not path.is_file():
@@ -147,7 +149,7 @@ def surroundings(folder: Path, room: list[int]) -> Surroundings:
 
 
 def _at(text: str) -> datetime | None:
-    """What a server in a container writes without a zone is UTC."""
+    """Return the time; None if *text* is not a time. A time without a zone is UTC, as servers in containers write it."""
     with suppress(ValueError, OverflowError):
         at = datetime.fromisoformat(text.replace(" UTC", "+00:00").replace(",", ".").replace(" +", "+"))
         return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The last runs of each test in a small file: a test that was red and green lately is flaky."""
+"""The last runs of each test, in a small file. A test that was both red and green recently is flaky."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from envctl.files.reading import read_file
 from envctl.files.writing import always, write_file
 
 RUNS = 20
-"""As many of the last runs of a test count."""
+"""The number of a test's last runs that count."""
 VERSION = 1
 LARGEST = 16_000_000
-"""Bytes of the file."""
+"""The maximum size of the file in bytes."""
 Runs = Mapping[str, str]
-"""Test to its last runs, the oldest first: `+` green, `-` red, a blank where it did not run."""
+"""The tests with their last runs, the oldest first: `+` green, `-` red, a blank if the test did not run."""
 
 
 def read_history(path: Path) -> dict[str, str]:
-    """Empty where there is no file yet.
+    """Return the last runs of each test; empty if the file does not exist yet.
 
     Raises:
-        DefinitionError: it is no history, or that of a later version.
+        DefinitionError: the file is not a history, or has a later version.
     """
     try:
         found = json.loads(read_file(path, path.parent, largest=LARGEST))
@@ -39,17 +39,18 @@ def read_history(path: Path) -> dict[str, str]:
 
 
 def with_run(before: Runs, green: Mapping[str, bool]) -> dict[str, str]:
-    """*before* with one run more; a test that has not run for that long is forgotten."""
+    """Return *before* with one more run; a test that has not run in the last `RUNS` runs is removed."""
     signs = {name: "+" if passed else "-" for name, passed in green.items()}
     runs = {name: (before.get(name, "") + signs.get(name, " "))[-RUNS:].lstrip(" ") for name in {**before, **signs}}
     return {name: text for name, text in sorted(runs.items()) if text}
 
 
 def flaky(runs: str) -> bool:
+    """Return whether *runs*, the last runs of a test, has both red and green ones."""
     return {"+", "-"} <= set(runs)
 
 
 def write_history(path: Path, tests: Runs) -> None:
-    """At once: nobody reads half of it."""
+    """Write the history in one step, so that no reader sees a part of it."""
     text = json.dumps({"version": VERSION, "tests": tests}, ensure_ascii=False, indent=0)
     write_file(path, text + "\n", path.parent, ours=always)

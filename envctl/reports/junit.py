@@ -1,4 +1,4 @@
-"""JUnit XML as test tools write it, read as the text of a stranger: no entities, no more elements and depth than results have."""
+"""JUnit XML from test tools. It is not trusted: entities are refused, and the number and depth of elements are limited."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from envctl.errors import DefinitionError, Problem
 from envctl.reports.xml_text import XmlText
 
 MOST_ELEMENTS, MOST_OF_CASE, DEEPEST, LONGEST = 1_000_000, 20_000, 100, 20_000
-"""Of a file, and of one test; LONGEST is the characters kept of one failure."""
+"""The maximum elements in a file and in one test, the maximum depth, and the characters that are kept of one failure."""
 LONGEST_NAME, LONGEST_TEXT, LONGEST_TAG = 2000, 1_000_000, 1_000_000
-"""Characters kept of a name, of what an element holds while it is read, and bytes of a tag with its attributes."""
+"""The maximum characters of a name, the maximum characters of an element while it is read, and the maximum bytes of a tag."""
 RED, FLAKY = ("failure", "error"), ("flakyFailure", "flakyError", "rerunFailure", "rerunError")
 SKIPPED = ("skipped", "disabled", "ignored")
 NOT_RUN = ("notrun", "disabled", "skipped", "suppressed")
-"""How GoogleTest and CTest say it in an attribute."""
+"""The values of an attribute with which GoogleTest and CTest mark tests that did not run."""
 EVIDENCE = "envctl"
-"""The property of a test by which our pytest plugin says how the environment was when it failed."""
+"""The property of a test with which envctl's pytest plugin stores the state of the environment at a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class Case:
 
     Attributes:
         outcome: passed, failed or skipped.
-        seconds: how long it took.
-        ended: when, in UTC; None where its suite does not say when it began.
-        retried: it failed at first, and was run again in the same run.
-        evidence: how the environment was at that moment, as the test's own tool knows it.
+        seconds: the duration.
+        ended: the time of its end in UTC; None if the suite has no start time.
+        retried: whether the test failed at first, and was run again in the same run.
+        evidence: the state of the environment at that moment, as the test tool noted it.
     """
 
     id: str
@@ -54,15 +54,15 @@ class Case:
 
 
 class NotJUnit(Exception):
-    """Well-formed, and about something else."""
+    """The file is well-formed XML, but its root is not that of JUnit results."""
 
 
 def cases_of(stream: BinaryIO, path: Path) -> Iterator[Case]:
-    """The tests of one file, in its order.
+    """Yield the tests of one file, in its order.
 
     Raises:
-        DefinitionError: it is no XML, or more than a report of tests would be; with its line.
-        NotJUnit: its root is another.
+        DefinitionError: the file is not XML, or exceeds the limits of a test report; it names the line.
+        NotJUnit: the file has another root.
     """
     try:
         yield from _cases(stream, path)
@@ -70,7 +70,7 @@ def cases_of(stream: BinaryIO, path: Path) -> Iterator[Case]:
         raise _wrong(path, error.position[0], f"not valid XML: {error}") from None
     except DefusedXmlException:
         raise _wrong(path, 1, "entities and document types of its own are not read") from None
-    except (LookupError, ValueError) as error:  # an encoding that nobody knows
+    except (LookupError, ValueError) as error:  # an unknown encoding
         raise _wrong(path, 1, f"this cannot be read: {error}") from None
 
 
@@ -103,16 +103,16 @@ def _cases(stream: BinaryIO, path: Path) -> Iterator[Case]:
             case = _case(element, begun[-1])
             begun[-1] = case.ended
             yield case
-        elif tag in RED and open_ and _local(open_[-1]) == "testsuite":  # what did not even build has no tests
+        elif tag in RED and open_ and _local(open_[-1]) == "testsuite":  # a suite that could not even be built has no tests
             yield _case_of_suite(open_[-1], element)
         if not any(_local(parent) == "testcase" for parent in open_):
-            element.clear()  # nothing that was read is kept: a file may be large
+            element.clear()  # a file may be large, so elements that have been read are removed
             if open_:
                 open_[-1].remove(element)
 
 
 class _Short(TreeBuilder):
-    """Elements without the rest of what takes pages: the output of a test may be all of a file."""
+    """A tree builder that cuts long texts, since the output of one test may fill a file."""
 
     _held = 0
 
@@ -126,7 +126,7 @@ class _Short(TreeBuilder):
 
 
 class _Fed:
-    """A stream for a parser that looks at a whole tag again for each piece of it."""
+    """A stream that limits the size of a tag, because the parser scans an incomplete tag again for each piece of it."""
 
     def __init__(self, stream: XmlText, parser: Any) -> None:
         self._stream, self._parser, self._fed = stream, parser.parser, 0
@@ -178,7 +178,7 @@ def _line(text: str | None) -> int:
 
 
 def _seconds(text: str | None) -> float:
-    """`1,234.5` is of Java, `0,5` of a machine that writes so."""
+    """Return the seconds; Java writes `1,234.5`, and some locales write `0,5`."""
     plain = (text or "").strip()
     plain = plain.replace(",", "") if "." in plain else plain.replace(",", ".")
     try:
@@ -189,7 +189,7 @@ def _seconds(text: str | None) -> float:
 
 
 def _time(text: str | None) -> datetime | None:
-    """A time without a zone is this machine's."""
+    """Return the time in UTC; None if there is none. A time without a zone is in the zone of this machine."""
     try:
         return datetime.fromisoformat(text.strip()).astimezone(UTC) if text else None
     except (ValueError, OverflowError, OSError):

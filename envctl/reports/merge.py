@@ -1,4 +1,4 @@
-"""The results of one run, from all of its folders."""
+"""The results of one run, merged from all of its folders."""
 
 from __future__ import annotations
 
@@ -16,36 +16,38 @@ from envctl.reports.history import Runs, flaky, with_run
 from envctl.reports.junit import Case, NotJUnit, cases_of
 
 LARGEST = 256 << 20
-"""Bytes of one file of results."""
+"""The maximum size of a result file in bytes."""
 MOST_TESTS, MOST_TEXT = 500_000, 50_000_000
-"""Of a run, and the characters that are kept of all of its failures."""
+"""The maximum number of tests in a run, and the maximum number of characters that are kept of all failures together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A test, and where it ran: one of another folder is another test, since a matrix runs the same tests in each."""
+    """A test and its folder. The same test in two folders counts as two tests, since a matrix runs the same tests in each folder."""
 
     name: str
     case: Case
     around: Surroundings
     environments: bool
-    """Whether it failed through no fault of the code."""
+    """Whether the test failed because of the environment, not the code."""
 
     @property
     def red(self) -> bool:
+        """Whether the test failed."""
         return self.case.outcome == "failed"
 
 
 @dataclass(frozen=True)
 class Merged:
-    """
+    """The merged results of a run.
+
     Attributes:
-        results: in the order of files.
-        around: the folders that say something of an environment.
-        left_out: files that are no results, and why.
-        problems: files that are damaged; what came before the damage counts.
-        runs: test to its last runs, this one with them.
-        again: tests that were red and green in this one run.
+        results: the results in the order of the files.
+        around: the folders that describe an environment.
+        left_out: the files that are not results, with the reason.
+        problems: the files that are damaged; results before the damage count.
+        runs: the tests with their last runs, including this run.
+        again: the tests that were both red and green in this run.
     """
 
     results: Sequence[Result]
@@ -57,14 +59,15 @@ class Merged:
 
     @property
     def flaky(self) -> list[str]:
+        """The names of the flaky tests, sorted."""
         return sorted({result.name for result in self.results if result.name in self.again or flaky(self.runs.get(result.name, ""))})
 
 
 def merge(places: Sequence[Path], before: Runs) -> Merged:
-    """The results below *places*, which are folders or files, after the runs *before*.
+    """Return the results below *places*, which are folders or files, after the runs *before*.
 
     Raises:
-        UsageError: there is nothing in one of them.
+        UsageError: a place does not exist, or has no results.
         DefinitionError: nothing could be read.
     """
     gathered = _Gathered([], {}, [], [], [MOST_TEXT])
@@ -88,7 +91,7 @@ class _Gathered(NamedTuple):
     left_out: list[str]
     problems: list[Problem]
     room: list[int]
-    """One number: how many characters of failures are still kept."""
+    """A list with one number: the characters of failures that may still be kept."""
 
 
 def _gather(into: _Gathered, place: Path, files: Sequence[Path], many: bool) -> None:
@@ -104,7 +107,11 @@ def _gather(into: _Gathered, place: Path, files: Sequence[Path], many: bool) -> 
 
 
 def _keep(into: _Gathered, result: Result, path: Path) -> None:
-    """Notes the result; of more failures than anybody reads, only that they are some."""
+    """Add the result. If the texts of all failures exceed `MOST_TEXT`, keep only the beginning of the message.
+
+    Raises:
+        DefinitionError: the run has more tests than `MOST_TESTS`.
+    """
     if len(into.results) >= MOST_TESTS:
         raise DefinitionError([Problem(path, 1, "", f"a run of more than {MOST_TESTS:,} tests is not read to its end", "merge its parts")])
     case = result.case
@@ -116,7 +123,7 @@ def _keep(into: _Gathered, result: Result, path: Path) -> None:
 
 @contextmanager
 def _noted(into: _Gathered, path: Path | None = None) -> Iterator[None]:
-    """One damaged file takes nothing from the others."""
+    """Turn errors about one file into notes, so that the results of other files count."""
     try:
         yield
     except DefinitionError as error:
@@ -135,9 +142,10 @@ def _folders(place: Path) -> list[Path]:
 
 
 def _files(place: Path) -> list[Path]:
-    """
+    """Return the result files of *place*.
+
     Raises:
-        UsageError: there is no such place.
+        UsageError: the place does not exist.
     """
     if not place.exists():
         raise UsageError(f"{place}: there is no such file or folder")
@@ -152,14 +160,14 @@ def _results(path: Path, place: Path, around: dict[Path, Surroundings], many: bo
 
 
 def _nearest(path: Path, around: dict[Path, Surroundings]) -> Surroundings:
-    """That of the folder where the results lie; where none says anything, the only one that is there."""
+    """Return the environment of the nearest folder above *path*; if no folder has one, the only environment of the run."""
     said = {folder: each for folder, each in around.items() if each.status}
     near = next((said[folder] for folder in path.parents if folder in said), None)
     return near or (next(iter(said.values())) if len(said) == 1 else Surroundings(path.parent))
 
 
 def _green(results: Sequence[Result]) -> dict[str, bool]:
-    """Tests that say something of the code: what the environment failed, and what did not run, does not."""
+    """Return the tests and whether they passed, without tests that did not run or that failed because of the environment."""
     telling = [result for result in results if result.case.outcome != "skipped" and not result.environments]
     return {name: False not in outcomes for name, outcomes in _outcomes(telling).items()}
 

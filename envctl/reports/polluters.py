@@ -1,4 +1,4 @@
-"""The checkpoints of a run as a report: which tests leave data behind, which touch another's, and which may share a lane."""
+"""A report from the checkpoints of a run: which tests leave data behind, which change another test's data, and which may share a lane."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 SIGNS = {"added": "+", "changed": "~", "removed": "-"}
 SHOWN = 30
-"""Tests of a list that are named."""
+"""The maximum number of tests that a list shows."""
 
 
 def document(checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """For programs: `leaving` is test to what it has left, `touching` is test to whose leavings it has changed, `clean` the others.
+    """Return the report for programs, as `{"leaving", "touching", "clean"}`.
 
-    A test that has run several times is in there once, with all that it has done.
+    `leaving` has each test with the changes that it left, `touching` each test with the tests whose data it changed, and `clean` the other
+    tests. A test that has run several times occurs once, with all its changes.
     """
     leaving: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
     touching: dict[str, list[str]] = {}
@@ -30,7 +31,7 @@ def document(checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def report(checkpoints: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The lines to print; none where nothing was watched."""
+    """Return the lines to print; none if nothing was watched."""
     if not checkpoints:
         return []
     leaving, touching, clean = document(checkpoints).values()
@@ -45,7 +46,7 @@ def report(checkpoints: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def summary(changes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """`db.orders +1 ~2, mail.messages +1`."""
+    """Return the changes in one line, as `db.orders +1 ~2, mail.messages +1`."""
     return ", ".join(
         f"{service}.{thing} {' '.join(f'{sign}{change[name]}' for name, sign in SIGNS.items() if change[name])}"
         for service, things in changes.items()

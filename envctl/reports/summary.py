@@ -1,4 +1,4 @@
-"""What was merged, as a JSON document and as Markdown for a summary of GitHub, GitLab or a wiki."""
+"""The merged results as a JSON document, and as Markdown for a summary on GitHub, on GitLab or in a wiki."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from envctl.reports.merge import Merged, Result
 
 SLOWEST = 10
 SLOW = 1.0
-"""Seconds from which a test may be called slow."""
+"""The minimum seconds of a test that is called slow."""
 MOST = 50
-"""Tests of a list that Markdown shows: GitHub takes a megabyte."""
+"""The maximum number of tests that a list in Markdown shows, because GitHub limits a summary to a megabyte."""
 MOST_EVIDENCE = 200
-"""Failures of a list that come with how the environment was."""
+"""The maximum number of failures in a list that include the state of the environment."""
 MOST_LINES, WIDEST = 60, 400
 
 
 def document(merged: Merged) -> dict[str, Any]:
-    """`{"counts", "seconds", "red", "environment", "flaky", "slow", "environments", "unreadable", "left_out"}`."""
+    """Return `{"counts", "seconds", "red", "environment", "flaky", "slow", "environments", "unreadable", "left_out"}`."""
     results = merged.results
     code = [result for result in results if result.red and not result.environments]
     broken = [result for result in results if result.environments]
@@ -58,7 +58,7 @@ def _failure(result: Result, number: int) -> dict[str, Any]:
 
 
 def markdown(told: dict[str, Any]) -> str:
-    """*told* by `document`, for people: whatever a test has written, it gives no orders to the runner that prints this."""
+    """Return the document *told* as Markdown for people. Commands for the CI runner in the output of tests are made harmless."""
     return "\n".join(harmless(without_colours(line)) for line in _lines(told)) + "\n"
 
 
@@ -109,7 +109,7 @@ def _failures(title: str, failures: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _fenced(lines: Sequence[str]) -> Iterator[str]:
-    """*lines* as they are, whatever they hold; the last ones of many."""
+    """Return *lines* in a code block that they cannot end; only the last lines if there are many."""
     shown = [line[:WIDEST] for line in lines[-MOST_LINES:]]
     fence = "`" * max([3, *(len(run) + 1 for line in shown for run in re.findall("`+", line))])
     yield from (f"{fence}text", *(["..."] if len(lines) > MOST_LINES else []), *shown, fence)
@@ -122,7 +122,7 @@ def _code(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    """On one line: a line break would end what stands around it."""
+    """Return *text* on one line, because a line break would end the markup around it."""
     return " ".join(text.split())[:WIDEST]
 
 

@@ -1,6 +1,6 @@
-"""XML as tools write it, in any encoding, for a parser that takes UTF-8: bytes and characters that may not be there are replaced.
+"""A stream that converts XML of any encoding to UTF-8, and replaces bytes and characters that XML does not allow.
 
-One such character in what a test has printed would take all tests after it from the report.
+A single such character in the output of a test would make the parser lose all later tests.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ DECLARATION = re.compile(r"\s*<\?xml\s[^>]*\?>")
 ENCODING = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 BEGINNINGS = ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
-"""Of files without a mark."""
+"""The first bytes of files without a byte order mark."""
 FOREIGN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,10}));")
 COLOUR = re.compile(r"(?:\x1b|&#(?:27|x1[Bb]);)\[[0-9;]{0,20}m")
 TAIL = 40
-"""Characters in which a reference or a colour may be cut in two."""
+"""The number of characters at the end of a piece that may contain the first part of a reference or a colour."""
 INSTEAD = "\ufffd"
 PLAIN = bytes(range(32, 127))
 
 
 class XmlText:
-    """A stream of bytes as UTF-8 without a declaration; every character that XML does not have is U+FFFD. Lines stay where they are.
-
-    Raises:
-        LookupError: when it is read: its encoding is none that we know.
-    """
+    """A stream of bytes as UTF-8 without an XML declaration. U+FFFD replaces characters that XML does not allow. Line numbers stay."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._rest = stream, ""
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def read(self, size: int) -> bytes:
-        """The next bytes, none at its end."""
+        """Return the next bytes; none at the end.
+
+        Raises:
+            LookupError: the encoding is unknown.
+        """
         while piece := self._stream.read(size):
             if found := self._cleaned(self._decoded(piece)):
                 return found.encode()
@@ -48,7 +48,7 @@ class XmlText:
         name, mark = _encoding(piece)
         self._decoder = codecs.getincrementaldecoder(name)("replace")
         text = self._decoder.decode(piece[mark:])
-        # What it says of its encoding is not so any more, and before it nothing else may stand.
+        # The declaration of the encoding is no longer true. Its line breaks stay, so that line numbers do not change.
         return DECLARATION.sub(lambda match: "\n" * match.group().count("\n"), text, count=1) if DECLARATION.match(text) else text
 
     def _cleaned(self, text: str, last: bool = False) -> str:
@@ -62,10 +62,10 @@ class XmlText:
 
 
 def _encoding(piece: bytes) -> tuple[str, int]:
-    """That of a file that begins so, and how many bytes its mark has.
+    """Return the encoding of a file that begins with *piece*, and the number of bytes of its byte order mark.
 
     Raises:
-        LookupError: it is none for texts, or none that writes a tag as ASCII does.
+        LookupError: the encoding is unknown, or is not compatible with ASCII.
     """
     for mark, name in MARKS:
         if piece.startswith(mark):
@@ -75,7 +75,7 @@ def _encoding(piece: bytes) -> tuple[str, int]:
             return name, 0
     told = ENCODING.match(piece)
     name = told[1].decode().lower() if told else "utf-8"
-    if name.startswith(("utf-16", "utf16", "ucs-2")):  # .NET says so of files that it has then written as UTF-8
+    if name.startswith(("utf-16", "utf16", "ucs-2")):  # .NET declares this in files that it writes as UTF-8
         return "utf-8", 0
     try:
         known = PLAIN.decode(name) == PLAIN.decode()

@@ -1,4 +1,4 @@
-"""What one caller of envctl brings along, made at the edge and passed on: there is nothing global behind it."""
+"""The session: everything that belongs to one caller of envctl. The caller creates it and passes it on; there is no global state."""
 
 from envctl.session.session import Session
 

@@ -1,4 +1,4 @@
-"""The secrets that must not be printed."""
+"""Hide secrets in text that is printed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 
 MASK = "***"
-# Of a URL the password is hidden whether or not anybody said that it is one; a reference is none.
+# The password in a URL is hidden even if it is not a known secret; an expression `${...}` in its place is not a password.
 _IN_URL = re.compile(r"(://[^\s/:@'\"]*:)(?!\$\{|\*\*\*@)[^\s/@'\"]+(?=@)")
 
 
 class Mask:
-    """The secrets that are known so far."""
+    """The secrets that are known so far. Calling a mask with a text returns the text with every secret hidden."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: frozenset[str] = frozenset()
@@ -19,18 +19,18 @@ class Mask:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
-        """From now on *secrets* are hidden."""
+        """Hide *secrets* from now on."""
         more = self._secrets | frozenset(secrets) - {""}
         if more != self._secrets:
             self._secrets, self._pattern = more, _pattern(more)
 
     def __call__(self, text: str) -> str:
-        """*text* with every secret hidden, the longest first, and the passwords of URLs."""
+        """Return *text* with every known secret and every password in a URL hidden; longer secrets take precedence."""
         hidden = self._pattern.sub(MASK, text) if self._pattern else text
         return _IN_URL.sub(rf"\1{MASK}", hidden) if "://" in hidden else hidden
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    from envctl.session.secret_spellings import pattern  # most commands meet no secret
+    from envctl.session.secret_spellings import pattern  # most commands have no secrets
 
     return pattern(secrets)

@@ -1,4 +1,4 @@
-"""How a secret can be written in what is printed: as it is, by JSON, Python, SQL, a shell, a URL, a Compose file, in base64."""
+"""Find a secret in text in all of its spellings: unchanged, in JSON, Python, SQL, a shell, a URL or a Compose file, or in base64."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 4
-"""Shorter ones would be found everywhere."""
+"""The minimum length of a secret in characters: a shorter one would be found in too many places."""
 _LONG = 16
 
 
 def pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
-    """What finds *secrets* in a text, the longest first; words that only hold one are left whole."""
+    """Return a pattern that finds *secrets*, longer ones first, but not inside of longer words; None without secrets."""
     forms = {form: wording for secret in secrets for form, wording in _forms(secret)}
     return re.compile("|".join(forms[form] for form in sorted(forms, key=len, reverse=True))) if forms else None
 
@@ -28,16 +28,19 @@ def _forms(secret: str) -> Iterator[tuple[str, str]]:
 
 
 def _wording(spelling: str) -> str:
-    """What looks like a word is one only by itself (or glued to MySQL's `-p`); what does not is a secret wherever it stands."""
+    """Return the pattern for one spelling.
+
+    A spelling that looks like a word is found only as a whole word (or after MySQL's `-p`), any other spelling everywhere.
+    """
     if re.search(r"\W", spelling) or (len(spelling) >= _LONG and re.search(r"\d", spelling)):
         return re.escape(spelling)
     return rf"(?:(?<!\w)|(?<=\s-p)){re.escape(spelling)}(?!\w)"
 
 
 def spellings(secret: str) -> frozenset[str]:
-    """*secret*, each of its lines, and how they are written in JSON, Python, SQL, a shell, a URL, and Compose files.
+    """Return *secret* and each of its lines, as they are and as JSON, Python, SQL, a shell, a URL and Compose files write them.
 
-    Those that are too short to be hidden are left out.
+    Spellings that are too short to be hidden are left out.
     """
     lines = [secret, *secret.splitlines()]
     return frozenset(form for line in lines if len(line) >= SHORTEST for form in _spelled(line) if len(form) >= SHORTEST)
@@ -57,7 +60,10 @@ def _spelled(text: str) -> Iterator[str]:
 
 
 def _base64(secret: str) -> Iterator[str]:
-    """By itself, or somewhere in what was encoded (`user:password` of a header): of the first and last character others share bits."""
+    """Yield the base64 of the secret at each of the three offsets that it may have in the encoded data (`user:password` in a header).
+
+    The first and the last characters are cut off where they share bits with the neighbouring data.
+    """
     raw = secret.encode(errors="replace")
     for shift in range(3):
         whole = base64.b64encode(b"\0" * shift + raw).decode()

@@ -1,4 +1,4 @@
-"""The session: the environment variables, folder and settings of one caller, and what it holds while it works."""
+"""The session: the environment variables, folder and settings of one caller, and the resources that the caller's work shares."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Host(NamedTuple):
     keepers: Keepers
 
     def folder(self, id: str) -> Path:
-        """The state folder of an instance."""
+        """Return the state folder of an instance."""
         return self.keepers.home / id
 
 
@@ -61,17 +61,17 @@ class Session:
     """This machine, as engines see it."""
 
     def __post_init__(self) -> None:
-        """Made at once, not when they are first asked for: two threads would each make keepers of their own."""
+        """Create the shared objects immediately, not on first use: otherwise two threads could each create their own."""
         self.store = RecordStore(state_home(self.environ))
         self.keepers = Keepers(self.store.home, self.environ)
         self.host = Host(self.environ, self.keepers)
 
     @classmethod
     def here(cls) -> Session:
-        """The session of the current process.
+        """Return the session of the current process.
 
         Raises:
-            UsageError: its folder has been removed, or cannot be entered.
+            UsageError: the working folder has been removed, or cannot be entered.
         """
         try:
             return cls(dict(os.environ), Path.cwd())
@@ -80,34 +80,34 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The nearest `envctl.toml`, or `[tool.envctl]`.
+        """The settings of the nearest `envctl.toml`, or of `[tool.envctl]` in pyproject.toml.
 
         Raises:
-            DefinitionError: it is not valid TOML.
+            DefinitionError: the file is not valid TOML, or cannot be read.
         """
         from envctl.session.settings import nearest
 
         return nearest(self.cwd)
 
     def option(self, name: str) -> str | None:
-        """The value of an option, from this command, ENVCTL_<OPTION> or the project's settings, in this order; None without one."""
+        """Return an option from this command, ENVCTL_<OPTION> or the project's settings, in this order; None if it is set nowhere."""
         found = self.told.get(name) or self.environ.get(f"ENVCTL_{name.upper()}") or self.settings.keys.get(name)
         return found if isinstance(found, str) else None
 
     def key(self, project: Path) -> str:
-        """The key of this caller's instances: the given one, or else that of the CI job; empty outside CI."""
+        """Return the key of this caller's instances: the given one, or else that of the CI job; empty outside CI."""
         return self.told.get("key") or self.environ.get("ENVCTL_KEY") or job_key(self.environ, project)
 
     def id_of(self, name: str, project: Path) -> str:
-        """The id of this caller's instance *name* of a project."""
+        """Return the id of this caller's instance *name* of *project*."""
         return instance_id(name, project, self.key(project))
 
     @property
     def by_keeper(self) -> bool:
-        """Whether a keeper has started this command to remove its instance; no services are stopped gracefully then."""
+        """Whether a keeper has started this command to remove its instance; services are not stopped gracefully then."""
         return bool(self.environ.get(BY_KEEPER))
 
     @property
     def to_forget(self) -> bool:
-        """Whether that keeper has found that the instance was removed elsewhere; only its state on this machine is removed then."""
+        """Whether a keeper has started this command because its instance was removed elsewhere; only local state is removed then."""
         return self.environ.get(BY_KEEPER) == FORGET

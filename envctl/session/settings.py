@@ -1,4 +1,4 @@
-"""Defaults of options from `envctl.toml`, or `[tool.envctl]` of pyproject.toml, at the project's root."""
+"""The defaults of options from `envctl.toml`, or from `[tool.envctl]` of pyproject.toml, at the project's root."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from envctl.files.reading import read_file
 from envctl.files.toml import parse_toml
 
 LARGEST = 1_000_000
-"""Bytes of a file with settings."""
+"""The maximum size in bytes of a file with settings."""
 
 OPTIONS = {
     "name", "set", "only", "stub", "use", "port", "image", "local", "engine", "context", "namespace", "registry", "ttl", "timeout",
     "fresh", "keep", "lanes", "no_snapshots", "strict", "existing_secret",
 }  # fmt: skip
-"""Options that may have a default here; a test compares them with the commands'."""
+"""The options that may have a default in the settings; a test compares them with the options of the commands."""
 TABLES = ("docker", "images", "kubernetes", "leases", "preview", "snapshots")
-"""Keys that are no options."""
+"""The keys that are tables, not options."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The keys of a file, by their names with `_`."""
+    """The settings of one file; the names of the keys have `_` instead of `-`."""
 
     file: Path
     keys: Mapping[str, Any] = field(default_factory=dict)
 
     def options(self) -> dict[str, Any]:
-        """Option to its default.
+        """Return option name to default.
 
         Raises:
-            DefinitionError: a key that is none.
+            DefinitionError: a key is neither an option nor a table.
         """
         for key in self.keys:
             if key not in OPTIONS | set(TABLES):
@@ -44,10 +44,10 @@ class Settings:
         return {key: value for key, value in self.keys.items() if key not in TABLES}
 
     def images(self) -> dict[str, str]:
-        """Prefix of an image's name to what stands in its place.
+        """Return prefix of an image name to its replacement.
 
         Raises:
-            DefinitionError: it is no such table.
+            DefinitionError: `images` is not a table of texts.
         """
         found = self.keys.get("images", {})
         if not (isinstance(found, dict) and all(isinstance(value, str) for value in found.values())):
@@ -56,15 +56,15 @@ class Settings:
         return dict(found)
 
     def table(self, name: str, shape: Any) -> dict[str, Any]:
-        """The table *name*, whose keys are the fields of *shape*: a dataclass with an example of each.
+        """Return the table *name*; *shape* is a dataclass with one field for each known key, and an example in the field's metadata.
 
         Raises:
-            DefinitionError: an unknown key, or a value of another type.
+            DefinitionError: a key is unknown, or a value has the wrong type.
         """
         return self._checked(name, self.keys.get(name, {}), shape)
 
     def _checked(self, name: str, found: Any, shape: Any) -> dict[str, Any]:
-        known = {each.name.rstrip("_"): each for each in fields(shape)}  # `class` is a word of Python's
+        known = {each.name.rstrip("_"): each for each in fields(shape)}  # `class` is a keyword of Python
         if not isinstance(found, dict):
             raise self._mistake(name, "expected a table", f"[{name}]")
         for key, value in found.items():
@@ -83,10 +83,10 @@ class Settings:
 
 
 def nearest(folder: Path) -> Settings:
-    """Of the nearest file, from *folder* upwards to the root of the repository.
+    """Return the settings of the nearest file, from *folder* upwards to the root of the repository; empty settings without a file.
 
     Raises:
-        DefinitionError: it is no TOML.
+        DefinitionError: `envctl.toml` is not valid TOML, or cannot be read.
     """
     root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
     for each in (folder, *folder.parents):
@@ -106,7 +106,7 @@ def _read(path: Path, root: Path, keys: tuple[str, ...]) -> dict[str, Any] | Non
         return None
     except (FileRefused, OSError, ValueError) as error:
         if keys:
-            return None  # somebody else's pyproject.toml is not ours to complain about
+            return None  # a faulty pyproject.toml is for other tools to report
         if isinstance(error, FileRefused):
             raise DefinitionError([Problem(path, 1, "", str(error))]) from None
         place = re.search(r"\bline (\d+)", str(error))

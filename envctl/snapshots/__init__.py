@@ -1,1 +1,1 @@
-"""Data that was made once and is kept for the next instance: under which key it lies, and what this user has kept."""
+"""Snapshots: data that was made once and is kept for the next instance. Their keys, and the list of a user's snapshots."""

@@ -1,6 +1,6 @@
-"""Whose data of a Compose file's services can be kept: all that it depends on is known, and is the same for every instance of the file.
+"""A check whether the data of a Compose file's service can be kept: everything that affects it must be known and equal for all instances.
 
-Unlike what a definition of ours makes, it holds the passwords of its file, so these count in its key. In doubt it is not kept.
+Unlike the data of other services, it contains the passwords of the file, so its key depends on them. If in doubt, the data is not kept.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ IDLE = frozenset(
     ("annotations", "attach", "container_name", "expose", "labels", "logging", "networks", "ports", "pull_policy", "restart",
      "stop_grace_period")
 )  # fmt: skip
-"""Keys that have no part in what a server writes at its first start."""
+"""Keys that do not affect what a server writes at its first start."""
 COUNTED = frozenset(
     ("cap_add", "cap_drop", "command", "cpus", "cpu_shares", "deploy", "healthcheck", "hostname", "init", "mem_limit", "mem_reservation",
      "memswap_limit", "secrets", "security_opt", "shm_size", "stdin_open", "tty", "ulimits", "volumes")
 )  # fmt: skip
-"""Keys whose values say all that they do. Any other one (`entrypoint`, `user`, `configs`, `tmpfs`...) may bring in anything."""
+"""Keys whose whole effect follows from their values. Any other key (`entrypoint`, `user`, `configs`, `tmpfs`...) may have any effect."""
 _PATH = re.compile(r"(?:^|[\s=:,])\.{0,2}/")
 _PERSONAL = re.compile(r"RANDOM|ONETIME|MASTER|PRIMARY|REPLICA")
-"""Variables with which an image draws a password, wants another one, or asks another server."""
+"""Matches variables with which an image generates a password, expires one, or connects to another server."""
 SECRETS, SCRIPTS = "/run/secrets", "/docker-entrypoint-initdb.d"
 SQL = (".sql",)
-"""What is packed is not looked into, and may call programs."""
+"""The endings of the scripts that are searched. Compressed scripts are refused, because they may call programs."""
 CALLS = re.compile(
     rb"(?:^|;)\s*(?:\\(?!c\b|connect\b|\.|N\b|set\b|echo\b|(?:un)?restrict\b)|\\.*`|source\b|system\b)|\\!|\\g\w*\s*\||\bPROGRAM\b"
     rb"|\bdblink|_fdw\b|\bSUBSCRIPTION\b|\bFEDERATED\b|\bCHANGE\s+(?:MASTER|REPLICATION)\b",
     re.MULTILINE | re.IGNORECASE,
 )
-"""Programs, other files, and other servers."""
+"""Matches calls of programs, and access to other files and other servers."""
 Opened = Callable[[], io.BufferedIOBase]
 MOST = 1 << 26
-"""Bytes of a script that are looked through."""
+"""The maximum size, in bytes, of a script that is searched."""
 
 
 def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
-    """Whether nothing but its image, its variables, its arguments and files that are read here decide about its data."""
+    """Return whether the data depends only on the image, the variables, the arguments and files that are read here."""
     if service.needs or service.build is not None or not service.compose.keys() <= IDLE | COUNTED or not _is_long(service):
         return False
     if not (_is_alone(plan, service) and _is_unseen(plan, service)):
@@ -56,28 +56,32 @@ def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
 
 
 def told(plan: Plan, service: ServicePlan) -> str:
-    """A hash of all of it, passwords included. Its name, which others may see, says less of them than the data: it is slower than SCRAM."""
+    """Return a hash of everything that the data depends on, including passwords.
+
+    The hash is part of a name that other users may see. It is slower to compute than SCRAM, so it reveals less of the passwords than the
+    data does.
+    """
     given = {key: value for key, value in service.compose.items() if key not in (*IDLE, "volumes")}
-    mounts = [mount["target"] for mount in _mounts(service)[0]]  # whatever a volume is called
+    mounts = [mount["target"] for mount in _mounts(service)[0]]  # the name of a volume does not matter
     inputs = [given, mounts, service.entrypoint, service.command, {**service.env, **dict.fromkeys(service.unset)}, _digests(plan, service)]
     text = json.dumps(inputs, sort_keys=True, default=str).encode()
     return hashlib.scrypt(text, salt=b"envctl snapshot", n=1 << 12, r=8, p=1).hex()
 
 
 def _is_long(service: ServicePlan) -> bool:
-    """Whether its mounts and secrets are written as Compose resolves them; those that a definition adds need not be."""
+    """Return whether mounts and secrets are in Compose's long form. Files are resolved to it, but a definition may use the short form."""
     given = [*(service.compose.get("volumes") or ()), *(service.compose.get("secrets") or ())]
     return all(isinstance(each, Mapping) for each in given)
 
 
 def _words_are_plain(service: ServicePlan) -> bool:
-    """Whether its arguments are options: neither a script, nor the path of something that is nobody's business here."""
+    """Return whether the arguments are options only, without scripts and without paths."""
     words = [*map(str, service.compose.get("command") or ()), *service.command]
     return not any("/" in word or re.search(r"\s", word) for word in words)
 
 
 def _variables_are_plain(service: ServicePlan) -> bool:
-    """Whether they name no place but those of its data and of secrets, and no other server."""
+    """Return whether the variables name no paths except those of data and secrets, and no other servers."""
     assert service.snapshot is not None
     places = [place for place in service.places if place.startswith("/")]
     for name, value in service.env.items():
@@ -91,7 +95,7 @@ def _variables_are_plain(service: ServicePlan) -> bool:
 
 
 def _is_alone(plan: Plan, service: ServicePlan) -> bool:
-    """Whether nobody else sees its data: an ordinary volume of its own, or none but that of its image."""
+    """Return whether no other service sees the data: it is in an ordinary volume of this service, or in the image's own."""
     assert service.snapshot is not None
     mounts, _ = _mounts(service)
     others = [other.compose for other in plan.services.values() if other.name != service.name]
@@ -102,7 +106,7 @@ def _is_alone(plan: Plan, service: ServicePlan) -> bool:
 
 
 def _is_unseen(plan: Plan, service: ServicePlan) -> bool:
-    """Whether its twin would be on networks of its own alone, since others might take it for the server; and be asked from outside."""
+    """Return whether a twin (the instance that makes the data) is reachable from outside, and hidden from services that want the server."""
     networks = plan.compose_extra.get("networks", {})
     joined = service.compose.get("networks") or {"default": None}
     return not any((networks.get(name) or {}).get("external") for name in joined) and not only_internal(joined, networks)
@@ -115,20 +119,20 @@ def _is_ordinary(plan: Plan, mount: Mapping[str, Any], places: tuple[str, ...]) 
 
 
 def _sources(compose: Mapping[str, Any]) -> Iterator[str]:
-    """The volumes that a service mounts, in either way of writing."""
+    """Yield the volumes that a service mounts, in Compose's short or long form."""
     for mount in compose.get("volumes") or []:
         yield str(mount.get("source")) if isinstance(mount, Mapping) else str(mount).partition(":")[0]
 
 
 def _mounts(service: ServicePlan) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """What it mounts, and the first scripts among that by themselves."""
+    """Return the mounts of the service, and separately those of its initialisation scripts."""
     mounts = service.compose.get("volumes") or []
     scripts = [each for each in mounts if each.get("type") == "bind" and PurePosixPath(each["target"]).is_relative_to(SCRIPTS)]
     return [each for each in mounts if each not in scripts], scripts
 
 
 def _files_are_plain(plan: Plan, service: ServicePlan) -> bool:
-    """Whether its secrets are files that can be read, and its first scripts are SQL alone."""
+    """Return whether the secrets are readable files, and the initialisation scripts are only SQL."""
     project = plan.setting.project
     try:
         for _, path in _secrets(plan, service):
@@ -141,7 +145,7 @@ def _files_are_plain(plan: Plan, service: ServicePlan) -> bool:
 
 
 def _digests(plan: Plan, service: ServicePlan) -> list[tuple[str, str]] | None:
-    """Where each of its secrets and first scripts lies, and the hash of what it is; None where one cannot be read any more."""
+    """Return the path and the hash of each secret and initialisation script; None if a file cannot be read any more."""
     try:
         found = [*_secrets(plan, service), *_scripts(plan, service)]
         return [(target, _digest(path, plan.setting.project)) for target, path in found]
@@ -158,7 +162,7 @@ def _secrets(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
 
 
 def _scripts(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
-    """Those of SQL: a shell script may ask anybody anything, and so may a program that SQL calls."""
+    """Yield the scripts, which must be SQL: a shell script may contact other servers, and so may a program that SQL calls."""
     if any(PurePosixPath(path).is_relative_to(SCRIPTS) and not path.endswith(SQL) for path in service.files):
         raise FileRefused("it has an initialisation script that is not SQL")
     for mount in _mounts(service)[1]:
@@ -170,13 +174,13 @@ def _scripts(plan: Plan, service: ServicePlan) -> Iterator[tuple[str, Path]]:
 
 
 def _calls_others(opened: Opened) -> bool:
-    """Whether it may run programs, read other files or ask other servers, as far as its text tells."""
+    """Return whether the script may run programs, read other files or contact other servers, judged by its text."""
     with opened() as stream:
         return bool(CALLS.search(stream.read(MOST + 1))) or stream.tell() > MOST
 
 
 def _path(plan: Plan, text: object) -> Path:
-    """As Compose means it, which doubles a literal `$`, and takes it from its project's folder."""
+    """Return the path that Compose means: `$$` stands for `$`, and a relative path starts at the project's folder."""
     return plan.folder / str(text).replace("$$", "$")
 
 

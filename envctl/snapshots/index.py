@@ -1,7 +1,7 @@
-"""What this user has kept: a small file for each snapshot, written when it is whole.
+"""The list of a user's snapshots: a small file for each snapshot, written when the snapshot is complete.
 
-A snapshot that no file names is not a snapshot: it was left half-way, or somebody else has made it. A file names an image by its
-id, which is a hash of its content, so that nobody can put another one in its place.
+Data without such a file is not a snapshot: it is incomplete, or another program has made it. A file identifies an image by its id,
+which is a hash of its content, so that no other image can replace it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ class Entry:
     """One snapshot.
 
     Attributes:
-        engine, place: which engine has it, and where: the address of a daemon; empty on this machine.
-        ref: its name there; `content` is the hash of what it is.
-        size: in bytes, without what it shares with the image that it is made of.
+        engine: the name of the engine that has the snapshot.
+        place: the address of the engine's daemon; empty on this machine.
+        ref: the snapshot's name in the engine.
+        content: the hash of the snapshot's content.
+        size: the size in bytes, without what the snapshot shares with the image that it is based on.
         made_for: environment/service.
-        made: a stamp.
+        made: the time at which it was made, as a stamp.
         steps: the hashes of the seed steps in it.
-        units: what is kept of that for resets and lanes, and lies beside it.
+        units: the copies for resets and lanes that are kept beside it.
     """
 
     key: str
@@ -49,6 +51,7 @@ class Entry:
 
     @property
     def file(self) -> str:
+        """The name of the entry's file."""
         place = "".join(c if c.isalnum() else "-" for c in f"{self.engine}-{self.place}".rstrip("-"))
         return f"{self.key}.{place}.json"
 
@@ -60,37 +63,42 @@ class Index:
     folder: Path
 
     def all(self) -> list[tuple[Entry, float]]:
-        """Every entry and when it was used last (seconds since 1970), the latest first.
+        """Return every entry and the time of its last use (seconds since 1970), the latest first.
 
         Raises:
-            UsageError: the folder is not this user's alone.
+            UsageError: the folder is a link, belongs to another user, or other users can write to it.
         """
         refuse_foreign(self.folder.parent, self.folder)
         found = []
         for file in self.folder.glob("*.json"):
-            with suppress(OSError, ValueError, Malformed):  # one of a version that writes otherwise is of no use to this one
+            with suppress(OSError, ValueError, Malformed):  # an entry of an incompatible version is useless to this one
                 found.append((decode(Entry, json.loads(file.read_text("utf-8"))), file.stat().st_mtime))
         return sorted(found, key=lambda each: -each[1])
 
     def find(self, key: str, engine: str, place: str) -> Entry | None:
-        """The one of *key* there. Raises as `all` does."""
+        """Return the entry with *key* in this engine and place; None if there is none. Raise the errors of `all`."""
         return next((entry for entry, _ in self.all() if (entry.key, entry.engine, entry.place) == (key, engine, place)), None)
 
     def add(self, entry: Entry) -> None:
-        """It is whole, and may be used."""
+        """Add *entry*, whose snapshot must be complete."""
         self._make()
         write_private(self.folder / entry.file, json.dumps(encode(entry), indent=1))
 
     def used(self, entry: Entry) -> None:
+        """Set the time of the entry's last use to now."""
         with suppress(OSError):
             os.utime(self.folder / entry.file)
 
     def forget(self, entry: Entry) -> None:
+        """Remove *entry*. The snapshot itself stays in its engine."""
         (self.folder / entry.file).unlink(missing_ok=True)
 
     @contextmanager
     def building(self, key: str, *, wait: bool = False) -> Iterator[bool]:
-        """Whether nobody else makes the one of *key* at this moment, or with *wait* any more; the kernel lets go when this process ends."""
+        """Yield whether this process may make the snapshot with *key*: no other process makes it. With *wait*, wait for the other process.
+
+        The lock ends with this process, because the kernel releases it.
+        """
         self._make()
         path = self.folder / f"{key}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,4 +1,4 @@
-"""The key of a snapshot: a hash of everything that its data depends on, and of nothing that is an instance's own."""
+"""The key of a snapshot: a hash of everything that its data depends on, without anything that belongs to one instance only."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from envctl.plan.model import File, Plan, ServicePlan, Step
 from envctl.snapshots import composed
 
 FORMAT = 1
-"""Another one for every change of how data is kept, or of what its key says."""
+"""The version of the format. It must change with every change of how data is kept, or of what the key contains."""
 HIDDEN = "\0secret\0"
 Identity = Callable[[ServicePlan], str]
-"""What runs a service, by its content: the id of an image, say."""
+"""A function that returns the id of the program of a service, for example the id of its image."""
 
 
 def kept_steps(service: ServicePlan) -> tuple[Step, ...]:
-    """The first of its seed steps, as far as their result depends on the definition and its files alone."""
+    """Return the leading seed steps whose result depends only on the definition and its files."""
     return tuple(takewhile(_repeatable, service.steps))
 
 
 def _repeatable(step: Step) -> bool:
-    """A program says by `inputs` what its result depends on; what others answer while they run says nobody."""
+    """Return whether the result of *step* is always the same.
+
+    `inputs` describe what the result of a command depends on. The answers of other services, as for `http`, are not known beforehand.
+    """
     told = step.step.format != "command" or bool(step.step.inputs)
     return told and not step.needs and not step.personal and step.step.format != "http"
 
 
 def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
-    """Whether its data is the work of its kind and its seeds alone, and worth anything.
+    """Return whether the data depends only on the kind and the seeds, and is worth keeping.
 
-    A raw fragment may put anything anywhere, and a program of the definition's own knows nothing of the kind's folders.
+    A raw fragment may mount anything anywhere, and a program of the definition's own does not use the kind's folders.
     """
     own = service.run or service.replicas > 1 or service.personal or (service.compose and not service.from_compose)
     if service.snapshot is None or own or not (service.snapshot.always or kept_steps(service)):
@@ -42,10 +45,11 @@ def can_be_kept(plan: Plan, service: ServicePlan) -> bool:
 
 
 def key_of(nobodys: Plan, name: str, identity: Identity) -> str:
-    """The key of the data of service *name*.
+    """Return the key of the data of service *name*.
 
     Args:
-        nobodys: the plan without what is an instance's own (`Plan.of_nobody`), so that all that is in it counts.
+        nobodys: the plan without anything that belongs to one instance (`Plan.of_nobody`), so that the whole plan can be hashed.
+        identity: returns the id of the program of a service.
     """
     service = nobodys.services[name]
     assert service.snapshot is not None
@@ -61,20 +65,23 @@ def key_of(nobodys: Plan, name: str, identity: Identity) -> str:
         "programs": list(_programs(nobodys, service, steps, identity)),
     }
     text = _without_secrets(json.dumps(parts, sort_keys=True, default=str), nobodys.secrets)
-    if service.from_compose:  # the passwords of the file are in the data, too
+    if service.from_compose:  # the data contains the passwords of the file
         text += composed.told(nobodys, service)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """As JSON has them, and as they stand in a URL there."""
+    """Return *text* without *secrets*, as JSON spells them and as URLs in JSON spell them."""
     for secret in sorted(secrets, key=lambda secret: (-len(secret), secret)):
         text = text.replace(json.dumps(secret)[1:-1], HIDDEN).replace(quote(secret, safe=""), HIDDEN)
     return text
 
 
 def _programs(plan: Plan, service: ServicePlan, steps: Iterable[Step], identity: Identity) -> Iterator[Any]:
-    """What else made the data, and what it was told. A program may do more than its inputs say: its data is for its own project alone."""
+    """Yield the programs that made the data, and their variables.
+
+    A program may depend on more than its inputs, so its data is used in its own project only.
+    """
     for step in steps:
         if step.step.format == "command":
             other = plan.services.get(step.step.in_ or "")

@@ -1,4 +1,4 @@
-"""How much room snapshots may take: `[snapshots]` of envctl.toml, ENVCTL_SNAPSHOTS_MAX_SIZE."""
+"""The maximum size of all snapshots: `[snapshots]` in envctl.toml, or ENVCTL_SNAPSHOTS_MAX_SIZE."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ DEFAULT = "10G"
 
 @dataclass(frozen=True)
 class Table:
-    """The table's keys."""
+    """The keys of `[snapshots]`."""
 
     max_size: str = field(default="", metadata={"example": 'max_size = "5G"'})
 
 
 def max_size(session: Session) -> int:
-    """Bytes.
+    """Return the maximum size of all snapshots in bytes.
 
     Raises:
-        UsageError: what says it is no size.
-        DefinitionError: envctl.toml has another key there.
+        UsageError: the value is not a size.
+        DefinitionError: the table in envctl.toml has an unknown key.
     """
     text = session.environ.get(SIZE) or session.settings.table("snapshots", Table).get("max_size") or DEFAULT
     try:

@@ -1,6 +1,6 @@
-"""What is in a server's data now, so that two looks can be compared: one module a driver of `envctl.units`, imported when it is used.
+"""The content of a server's data at one moment, to be compared with that of another moment. Drivers of `envctl.units` have modules here.
 
-Each has `contents(properties, unit)`; *unit* is empty where the server as a whole is the unit.
+Each module has `contents(properties, unit)` and is imported when it is used; *unit* is empty if the whole server is the unit.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from importlib.util import find_spec
 from typing import Any
 
 Contents = Mapping[str, Mapping[str, str]]
-"""A thing that holds something (a table, a mailbox, a bucket) to its items (a row's key, a message's id), each with a fingerprint."""
+"""Collections (a table, a mailbox, a bucket), each with its items (a row by its key, a message by its id) and their fingerprints."""
 MOST = 20_000
-"""Items of one thing that are looked at singly; of more than that only their number and their sum are compared."""
+"""The maximum number of items that are compared one by one. Of a larger collection, only the number and a checksum are compared."""
 WHOLE = "*"
-"""The item that stands for all of them, then."""
+"""The name of the item that stands for all items of a collection with more than `MOST`."""
 ITSELF = "(tables)"
-"""The thing whose items are a database's tables themselves, with their columns: one that a test makes is left behind, too."""
+"""The collection whose items are a database's tables with their columns: a table that a test creates is left behind, too."""
 
 
 def contents_of(driver: str, properties: Mapping[str, Any], unit: str) -> Contents | None:
-    """None where nobody knows how to look into such a server.
+    """Return the contents of *unit*; None if there is no module for this driver.
 
     Raises:
         EnvctlError: the server does not answer.
@@ -35,6 +35,6 @@ def contents_of(driver: str, properties: Mapping[str, Any], unit: str) -> Conten
 
 
 def fingerprint(value: object) -> str:
-    """Of anything whose text says what it is."""
+    """Return a fingerprint of *value*, which must be bytes or have a `repr` that describes it completely: 16 hexadecimal digits."""
     content = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(content, digest_size=8).hexdigest()

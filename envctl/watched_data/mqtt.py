@@ -10,6 +10,6 @@ from envctl.watched_data import MOST, WHOLE, fingerprint
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
-    """Raises UnitError: it does not answer."""
+    """Return the retained messages. Raise UnitError if the broker does not answer."""
     found = {topic: fingerprint(payload) for topic, payload in open_driver(properties).retained(unit).items()}
     return {"retained": found if len(found) <= MOST else {WHOLE: f"{len(found)} {fingerprint(sorted(found.items()))}"}}

@@ -1,4 +1,4 @@
-"""MariaDB and MySQL: a database's tables, by the keys of their rows; without a primary key a row is known by what it holds."""
+"""MariaDB and MySQL: the rows of a database's tables by their keys. A row without a primary key is identified by its content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHERE table_schema = %s ORDER BY table_name, ordinal_position"""
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
-    """Raises UnitError: it does not answer."""
+    """Return the tables and their rows. Raise UnitError if the server does not answer."""
     try:
         connection = pymysql.connect(
             host=str(properties["host"]), port=int(properties["port"]), user=str(properties["username"]), database=unit, charset="utf8mb4",

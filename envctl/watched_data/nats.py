@@ -1,6 +1,6 @@
-"""NATS: the streams and durable consumers of an account, the messages of each stream, and what key-value and object stores hold.
+"""NATS: the streams and durable consumers of an account, the messages of streams, and the entries of key-value and object stores.
 
-A message never changes: its number is enough. Streams that fill themselves from others are not looked into: what they hold comes late.
+A message never changes, so its number identifies it. Streams that copy from other streams are not examined: their content arrives late.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from envctl.units.nats import Account, Login, Missing, NatsDriver, open_driver
 from envctl.watched_data import MOST, WHOLE, fingerprint
 
 PATIENCE = 60.0
-"""Seconds."""
+"""The timeout in seconds for everything that is read from one account."""
 Things = dict[str, dict[str, str]]
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> Things:
-    """Raises UnitError: it does not answer."""
+    """Return the streams, consumers and their contents. Raise UnitError if the server does not answer."""
     driver = open_driver(properties)
     found: Things = {}
     for name, login in driver.logins(unit).items():
@@ -37,7 +37,7 @@ async def _things(driver: NatsDriver, login: Login) -> Things:
             found["consumers"] |= {f"{name} {each['durable_name']}": fingerprint(each) for each in durable}
         for name, stream in streams.items():
             if not (stream["config"].get("mirror") or stream["config"].get("sources")):
-                with suppress(Missing, NotFoundError):  # it has gone since
+                with suppress(Missing, NotFoundError):  # deleted since it was listed
                     found[name] = await _items(account, name, stream)
     return found
 
@@ -57,7 +57,7 @@ async def _keys(account: Account, bucket: str) -> dict[str, str]:
     found = {}
     watcher = await (await account.jetstream.key_value(bucket)).watchall(ignore_deletes=True)
     async for entry in watcher:
-        if entry is None:  # all that is there has come
+        if entry is None:  # the marker after the last existing entry
             break
         found[entry.key] = fingerprint(entry.value)
     await watcher.stop()
@@ -67,6 +67,6 @@ async def _keys(account: Account, bucket: str) -> dict[str, str]:
 async def _objects(account: Account, bucket: str) -> dict[str, str]:
     try:
         every = await (await account.jetstream.object_store(bucket)).list(ignore_deletes=True)
-    except NotFoundError:  # it is empty
+    except NotFoundError:  # the bucket is empty
         return {}
     return {each.name: fingerprint((each.digest, each.size, each.description, each.headers)) for each in every}

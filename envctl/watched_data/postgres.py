@@ -1,4 +1,4 @@
-"""PostgreSQL: a database's tables, by the keys of their rows; without a primary key a row is known by what it holds."""
+"""PostgreSQL: the rows of a database's tables by their keys. A row without a primary key is identified by its content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDER BY 1
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
-    """Raises UnitError: it does not answer."""
+    """Return the tables and their rows. Raise UnitError if the server does not answer."""
     from pg8000 import native
 
     lenient_saslprep()
@@ -33,7 +33,7 @@ def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, st
             database=unit, timeout=60,
         )  # fmt: skip
         try:
-            # All tables at one moment, whatever the services under test do meanwhile.
+            # One snapshot of all tables, because services under test may write at the same time.
             connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return dict(_tables(connection))
         finally:

@@ -1,4 +1,4 @@
-"""RabbitMQ: how many messages the queues of a virtual host hold, and its exchanges and queues."""
+"""RabbitMQ: the queues of a virtual host with their numbers of messages, and its exchanges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from envctl.units.rabbitmq import client, part
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
-    """Raises UnitError: it does not answer; DriverMissing: it has no management API."""
+    """Return the queues and exchanges. Raise UnitError if the broker does not answer, DriverMissing if it has no management API."""
     with client(properties) as web:
         host = part(unit or "/")
         queues, exchanges = web("GET", f"/queues/{host}").json(), web("GET", f"/exchanges/{host}").json()

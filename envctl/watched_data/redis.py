@@ -14,7 +14,7 @@ BATCH = 1000
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
-    """Raises UnitError: it does not answer."""
+    """Return the keys. Raise UnitError if the server does not answer."""
     client = redis.Redis(
         host=str(properties["host"]), port=int(properties["port"]), username=properties.get("username") or None,
         password=properties.get("password") or None, db=int(unit or properties.get("database") or 0), socket_timeout=60, protocol=2,

@@ -9,7 +9,7 @@ from envctl.units.s3 import errors, open_driver
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
-    """Raises UnitError: it does not answer."""
+    """Return the objects. Raise UnitError if the server does not answer."""
     driver = open_driver(properties)
     try:
         with errors():

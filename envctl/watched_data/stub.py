@@ -1,4 +1,4 @@
-"""A stub: the requests that it has answered, and the routes that it has."""
+"""Stubs: the requests that a stub has answered, and its routes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from envctl.watched_data import fingerprint
 
 
 def contents(properties: Mapping[str, Any], unit: str) -> dict[str, dict[str, str]]:
-    """Raises UnitError: it does not answer."""
+    """Return the requests and the routes. Raise UnitError if the stub does not answer."""
     with client(properties) as web:
         requests, mappings = web("GET", "/requests").json()["requests"], web("GET", "/mappings").json()["mappings"]
     asked = {f"{each['request']['method']} {each['request']['url']} ({each['id']})": each["id"] for each in requests}

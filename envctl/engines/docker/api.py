@@ -1,6 +1,6 @@
-"""Docker's HTTP API with the standard library: over a Unix socket, TCP, TLS, or ssh.
+"""A client for Docker's HTTP API that needs only the standard library: over a Unix socket, TCP, TLS, or ssh.
 
-The SDK costs an eighth of a second and 30 MB to import: too much for `down`, and for a process that waits beside an instance.
+Importing the SDK takes an eighth of a second and 30 MB: too much for `down`, and for a process that runs beside an instance.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from urllib.parse import quote, urlencode, urlsplit
 from envctl.errors import EngineMissing
 
 QUIET = 10.0
-"""Seconds that whoever is asked may say nothing."""
+"""The seconds that the daemon may take to answer."""
 CHANGING = 50.0
-"""More of them while something is changed: a removal takes its time."""
+"""The additional seconds for a request that changes something, such as a removal."""
 PIECE = 1 << 16
+"""The number of bytes that are read at once."""
 NOT_FOUND = 404
 
 
 class ApiError(Exception):
-    """The daemon refused; the text is its own."""
+    """An error that the daemon has answered: its message and its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -38,7 +39,7 @@ class ApiError(Exception):
 
 @contextmanager
 def suppressed(status: int) -> Iterator[None]:
-    """A refusal with *status* is none: 404 of what was to be removed."""
+    """Ignore an ApiError with *status* in the context, such as 404 for something that is to be removed."""
     try:
         yield
     except ApiError as error:
@@ -56,7 +57,13 @@ NOT_ALLOWED = "join the group `docker` (`sudo usermod -aG docker $USER`, then lo
 
 
 class Endpoint(NamedTuple):
-    """Where a daemon listens: `unix:///path`, `tcp://host:port`, `ssh://user@host`; with TLS the folder of its pem files."""
+    """The address of a daemon.
+
+    Attributes:
+        host: `unix:///path`, `tcp://host:port` or `ssh://user@host`.
+        tls: the folder of its PEM files; None without TLS.
+        verify: whether the daemon's certificate is verified.
+    """
 
     host: str
     tls: str | None = None
@@ -64,7 +71,7 @@ class Endpoint(NamedTuple):
 
 
 class _Connection(http.client.HTTPConnection):
-    """An HTTP connection over whatever stream leads to the daemon."""
+    """An HTTP connection over the type of stream that the endpoint needs."""
 
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         super().__init__("docker", timeout=timeout)
@@ -72,7 +79,7 @@ class _Connection(http.client.HTTPConnection):
 
         self.quiet = timeout
 
-    def __del__(self) -> None:  # of a thread that has ended
+    def __del__(self) -> None:  # closes the connection of a thread that has ended
         self.close()
 
     def connect(self) -> None:
@@ -112,7 +119,7 @@ def _file(folder: str, name: str) -> str | None:
 
 
 def _through_ssh(host: str) -> socket.socket:
-    """As Docker's own client does it: `docker system dial-stdio` on the other side."""
+    """Run `docker system dial-stdio` on the daemon's machine, as Docker's own client does."""
     parts = urlsplit(host)
     ours, theirs = socket.socketpair()
     user = ["-l", parts.username] if parts.username else []
@@ -124,9 +131,9 @@ def _through_ssh(host: str) -> socket.socket:
 
 
 class Stream:
-    """An answer that goes on: a JSON value a line, or what a program prints.
+    """An answer of unknown length: one JSON value on each line, or the output of a program.
 
-    Until the daemon ends it or `close` is called, in whatever thread.
+    It ends when the daemon ends it, or when any thread calls `close`.
     """
 
     def __init__(self, connection: _Connection, answer: http.client.HTTPResponse, sock: socket.socket) -> None:
@@ -138,7 +145,11 @@ class Stream:
                 yield json.loads(line)
 
     def printed(self, terminal: bool) -> Iterator[bytes]:
-        """Pieces of both output streams; without a terminal each has a head of eight bytes, of which the last four say how long it is."""
+        """Yield the program's output, both streams merged, in pieces.
+
+        Args:
+            terminal: whether the program has a terminal. Without one, each piece has a header of eight bytes; the last four are its length.
+        """
         if terminal:
             yield from iter(lambda: self._answer.read1(PIECE), b"")
         else:
@@ -146,33 +157,34 @@ class Stream:
                 yield self._answer.read(int.from_bytes(head[4:], "big"))
 
     def close(self) -> None:
-        """Who reads it meets its end."""
+        """Close the connection; a thread that reads from it reaches the end of the stream."""
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
 
 class Asked(Protocol):
-    """A daemon that answers."""
+    """A daemon that can be queried."""
 
     def get(self, path: str, **query: Any) -> Any: ...
 
 
 @dataclass
 class Daemon:
-    """One daemon; every thread has a connection of its own that is used again."""
+    """A Docker daemon; each thread has its own connection, which is reused."""
 
     endpoint: Endpoint
     timeout: float = QUIET
     met: bool = False
-    """Whether it has answered before, so that no answer means that the engine is gone."""
+    """Whether the daemon has answered before, so that a missing answer means that it has stopped."""
     _local: threading.local = field(default_factory=threading.local)
 
     def get(self, path: str, **query: Any) -> Any:
+        """Send a GET request; result and errors are those of `request`."""
         return self.request("GET", path, query)
 
     def find(self, path: str) -> Any:
-        """As `get`; None where there is no such thing."""
+        """Return the result of `get`, or None if the daemon answers 404."""
         try:
             return self.get(path)
         except ApiError as error:
@@ -181,17 +193,17 @@ class Daemon:
             return None
 
     def request(self, method: str, path: str, query: Mapping[str, Any] | None = None, patience: float = 0.0, body: Any = None) -> Any:
-        """The JSON of the answer, None where it has none.
+        """Send a request, and return the JSON of the answer, or None if the answer is empty.
 
         Args:
-            query: texts as they are, anything else as JSON (`filters`).
-            patience: seconds that the daemon itself may take, beside what an answer takes.
+            query: strings are sent unchanged, other values as JSON (`filters`).
+            patience: additional seconds that the daemon may take for this request.
             body: sent as JSON.
 
         Raises:
-            ApiError: an answer of 400 and above.
-            EngineMissing: it says nothing for too long, or is gone.
-            OSError: no answer, and there has been none before.
+            ApiError: the status is 400 or above.
+            EngineMissing: the daemon does not answer in time, or has stopped.
+            OSError: the daemon cannot be reached, and has never answered before.
         """
         with self._there():
             status, body = self._exchange(method, _target(path, query or {}), patience, body)
@@ -200,12 +212,12 @@ class Daemon:
         return json.loads(body) if body.strip() else None
 
     def stream(self, path: str, **query: Any) -> Stream:
-        """An answer that goes on, over a connection of its own.
+        """Send a GET request over a separate connection, and return its answer of unknown length.
 
         Raises:
-            ApiError: an answer of 400 and above.
-            EngineMissing: it is gone.
-            OSError: no answer, and there has been none before.
+            ApiError: the status is 400 or above.
+            EngineMissing: the daemon has stopped.
+            OSError: the daemon cannot be reached, and has never answered before.
         """
         with self._there():
             return self._opened("GET", path, query)
@@ -213,13 +225,13 @@ class Daemon:
     def printed(
         self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, terminal: bool = False
     ) -> Iterator[bytes]:
-        """What a program prints, as it comes, over a connection of its own.
+        """Send a request over a separate connection, and yield the output of a program as it arrives.
 
         Args:
-            terminal: it has one, so that its output streams are one.
+            terminal: whether the program has a terminal, which merges its output streams.
 
         Raises:
-            ApiError, EngineMissing, OSError: as with `stream`, when the first piece is asked for.
+            ApiError, EngineMissing, OSError: as in `stream`, when the first piece is read.
         """
         with self._there(), closing(self._opened(method, path, query or {}, body)) as stream:
             yield from stream.printed(terminal)
@@ -273,7 +285,7 @@ class Daemon:
         except OSError:
             connection.close()
             raise
-        return self._exchange(method, target, patience, body)  # the daemon had closed a connection that was kept for later
+        return self._exchange(method, target, patience, body)  # the daemon has closed an idle connection
 
 
 def _sent(body: Any) -> tuple[str | None, Mapping[str, str]]:

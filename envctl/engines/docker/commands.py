@@ -1,4 +1,4 @@
-"""Commands in containers: inside that of a service, or in one of their own, before the service starts."""
+"""Commands in containers: in the container of a service, or in a separate container, which does not need the service to run."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from envctl.render.compose import extra_hosts, labels
 
 Key = tuple[str, tuple[str, ...]]
 SPOOLED = 16 << 20
-"""Bytes of files for a container that are held in memory; more are in a temporary file."""
+"""The bytes of an archive that are held in memory; a larger archive is in a temporary file."""
 
 
 def execute(connection: Connection, container: str, what: Execution) -> CommandResult:
-    """Runs *what* in *container*; status 126 where it cannot be started.
+    """Run *what* in *container*; the exit code is 126 if it cannot be started.
 
     Raises:
         Exception: whatever the command's input raised.
@@ -48,7 +48,7 @@ def execute(connection: Connection, container: str, what: Execution) -> CommandR
 
 
 def _asked(daemon: Daemon, container: str, what: Execution) -> CommandResult:
-    """One that reads nothing, as health checks do: without the SDK, for whose import a service that is ready would wait."""
+    """Run a command without input, such as a health check, without the SDK: importing it would delay a service that is ready."""
     wanted = {
         "Cmd": list(what.argv),
         "Env": [f"{key}={value}" for key, value in what.env.items()],
@@ -64,9 +64,9 @@ def _asked(daemon: Daemon, container: str, what: Execution) -> CommandResult:
 
 
 def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
-    """Both output streams of an exec, while *stdin* is written to it and then closed for writing, also where *stdin* raised."""
+    """Write *stdin* to an exec, and return both of its output streams. The input is closed at the end, even if *stdin* raised an error."""
     raw = getattr(stream, "_sock", stream)
-    with closing(raw), closing(stream):  # the one does not close the other
+    with closing(raw), closing(stream):  # closing one does not close the other
         feeder = Feeder(stdin, raw.sendall, lambda error: raw.shutdown(socket.SHUT_WR))
         output = text(out or err for out, err in _frames(stream))
         feeder.join()
@@ -75,7 +75,7 @@ def _fed(stream: Any, stdin: Iterable[bytes]) -> str:
 
 
 def _frames(stream: Any) -> Iterator[tuple[bytes, bytes]]:
-    """What comes on stdout and on stderr: of each pair, one is empty."""
+    """Yield pieces of stdout and of stderr; in each pair, one is empty."""
     from docker.utils.socket import demux_adaptor, frames_iter
 
     for frame in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
@@ -85,7 +85,7 @@ def _frames(stream: Any) -> Iterator[tuple[bytes, bytes]]:
 
 @dataclass
 class OneOffs:
-    """One instance's; a container that is expected is there before its command's turn comes."""
+    """The containers of one instance that run a single command each; `expect` creates such a container in advance."""
 
     connection: Connection
     plan: Plan
@@ -93,7 +93,7 @@ class OneOffs:
     _made: dict[Key, Future[str]] = field(default_factory=dict)
 
     def expect(self, service: ServicePlan, argv: tuple[str, ...]) -> None:
-        """Creates the container; whoever runs the command waits for it, and meets the error if there is one."""
+        """Create the container for a later `run` of the same command, which waits for it and reports an error."""
         made = self._made[service.name, argv] = Future()
         try:
             made.set_result(self._create(service, argv))
@@ -101,6 +101,7 @@ class OneOffs:
             made.set_exception(error)
 
     def run(self, service: ServicePlan, argv: tuple[str, ...], attached: Attached | None = None) -> CommandResult:
+        """Run *argv* in a container of its own, and remove the container; the exit code is 126 if the command cannot be started."""
         api, expected = self.connection.api, self._made.pop((service.name, argv), None)
         container = ""
         try:
@@ -115,10 +116,10 @@ class OneOffs:
             return CommandResult(126, str(error.explanation or error))
         finally:
             if container:
-                threading.Thread(target=self._discard, args=(container,)).start()  # 0.2 s that nobody need wait for
+                threading.Thread(target=self._discard, args=(container,)).start()  # takes 0.2 s, and the caller need not wait
 
     def _follow(self, container: str, attached: Attached) -> None:
-        """From before it starts: nothing is missed, and a log that the daemon does not keep is not needed."""
+        """Attach to the container before it starts: no output is missed, and the daemon need not keep a log."""
         stream = self.connection.api.attach_socket(container)
         with closing(getattr(stream, "_sock", stream)), closing(stream):
             self.connection.api.start(container)
@@ -147,14 +148,14 @@ class OneOffs:
 
 
 def kill(connection: Connection, container: str, number: int) -> None:
-    """Sends the signal *number*; to one that has ended, nothing."""
+    """Send the signal *number* to the container; do nothing if it has ended."""
     with suppress(sdk_errors.APIError):
         connection.api.kill(container, number)
 
 
 def archive(files: Mapping[str, File]) -> IO[bytes]:
-    """A tar of *files*: readable by every user, executable where they are here."""
-    packed = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 -- whoever reads it closes it
+    """Return a tar of *files*: readable by every user, and executable if the file is executable here."""
+    packed = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 -- the caller closes it
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path, file in files.items():
             with file.open() as content:

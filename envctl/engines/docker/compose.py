@@ -1,4 +1,4 @@
-"""Docker Compose as a program, and when it would find nothing to do, which takes it half a second to see."""
+"""Docker Compose as a program, and a check whether anything has changed: Compose itself takes half a second to find that out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PLUGINS = (
 
 
 def compose_program(environ: Mapping[str, str]) -> list[str]:
-    """The start of every Compose command line: the plugin itself, so that no second process stands between it and us.
+    """Return the first words of every Compose command line: the plugin itself if it is found, so that signals reach it directly.
 
     Raises:
         EngineMissing: Compose v2 is not installed.
@@ -52,7 +52,7 @@ def compose_program(environ: Mapping[str, str]) -> list[str]:
 
 
 class ComposeFailed(Exception):
-    """Compose ended with an error; the text is what it printed."""
+    """An error: Compose ended with an exit code other than 0; the text is its output."""
 
     def __init__(self, output: str, status: int = 1) -> None:
         super().__init__(output)
@@ -66,12 +66,16 @@ def run_compose(
     told: Callable[[str], None] | None = None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
 ) -> str:
-    """Its output, of which *told* gets each line as it comes.
+    """Run Compose, and return its output.
 
-    It ends when we are interrupted, but what it has asked the daemon for is created nevertheless.
+    If this process is interrupted, Compose is ended too, but the daemon still creates what Compose has already requested.
+
+    Args:
+        told: called with each line of output as it arrives.
 
     Raises:
-        ComposeFailed: it did not end with 0.
+        ComposeFailed: the exit code is not 0.
+        EngineMissing: Compose v2 is not installed.
     """
     process = subprocess.Popen(
         [*compose_program(environment), *arguments],
@@ -82,7 +86,7 @@ def run_compose(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,  # Ctrl-C is ours to handle: it must not end halfway through a create
+        start_new_session=True,  # envctl handles Ctrl-C: Compose must not end in the middle of a create
         preexec_fn=_end_with_us if sys.platform == "linux" else None,
     )
     try:
@@ -114,12 +118,12 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _end_with_us() -> None:
-    """A killed envctl must not leave a Compose behind that goes on creating (prctl's PR_SET_PDEATHSIG)."""
+    """Kill Compose when envctl is killed (prctl's PR_SET_PDEATHSIG), so that it does not continue to create containers."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def dependants(services: Mapping[str, Mapping[str, Any]], images: Collection[str]) -> frozenset[str]:
-    """Those of a document's *services* that have one of *images*, and those that Compose would not create without them."""
+    """Return the *services* of a Compose document with one of *images*, and those that Compose would not create without them."""
     found = {name for name, entry in services.items() if entry.get("image") in images}
     while more := {name for name, entry in services.items() if name not in found and found & _named(entry)}:
         found |= more
@@ -127,24 +131,24 @@ def dependants(services: Mapping[str, Mapping[str, Any]], images: Collection[str
 
 
 def _named(entry: Mapping[str, Any]) -> set[str]:
-    """The services that an entry of a document refers to."""
+    """Return the services to which an entry of a Compose document refers."""
     lists = [*(entry.get("depends_on") or ()), *(entry.get("links") or ()), *(entry.get("volumes_from") or ())]
     shared = [str(entry.get(key) or "").removeprefix("service:") for key in ("network_mode", "ipc", "pid")]
     return {str(each).partition(":")[0] for each in (*lists, *shared)}
 
 
 def remember(folder: Path, text: str) -> None:
-    """Everything of *text*, and nothing else, has been made."""
+    """Note that exactly what is in *text* has been created."""
     write_private(folder / NOTE, _hash(text))
 
 
 def forget(folder: Path) -> None:
-    """Something else is about to be made."""
+    """Remove the note of `remember`, because something else is about to be created."""
     (folder / NOTE).unlink(missing_ok=True)
 
 
 def unchanged(daemon: Asked, plan: Plan, folder: Path, text: str) -> bool:
-    """Whether all of *text* is there as it was made; False where that is hard to say."""
+    """Return whether all of *text* exists as it was created; False if this is hard to find out."""
     note = folder / NOTE
     if not note.exists() or note.read_text() != _hash(text) or any(service.compose for service in plan.services.values()):
         return False
@@ -154,11 +158,11 @@ def unchanged(daemon: Asked, plan: Plan, folder: Path, text: str) -> bool:
         ours = any((network["Labels"] or {}).get(INSTANCE) == id for network in networks)
         return ours and not stranded(containers, networks) and _all_there(containers, plan) and _of_images(daemon, containers, plan)
     except ApiError:
-        return False  # an image has gone
+        return False  # an image was removed
 
 
 def stranded(containers: Sequence[Container], networks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The ids of those that a removed network leaves behind: Compose would not connect them again."""
+    """Return the ids of containers whose network was removed: Compose would not connect them again."""
     there = {network["Id"] for network in networks}
     return [container["Id"] for container in containers if adrift(container, there)]
 
@@ -173,7 +177,7 @@ def _all_there(containers: Sequence[Container], plan: Plan) -> bool:
 
 
 def _of_images(daemon: Asked, containers: Sequence[Container], plan: Plan) -> bool:
-    """A tag may stand for another image by now."""
+    """Return whether all containers run the image that their tag names now: a tag can be moved to another image."""
     ids = {image: daemon.get(f"/images/{image}/json")["Id"] for image in {service.image for service in plan.services.values()}}
     return all(container["ImageID"] == ids[plan.services[_service_of(container)].image] for container in containers)
 

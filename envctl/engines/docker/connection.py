@@ -1,4 +1,4 @@
-"""Which daemon, read as Docker's own client reads it, and a connection to it: through the SDK (a client for each thread), or lightly."""
+"""The choice of a daemon, by the rules of Docker's own client, and the connection to it: the SDK (a client per thread), or plain HTTP."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 DEFAULT = "unix:///var/run/docker.sock"
 TIMEOUT = 60
 NEWEST_API = (1, 44)
-"""What we were written against; an older daemon speaks its own version."""
+"""The API version that envctl was written for; with an older daemon, its own version is used."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
 CONFIGURATION = "look at `auths` in config.json (of DOCKER_CONFIG, or ~/.docker), and at the certificates of DOCKER_CERT_PATH"
 
 
 class _Errors:
-    """The SDK's, looked up when something has been raised: importing the SDK takes 0.13 s, which nobody waits for until Compose creates."""
+    """The SDK's exceptions, imported only when an exception is handled: importing the SDK takes 0.13 s."""
 
     def __getattr__(self, name: str) -> Any:
         from docker import errors
@@ -36,24 +36,24 @@ class _Errors:
 
 
 sdk_errors: Any = _Errors()
-"""For `except sdk_errors.APIError`."""
+"""The SDK's exceptions, for `except sdk_errors.APIError`."""
 
 
 def import_sdk() -> None:
-    """In a thread of its own, so that nobody waits for it later."""
+    """Import the SDK; run this in a thread, so that later code does not wait for the import."""
     import docker  # noqa: F401
 
 
 @dataclass
 class Connection:
-    """How to reach one daemon."""
+    """A connection to one daemon."""
 
     endpoint: Endpoint
     context: str | None
     daemon: Daemon
     version: str
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """The variables of whoever asks, for the Docker program on a terminal."""
+    """The environment variables of the caller, for the Docker program on a terminal."""
     _local: threading.local = field(default_factory=threading.local)
 
     @property
@@ -61,7 +61,7 @@ class Connection:
         """The SDK's client of this thread.
 
         Raises:
-            EngineMissing: Docker's configuration, or a certificate, is none.
+            EngineMissing: Docker's configuration or a certificate is invalid.
         """
         client: APIClient | None = getattr(self._local, "client", None)
         if client is None:
@@ -75,10 +75,10 @@ class Connection:
         try:
             client = APIClient(base_url=host, tls=self._tls() or False, version=self.version, timeout=TIMEOUT, use_ssh_client=ssh)
         except (sdk_errors.TLSParameterError, ValueError, AttributeError) as error:
-            # The SDK reads all of the configuration before it asks anything, and trusts it to be in order.
+            # The SDK reads the whole configuration without validating it, hence such different errors.
             why = str(error).partition(" TLS configurations")[0].rstrip(".")
             raise EngineMissing(f"Docker's configuration cannot be used: {why}", hint=CONFIGURATION) from None
-        client.trust_env = False  # HTTP_PROXY is for the way out of here, and `Daemon` does not go through it either
+        client.trust_env = False  # HTTP_PROXY is for other hosts; `Daemon` does not use it either
         return client
 
     def _tls(self) -> Any:
@@ -92,13 +92,13 @@ class Connection:
 
     @property
     def hostname(self) -> str:
-        """The daemon's machine; empty where it is this one."""
+        """The host name of the daemon's machine; empty if it is this machine."""
         parts = urlsplit(self.endpoint.host)
         host = parts.hostname or ""
         return "" if parts.scheme in ("unix", "npipe") or host in LOOPBACK else host
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """*environ* for Docker's own programs, so that they talk to the same daemon."""
+        """Return *environ* for Docker's own programs, changed so that they use the same daemon."""
         env = {key: value for key, value in environ.items() if key != "DOCKER_CONTEXT"}
         if self.context is None:
             return env
@@ -107,7 +107,7 @@ class Connection:
 
 
 def connect(context: str | None, environ: Mapping[str, str]) -> Connection:
-    """A connection that works.
+    """Connect to the daemon, and check that it answers.
 
     Raises:
         EngineMissing: there is no daemon, or it does not answer.
@@ -127,10 +127,10 @@ def connect(context: str | None, environ: Mapping[str, str]) -> Connection:
 
 
 def find_endpoint(context: str | None, environ: Mapping[str, str]) -> tuple[Endpoint, str | None]:
-    """The daemon's endpoint, and the context that says so.
+    """Return the daemon's endpoint, and the context that names it (None if no context was chosen).
 
     Args:
-        context: a name, or a daemon's URL: so the record of an instance keeps what DOCKER_HOST said.
+        context: the name of a context, or a daemon's URL: an instance's record stores the value of DOCKER_HOST in this form.
 
     Raises:
         EngineMissing: there is no such context.
@@ -153,7 +153,8 @@ def _of_url(url: str, environ: Mapping[str, str]) -> Endpoint:
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # `~` stays where no home is known
+    """Return the folder of Docker's configuration."""
+    return Path(environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # without a home folder, `~` stays in the path
 
 
 def _of_context(name: str, environ: Mapping[str, str]) -> Endpoint:

@@ -1,4 +1,4 @@
-"""Containers and volumes of the daemon: volumes that are marked when they are made, and what is removed, though it may be gone already."""
+"""Creation of volumes with a label for their data, and removal of containers and volumes that may already be gone."""
 
 from __future__ import annotations
 
@@ -11,28 +11,36 @@ from envctl.instance.labels import DATA
 
 
 def make_data_volume(daemon: Daemon, name: str, labels: Mapping[str, str], data_id: str = "", **more: Any) -> None:
-    """With a mark by which its data is known; one that is there stays as it is.
+    """Create a volume with a label that identifies its data; an existing volume stays unchanged.
 
-    When a volume was made says little: Docker 20.10 gives the time at which something was last made in its root.
+    The creation time cannot identify the data: Docker 20.10 gives the time at which something was last created in the volume's root.
 
     Args:
-        data_id: the mark of data that is older than the volume; a new one without it.
-        more: what else the daemon is told (`Driver`).
+        data_id: the value of the label, for data that is older than the volume; if empty, a new random value is used.
+        more: further fields of the request (`Driver`).
 
     Raises:
-        ApiError: it cannot be made.
+        ApiError: the volume cannot be created.
     """
     told = {**labels, DATA: data_id or secrets.token_hex(8)}
     daemon.request("POST", "/volumes/create", body={"Name": name, "Labels": told, **more})
 
 
 def remove_container(daemon: Daemon, container: str) -> None:
-    """With its volumes that have no names. Raises ApiError: it cannot be removed."""
+    """Remove the container with its anonymous volumes, if it exists.
+
+    Raises:
+        ApiError: the container cannot be removed.
+    """
     with suppressed(NOT_FOUND):
         daemon.request("DELETE", f"/containers/{container}", {"force": "1", "v": "1"}, CHANGING)
 
 
 def remove_volume(daemon: Daemon, name: str) -> None:
-    """Raises ApiError: a container has it."""
+    """Remove the volume, if it exists.
+
+    Raises:
+        ApiError: a container uses the volume.
+    """
     with suppressed(NOT_FOUND):
         daemon.request("DELETE", f"/volumes/{name}", {"force": "1"}, CHANGING)

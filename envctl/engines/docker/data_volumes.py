@@ -1,4 +1,4 @@
-"""In which volumes a service has its data, where no kind of ours gives it one: by these its data is known, and with these it goes."""
+"""The volumes with the data of a service whose kind defines no data volume: they identify the data, and are removed with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 
 
 class Named(NamedTuple):
-    """A volume with a name of its own: what its file calls it, and what the daemon does."""
+    """A volume with a name: as its Compose file calls it, and as the daemon does; and whether it is external."""
 
     source: str
     name: str
@@ -27,7 +27,7 @@ class Named(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """Why a volume is not one service's alone, behind its name; and what one can do."""
+    """A description of a volume that is not used by one service alone, and what the user can do about it."""
 
     what: str
     hint: str
@@ -39,18 +39,21 @@ class _Mount(NamedTuple):
 
 
 def may_have(service: ServicePlan) -> bool:
-    """Whether somebody asks about its data: it is a server that is known to keep some, or it is seeded."""
+    """Return whether the data of *service* matters: it is a server that is known to keep data, or it is seeded."""
     return bool(service.places or service.steps)
 
 
 def named(plan: Plan, service: ServicePlan) -> list[Named]:
-    """Those with names in which *plan* may have data of *service*: where its server keeps it, or all of a seeded program."""
+    """Return the named volumes in which *plan* may have data of *service*.
+
+    If the places of its data are known, these are the volumes there; otherwise, all volumes of a seeded program.
+    """
     mounts = _planned(service) if may_have(service) else ()
     return _named(plan, (each for each in mounts if not service.places or _holds(service, each.target, service.env)))
 
 
 def planned(plan: Plan, service: ServicePlan) -> list[str]:
-    """The names of those by which its data is known before it has a container."""
+    """Return the names of the volumes that identify the data of *service* before it has a container."""
     return [each.name for each in _named(plan, (each for each in _planned(service) if _holds(service, each.target, service.env)))]
 
 
@@ -65,9 +68,12 @@ def _named(plan: Plan, mounts: Iterable[_Mount]) -> list[Named]:
 
 
 def in_container(service: ServicePlan, seen: Mapping[str, Any]) -> list[str]:
-    """The names of those that its container, as the daemon shows it, has; without any of them it has its data itself.
+    """Return the names of the volumes with the data of *service*; empty if the data is in the container itself.
 
-    One without a name of its own counts where no other does. Compose hands it on to the next container.
+    An anonymous volume counts only if there is no named one. Compose passes it on to the next container.
+
+    Args:
+        seen: the container of the service, as the daemon describes it.
     """
     env = dict(text.partition("=")[::2] for text in (seen.get("Config") or {}).get("Env") or ())
     mounts = [each for each in seen.get("Mounts") or () if each.get("Type") == "volume" and each.get("RW", True)]
@@ -76,10 +82,10 @@ def in_container(service: ServicePlan, seen: Mapping[str, Any]) -> list[str]:
 
 
 def known_as(daemon: Daemon, names: Iterable[str], container: str) -> str:
-    """What tells the data in these volumes from any other; empty where none of them is there.
+    """Return an id of the data in the volumes *names*; empty if none of them exists.
 
-    One without a mark of ours may be removed and made again under its name, but not while *container* has it. When it was made
-    says nothing (`make_data_volume`).
+    A volume without a label of envctl may be removed and created again under the same name, but not while *container* uses it: its id
+    therefore includes the container. The creation time cannot be used (`make_data_volume`).
     """
     there = [(name, daemon.find(f"/volumes/{name}")) for name in sorted(names)]
     return " ".join(_known(name, its.get("Labels") or {}, container) for name, its in there if its is not None)
@@ -90,7 +96,7 @@ def _known(name: str, labels: Mapping[str, str], container: str) -> str:
 
 
 def shared(daemon: Daemon, volume: Named, service: str) -> Shared | None:
-    """Why *volume* stays when the data of *service* goes; None where it goes, too."""
+    """Return why *volume* stays when the data of *service* is removed; None if it is removed, too."""
     if volume.external:
         hint = "empty it yourself, or remove `external: true`, so that each instance has its own volume"
         return Shared(f"the external volume '{volume.name}', which is not the instance's own", hint)
@@ -101,10 +107,10 @@ def shared(daemon: Daemon, volume: Named, service: str) -> Shared | None:
 
 
 def make(daemon: Daemon, plan: Plan, given: Mapping[str, Any]) -> None:
-    """Those of *plan* that are not there, as Compose would make them, with a mark by which their data is known.
+    """Create the missing volumes of *plan* as Compose would, with a label that identifies their data.
 
     Args:
-        given: the volumes of the file that Compose gets.
+        given: the volumes of the rendered Compose file.
     """
     its = {each.source for service in plan.services.values() for each in named(plan, service) if not each.external}
     for source in sorted(its & given.keys()):
@@ -114,18 +120,18 @@ def make(daemon: Daemon, plan: Plan, given: Mapping[str, Any]) -> None:
         try:
             make_data_volume(daemon, told["name"], {**told.get("labels", {}), **marks}, **driver)
         except ApiError:
-            continue  # Compose tries it once more, and says why it cannot be
+            continue  # Compose tries it again, and reports the reason
 
 
 def target_of(mount: Any) -> str:
-    """Where a volume is mounted, in either way of writing."""
+    """Return the path at which a volume is mounted; *mount* may have the short or the long syntax."""
     if isinstance(mount, Mapping):
         return str(mount.get("target", ""))
     return [*str(mount).split(":"), ""][1] if ":" in str(mount) else str(mount)
 
 
 def _planned(service: ServicePlan) -> Iterator[_Mount]:
-    """The volumes that it mounts to write into, in either way of writing."""
+    """Yield the volumes that *service* mounts and may write to, in the short or the long syntax."""
     for mount in service.compose.get("volumes") or []:
         if isinstance(mount, Mapping):
             if mount.get("type") == "volume" and not mount.get("read_only"):
@@ -137,9 +143,9 @@ def _planned(service: ServicePlan) -> Iterator[_Mount]:
 
 
 def _holds(service: ServicePlan, target: str, env: Mapping[str, str]) -> bool:
-    """Whether what is mounted at *target* has the data by which the service is known.
+    """Return whether a volume at *target* has data of *service*, and so identifies it.
 
-    What a program of somebody's own keeps may lie in its container as well, beside a volume for uploads.
+    For a program of the team's own, only the path decides: it may keep data in its container as well, beside a volume for uploads.
     """
     if not service.places:
         return bool(service.steps) and looks_like_data(target)

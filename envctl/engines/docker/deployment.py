@@ -1,4 +1,4 @@
-"""One instance on Docker: Compose creates it, then each container is started, asked and stopped through the daemon's API."""
+"""One instance on Docker: Compose creates it; then the daemon's API starts, inspects and stops each container."""
 
 from __future__ import annotations
 
@@ -51,18 +51,19 @@ TAKEN = ("port is already allocated", "address already in use")
 
 @dataclass
 class DockerDeployment(DockerInstance):
-    """The instance with its plan; the rendered file stays in its folder."""
+    """An instance with its plan; the rendered Compose file stays in the instance's state folder."""
 
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _once: OneOffs = field(init=False)
     _built: Future[None] | None = None
     _building: frozenset[str] = frozenset()
-    """The images that are built meanwhile, and the services that were not created because of them."""
+    """The images that are being built in the background."""
     _unbuilt: frozenset[str] = frozenset()
+    """The services that are created later, because they need one of these images."""
     _made: Future[None] | None = None
     _before: Mapping[str, tuple[str, list[str]]] = field(default_factory=dict)
-    """By what data was known before containers were made anew, and the volumes that had it."""
+    """Service to the id of its data and the volumes with it, as they were before containers were recreated."""
 
     def __post_init__(self) -> None:
         self.folder, self.in_flight = self.settings.folder, self.settings.in_flight
@@ -91,7 +92,7 @@ class DockerDeployment(DockerInstance):
         return snapshot_copies.begin(self.connection.daemon, service, kept, self.id, labels(self.plan), self.in_flight)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
-        """Their containers are those of the images that hold the data, or have a volume with a copy."""
+        """Use the image with the data for the container of each service in *snapshots*, or mount a volume with a copy of the data."""
         containers = containers_of(self.connection.daemon, self.id) if snapshots else []
         self._snapshots = {name: self._as_it_is(name, kept, containers) for name, kept in snapshots.items()}
         services = {name: self._restored(service, containers) for name, service in self._planned.services.items()}
@@ -99,7 +100,7 @@ class DockerDeployment(DockerInstance):
         self.plan = snapshot_copies.mounted(replace(self._planned, services=services), copies)
 
     def _as_it_is(self, name: str, kept: SnapshotRecord, containers: Sequence[Any]) -> SnapshotRecord:
-        """With the folder of its copy, where a server of a Compose file ran from the image, and its data has moved."""
+        """Return *kept* with the folder of the copy, if the data of a server of a Compose file has moved from its image to a volume."""
         service, daemon, volume = self._planned.services.get(name), self.connection.daemon, snapshot_copies.volume_of(self.id, name)
         if service is None or not service.from_compose or kept.folder or not has_moved(daemon, volume, name, kept.content, containers):
             return kept
@@ -117,7 +118,7 @@ class DockerDeployment(DockerInstance):
         return snapshots.restored(service, kept.ref, base, moved=moved)
 
     def _move(self, file: Path) -> bool:
-        """Whether data had to move, as its container is made anew."""
+        """Move data out of containers that Compose would recreate; return whether there were any."""
         daemon = self.connection.daemon
         found = containers_of(daemon, self.id)
         at_risk = [c for c in found if (kept := self._snapshots.get(_service_of(c))) is not None and c["ImageID"] == kept.content]
@@ -133,7 +134,7 @@ class DockerDeployment(DockerInstance):
         return bool(moving)
 
     def _place(self, service: ServicePlan) -> Place:
-        """Where its data moves to before its container is made anew."""
+        """Return where the service's data moves before its container is recreated."""
         if service.from_compose:
             return Place(
                 snapshot_copies.volume_of(self.id, service.name), snapshot_copies.only_volume(self.connection.daemon, service.image), {}
@@ -167,7 +168,7 @@ class DockerDeployment(DockerInstance):
             self._made.result()
 
     def create(self, *, whole: bool = True) -> None:
-        """By Compose, where there is anything to do; what waits for an image that is still built follows as soon as it is there."""
+        """Run Compose if anything has changed; services whose images are still being built follow as soon as these exist."""
         self.restore(self._snapshots)
         rendered = self._rendered()
         text = compose_text(rendered)
@@ -185,7 +186,7 @@ class DockerDeployment(DockerInstance):
         self._ids = self.containers()
 
     def _rendered(self) -> Rendered:
-        """With the paths of the daemon's machine, where this is one of its containers."""
+        """Render the plan, with the paths of the daemon's machine if envctl itself runs in one of its containers."""
         rendered = render_compose(self.plan, standalone=False)
         ours = own_container(self.connection.daemon)
         if not ours:
@@ -211,7 +212,7 @@ class DockerDeployment(DockerInstance):
                 make_volumes(self.connection.daemon, self.id, self.plan.services, labels(self.plan))
                 data_volumes.make(self.connection.daemon, self.plan, json.loads(text).get("volumes", {}))
                 if any(service.files or service.steps or service.sets_up for service in self.plan.services.values()):
-                    begun(import_sdk, "Docker's SDK")  # which puts files and commands into what Compose makes meanwhile
+                    begun(import_sdk, "Docker's SDK")  # needed for files and commands once Compose has created the containers
                 self._run_compose(file, ["create", "--no-build", "--pull", "never", *options, *built])
         except ComposeFailed as error:
             raise _cannot_create(str(error)) from None
@@ -221,7 +222,7 @@ class DockerDeployment(DockerInstance):
             remember(self.folder, text)
 
     def _create_unbuilt(self) -> None:
-        """The rest, as soon as it is built: an image that no container has may be removed by anybody."""
+        """Create the remaining services as soon as their images exist: other programs may remove an image that no container uses."""
         assert self._built is not None
         self._built.result()
         file = self.folder / "compose.json"
@@ -289,7 +290,7 @@ class DockerDeployment(DockerInstance):
         return [f"{its.what}, stays as it is" for its in shared]
 
     def _volumes(self, service: ServicePlan) -> list[tuple[data_volumes.Named, data_volumes.Shared | None]]:
-        """The volumes with its data that have a name, and why they would stay."""
+        """Return the named volumes with the service's data, each with the reason why it would stay (None: it would be removed)."""
         planned = self._planned.services.get(service.name)
         found = data_volumes.named(self._planned, planned) if planned is not None else ()
         return [(volume, data_volumes.shared(self.connection.daemon, volume, service.name)) for volume in found]
@@ -308,7 +309,7 @@ class DockerDeployment(DockerInstance):
                 on_exit(service, status)
 
         def lost(error: BaseException) -> None:
-            """A daemon that is stopped ends its events before anybody's question fails."""
+            """Report that the daemon has stopped, if it has: its events end before any request fails."""
             try:
                 self.connection.daemon.get("/version")
             except EngineMissing as gone:
@@ -326,7 +327,7 @@ class DockerDeployment(DockerInstance):
                 events.close()
 
     def listening(self, service: str) -> Sequence[listening.Address]:
-        """As a program of the image prints it; where it has none, as this machine knows it, if the daemon is its own."""
+        """Run a program of the image that prints the tables; if the image has none, read this machine's tables if the daemon runs here."""
         printed = self.execute(service, Execution(list(listening.COMMAND)))
         if not printed.status:
             return listening.addresses(printed.output)
@@ -342,7 +343,7 @@ class DockerDeployment(DockerInstance):
             self._once.expect(service, tuple(argv))
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
-        """*argv* in a container of its own with the image, the environment, the files and the network of *service*."""
+        """Run *argv* in a separate container with the image, the environment, the files and the network of *service*."""
         self.await_image(service)
         if self._takes_compose(service):
             return self._composed_once(service, argv, attached)
@@ -352,11 +353,11 @@ class DockerDeployment(DockerInstance):
         return bool(service.compose or joined_networks(self.plan))
 
     def _composed_once(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None) -> CommandResult:
-        """Through Compose, which knows what a raw fragment means (mounts, secrets, ...)."""
+        """Run the command through Compose, which supports every key of the service (mounts, secrets, ...)."""
         file = self.folder / "compose.json"
         given = json.loads(file.read_text())["services"].get(service.name, {}).get("environment", {})
         more = {key: value for key, value in service.env.items() if given.get(key) != escaped(value)}
-        flags = [word for key in more for word in ("-e", key)]  # their values stay out of what `ps` shows
+        flags = [word for key in more for word in ("-e", key)]  # only names: `ps` shows the command line to every user
         name = f"{self.id}-{service.name}-{secrets.token_hex(4)}"
         kept = ["--name", name] if attached is not None else ["--rm"]
         command = ["run", *kept, "--no-deps", "-T", *flags, "--entrypoint", argv[0], service.name, *argv[1:]]
@@ -368,7 +369,10 @@ class DockerDeployment(DockerInstance):
             return CommandResult(error.status, str(error))
 
     def _composed_attached(self, name: str, words: Sequence[str], environ: Mapping[str, str], attached: Attached) -> CommandResult:
-        """Signals go to the container itself: Compose would not survive the one that kills. Why it has not begun, Compose has printed."""
+        """Run the command through Compose, but send signals to the container itself: SIGKILL would end only Compose.
+
+        If the command cannot be started, Compose prints the reason.
+        """
         api = self.connection.api
         try:
             status = run_attached(
@@ -386,7 +390,7 @@ class DockerDeployment(DockerInstance):
                 remove_container(self.connection.daemon, name)
 
     def data_id(self, service: ServicePlan) -> str:
-        """What tells this data from another's: that of a volume, or the container where there is none."""
+        """Return an id of the service's data: that of its volume, or that of its container if it has no volume."""
         service = self.plan.services.get(service.name, service)
         daemon, copy = self.connection.daemon, self._has_copy(service)
         if (service.ephemeral or service.data is None) and not copy:
@@ -395,7 +399,7 @@ class DockerDeployment(DockerInstance):
         return str((its["Labels"] or {}).get(DATA) or its["CreatedAt"]) if its else ""
 
     def _data_id_without_ours(self, service: ServicePlan) -> str:
-        """Of data in no volume that we give: its file or its image has one, or the data is in the container itself."""
+        """Return an id of data for which envctl has made no volume: it is in a volume of the Compose file or image, or in the container."""
         daemon, container = self.connection.daemon, self._container(service)
         if service.ephemeral:
             seen = (daemon.find(f"/containers/{container}/json") if container else None) or {}
@@ -403,7 +407,7 @@ class DockerDeployment(DockerInstance):
         return data_volumes.known_as(daemon, self._holding(service, container), container) or container
 
     def _holding(self, service: ServicePlan, container: str) -> list[str]:
-        """The volumes by which its data is known; none of a snapshot's that its container runs from."""
+        """Return the volumes that identify the service's data; none if its container runs from a snapshot's image."""
         if service.name in self._snapshots or not data_volumes.may_have(service):
             return []
         if not container:
@@ -414,13 +418,13 @@ class DockerDeployment(DockerInstance):
         return next(iter(self.containers().get(service.name, [])), "")
 
     def _in_volumes(self, service: ServicePlan) -> tuple[str, list[str]]:
-        """By what its data is known, and the volumes that its container has for it: as long as that is there, so are they."""
+        """Return an id of the service's data, and its container's volumes with it; these exist as long as the container exists."""
         container = self._container(service) if service.from_compose and data_volumes.may_have(service) else ""
         names = self._holding(service, container) if container else []
         return (self.data_id(service), names) if names else ("", [])
 
     def former_data_id(self, service: ServicePlan) -> str:
-        """What the data was called when another container had the same volumes; for earlier versions all data was its container's."""
+        """Return the id of the data from before its container was recreated; else the container's id, which earlier versions used."""
         known, names = self._before.get(service.name, ("", []))
         container = self._container(service)
         return known if names and names == self._holding(service, container) else container
@@ -432,10 +436,10 @@ class DockerDeployment(DockerInstance):
         return service.outside_ports
 
     def finish(self, whole: Collection[str]) -> None:
-        """Nothing is left to do."""
+        """Do nothing: everything is done on Docker."""
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
-        """The container's own words say more than we could."""
+        """Return None: the log of the container says more."""
         return None
 
 
@@ -444,13 +448,17 @@ def _service_of(container: Mapping[str, Any]) -> str:
 
 
 def _ends(events: Iterable[Any], closed: threading.Event) -> Iterator[tuple[str, int]]:
-    """Service and exit status of what ends, until it is *closed*; an error where the daemon tells no more."""
+    """Yield service and exit code of each container that ends, until *closed* is set.
+
+    Raises:
+        EnvctlError: the daemon no longer reports events.
+    """
     why = "it closed the connection"
     try:
         for event in events:
             attributes = event["Actor"]["Attributes"]
             yield attributes.get("com.docker.compose.service", ""), int(attributes.get("exitCode", 0))
-    except Exception as error:  # also that it was closed under our feet
+    except Exception as error:  # including errors because the stream was closed
         why = str(error) or type(error).__name__
     if not closed.is_set():
         raise EnvctlError(f"Docker no longer reports events: {why}", hint="is the daemon stopped?")

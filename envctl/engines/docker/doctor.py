@@ -1,4 +1,4 @@
-"""What `doctor` says of Docker: the program, the daemon, Compose, and what they stand on."""
+"""The checks of `doctor` for Docker: the program, the daemon, Compose, and what they depend on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from envctl.errors import EngineMissing, EnvctlError
 from envctl.session.session import Host
 
 COMPOSE = (2, 20)
-"""The first Compose whose `create` does all that is rendered."""
+"""The first version of Compose whose `create` supports everything that envctl renders."""
 FREE_BYTES = 2 * 1024**3
+"""The free disk space in bytes below which `doctor` warns."""
 SECONDS = 10
+"""The timeout of a program, in seconds."""
 _finding = partial(Finding, "docker")
 
 
 def findings(host: Host) -> Iterator[Finding]:
+    """Yield the results of all checks; nothing is changed."""
     environ = host.environ
     program = shutil.which("docker", path=environ.get("PATH"))
     text = f"the docker program is {program}" if program else "there is no docker program on the PATH"
@@ -58,7 +61,7 @@ def _daemon(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _knock(host: str) -> None:
-    """A daemon behind TCP that drops packets would cost the client's whole minute."""
+    """Raise EngineMissing if the daemon's TCP port does not answer within five seconds, as behind a firewall that drops packets."""
     parts = urlsplit(host)
     if parts.scheme != "tcp" or not parts.hostname:
         return
@@ -69,6 +72,7 @@ def _knock(host: str) -> None:
 
 
 def cgroups(info: Mapping[str, Any]) -> Finding:
+    """Return whether the daemon with this *info* can limit resources."""
     version, driver = str(info.get("CgroupVersion") or "unknown"), info.get("CgroupDriver") or "unknown"
     text = f"cgroup version {version}, driver {driver}"
     rootless = any("rootless" in str(option) for option in info.get("SecurityOptions") or [])
@@ -78,7 +82,7 @@ def cgroups(info: Mapping[str, Any]) -> Finding:
 
 
 def disk(root: Path) -> Iterator[Finding]:
-    """Free space where the daemon keeps its data; nothing where that cannot be seen from here (a virtual machine's)."""
+    """Yield the free space where the daemon keeps its data; nothing if this machine cannot see the folder (that of a virtual machine)."""
     try:
         free = shutil.disk_usage(root).free if root.is_absolute() else None
     except OSError:

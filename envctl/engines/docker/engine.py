@@ -1,4 +1,4 @@
-"""The engine: one daemon, and the instances on it, found and removed by their labels."""
+"""The Docker engine: one daemon, and the instances on it, which are found and removed by their labels."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ if TYPE_CHECKING:
     from envctl.plan.model import Plan
 
 POOL = "10.231.0.0/16"
-"""Docker's own address pools hold some thirty networks; this one holds two thousand of ours."""
+"""The address range for networks of instances: it has room for two thousand; Docker's own address pools have room for about thirty."""
 ROUNDS = 5
+"""The number of attempts to remove everything."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Entry = dict[str, Any]
 
 
 def open_engine(location: Location, host: Host) -> DockerEngine:
-    """
+    """Connect to the daemon at *location*.
+
     Raises:
         EngineMissing: there is no daemon, or it does not answer.
     """
@@ -47,13 +49,13 @@ def open_engine(location: Location, host: Host) -> DockerEngine:
 
 @dataclass(frozen=True)
 class DockerEngine:
-    """One daemon."""
+    """The engine on one daemon."""
 
     connection: Connection
     name: str = "docker"
 
     def addresses(self) -> Addresses:
-        """A daemon on another machine publishes where we can reach it, which is not its loopback address."""
+        """Return where published ports are reached: on the daemon's machine, at the gateway of envctl's own container, or at 127.0.0.1."""
         host = self.connection.hostname
         if host:
             return Addresses(host, "0.0.0.0", _our_address(host))
@@ -83,7 +85,7 @@ class DockerEngine:
         return DockerInstance(self.connection, id)
 
     def list(self, id: str = "") -> Sequence[FoundInstance]:
-        """Everything that carries our label: containers, networks and markers."""
+        """Return all instances with a container, network or marker volume that has envctl's labels."""
         found: dict[str, list[dict[str, Any]]] = {}
         for entries in labelled(self.connection.daemon, f"{labels.INSTANCE}={id}" if id else labels.INSTANCE).values():
             for entry in entries:
@@ -119,7 +121,7 @@ class DockerEngine:
 
 
 def _our_address(host: str) -> str:
-    """The address of this machine that *host* can reach: the one that packets to it leave from (none is sent)."""
+    """Return the address of this machine that *host* can reach: the source address of packets to *host* (none is sent)."""
     import socket
 
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -129,8 +131,8 @@ def _our_address(host: str) -> str:
 
 
 def found_instance(id: str, entries: Sequence[dict[str, Any]]) -> FoundInstance:
-    """What the *entries* that carry the label of *id* say of it."""
-    # A container of the tests' own may carry the label, so that it goes with the instance: it says nothing else of it.
+    """Return the instance *id* as the labels of its containers, networks and volumes (*entries*) describe it."""
+    # Tests may put the id on a container of their own, so that it is removed with the instance: it lacks the other labels.
     told = next((entry["Labels"] for entry in entries if labels.NAME in entry["Labels"]), entries[0]["Labels"])
     containers = [entry for entry in entries if "State" in entry and entry["Labels"].get(ONE_OFF) == "False"]
     ended_well = [entry for entry in containers if str(entry.get("Status", "")).startswith("Exited (0)")]
@@ -148,7 +150,11 @@ def _created(entry: Mapping[str, Any]) -> str:
 
 
 def free_subnet(daemon: Asked, id: str, size: int, refused: Collection[str], pool: str = POOL) -> str:
-    """A subnet for *size* containers that overlaps with no Docker network and no route of this machine."""
+    """Return a subnet for *size* containers that overlaps with no Docker network and no route of this machine.
+
+    Raises:
+        EnvctlError: no subnet of *pool* is free.
+    """
     taken: list[Network] = [*_docker_subnets(daemon), *_routes(), *(ipaddress.ip_network(text) for text in refused)]
     prefix = min(27, 32 - (size + 3).bit_length())
     subnets: list[Network] = list(ipaddress.ip_network(pool).subnets(new_prefix=prefix))
@@ -167,7 +173,7 @@ def _docker_subnets(daemon: Asked) -> Iterator[Network]:
 
 
 def _routes() -> Iterator[ipaddress.IPv4Network]:
-    """The machine's routes, default ones left out: Docker takes a subnet that hides one without a word."""
+    """Yield the routes of this machine except default routes: Docker silently accepts a subnet that hides a route."""
     try:
         lines = Path("/proc/net/route").read_text().splitlines()[1:]
     except OSError:
@@ -180,10 +186,10 @@ def _routes() -> Iterator[ipaddress.IPv4Network]:
 
 
 def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[str]:
-    """Removes containers, networks and volumes of *id*; what is still there after some rounds comes back as text.
+    """Remove the containers, networks and volumes of *id*, and return what is still left after several attempts.
 
     Args:
-        stop: seconds that a service may take to end on SIGTERM; those that are not named are killed.
+        stop: service to the seconds that it may take to end after SIGTERM; all others are killed.
     """
     for _ in range(ROUNDS):
         left = labelled(daemon, f"{labels.INSTANCE}={id}")
@@ -196,7 +202,7 @@ def remove_instance(daemon: Daemon, id: str, stop: Mapping[str, float]) -> list[
 
 
 def labelled(daemon: Daemon, label: str) -> dict[str, list[Entry]]:
-    """Containers, networks and volumes that carry *label*."""
+    """Return the containers, networks and volumes with *label*, by type (`container`, `network`, `volume`)."""
     filters = {"label": [label]}
     return {
         "container": daemon.get("/containers/json", all="1", filters=filters),
@@ -207,7 +213,7 @@ def labelled(daemon: Daemon, label: str) -> dict[str, list[Entry]]:
 
 def _quietly(remove: Callable[[Entry], None], entries: Iterable[Entry]) -> None:
     def tried(entry: Entry) -> None:
-        with suppress(ApiError):  # somebody else removes it too, or it is in use: the next round tells
+        with suppress(ApiError):  # another process is removing it, or it is in use: the next round tries again
             remove(entry)
 
     each(tried, entries)

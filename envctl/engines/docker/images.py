@@ -1,4 +1,4 @@
-"""Images are here before anything is created: pulled with progress, or built unless their content's tag exists."""
+"""Images, made available before anything is created: pulled with progress, or built unless the tag for their content exists."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from envctl.render.compose import build_entry
 
 
 def ensure_images(connection: Connection, plan: Plan, environ: Mapping[str, str], progress: Progress) -> None:
-    """Every image of *plan* is on the daemon.
+    """Pull or build every image of *plan* that the daemon lacks.
 
     Args:
-        environ: the variables of the programs that build.
+        environ: the environment variables of programs that build.
 
     Raises:
-        ServiceFailed: one cannot be pulled or built; the message says why, in one sentence.
+        ServiceFailed: an image cannot be pulled or built; the message gives the reason in one sentence.
     """
     if to_build := pull_images(connection, plan, progress):
         build(connection, plan, to_build, environ, progress)
 
 
 def pull_images(connection: Connection, plan: Plan, progress: Progress) -> list[ServicePlan]:
-    """Every image that is not built is on the daemon; the services whose images have to be built come back, one for each image.
+    """Pull every image that is not built, and return the services whose images have to be built, one for each image.
 
     Raises:
-        ServiceFailed: one cannot be pulled.
+        ServiceFailed: an image cannot be pulled.
     """
-    # One service for each image: two that share one must not build it twice.
+    # One service for each image: two services with the same image must not build it twice.
     services = list({(service.image, service.build is None): service for service in reversed(list(plan.services.values()))}.values())
     here = each(lambda service: _here(connection, service), services)
     missing = [service for service, there in zip(services, here, strict=True) if not there]
@@ -52,7 +52,7 @@ def pull_images(connection: Connection, plan: Plan, progress: Progress) -> list[
 
 
 def _here(connection: Connection, service: ServicePlan) -> bool:
-    """Whether it is there, and has been built of what is there now: a tag that the definition gives does not say that, its label does."""
+    """Return whether the image exists and is built from the current files. A tag of the definition does not show that, but a label does."""
     seen = _seen(connection, service.image)
     if seen is None or service.build is None:
         return seen is not None
@@ -68,7 +68,12 @@ def _seen(connection: Connection, image: str) -> Any:
 
 
 def pull(connection: Connection, service: ServicePlan, progress: Progress) -> None:
-    warnings.filterwarnings("ignore", message="docker-credential-", category=UserWarning)  # our own error names the helper
+    """Pull the image of *service*.
+
+    Raises:
+        ServiceFailed: the image cannot be pulled.
+    """
+    warnings.filterwarnings("ignore", message="docker-credential-", category=UserWarning)  # envctl's own error names the helper
     try:
         for event in connection.api.pull(*_reference(service.image), stream=True, decode=True):
             if "error" in event:
@@ -100,16 +105,20 @@ def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
 
 
 def build(connection: Connection, plan: Plan, services: list[ServicePlan], environ: Mapping[str, str], progress: Progress) -> None:
-    """Builds through Compose, which knows every key of `build:`; the tag stays when the service is gone."""
+    """Build the images through Compose, which supports every key of `build:`; their tags stay when the services are removed.
+
+    Raises:
+        ServiceFailed: an image cannot be built.
+    """
     for service in services:
         progress(service.name, f"building {service.image}")
     entries = {service.name: {"image": service.image, "build": build_entry(service)} for service in services}
     secrets = _secrets(plan, services)
-    # A file without a name: arguments may be secrets, and a kill leaves nothing of it.
+    # An unnamed file: arguments may be secrets, and must not stay on disk if envctl is killed.
     with TemporaryFile() as file:
         file.write(json.dumps({"name": "envctl-build", "services": entries, "secrets": secrets}).encode())
         file.seek(0)
-        # An `.env` of the user's folder is not meant for it: what secrets need of one is in the plan.
+        # Compose must not read an `.env` of the current folder; the plan has the variables that secrets need.
         words = ["--env-file", os.devnull, "-f", "-", "build", *(service.name for service in services)]
         variables = {**plan.compose_variables, **connection.environment(environ)}
         try:
@@ -121,7 +130,7 @@ def build(connection: Connection, plan: Plan, services: list[ServicePlan], envir
 
 
 def _secrets(plan: Plan, services: list[ServicePlan]) -> dict[str, Any]:
-    """Those of the Compose file that the builds of *services* name."""
+    """Return the secrets of the Compose file that the builds of *services* use."""
     extra = [(service.build.build.model_extra or {}) if service.build else {} for service in services]
     given = [secret for each in extra for secret in each.get("secrets") or []]
     named = {str(secret.get("source") if isinstance(secret, Mapping) else secret) for secret in given}
@@ -129,7 +138,7 @@ def _secrets(plan: Plan, services: list[ServicePlan]) -> dict[str, Any]:
 
 
 def _tell_line(services: list[ServicePlan], line: str, progress: Progress) -> None:
-    """Compose names the service in the lines that begin a step; the others are everybody's."""
+    """Report a line of output. Compose names the service only in the first line of a step; all other lines go to all services."""
     named = [service for service in services if f"[{service.name} " in line]
     for service in named or services:
         if line.strip():
@@ -137,11 +146,11 @@ def _tell_line(services: list[ServicePlan], line: str, progress: Progress) -> No
 
 
 def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:
-    # Where a build fails, BuildKit repeats the step: ` > [api 2/3] RUN make:`; the others were only cancelled.
+    # BuildKit prints the failed step again: ` > [api 2/3] RUN make:`; all other builds were only cancelled.
     services = [service for service in services if re.search(rf"^ *> \[{re.escape(service.name)}[ \]]", output, re.MULTILINE)] or services
     names = ", ".join(service.name for service in services)
     lines = tuple(output.splitlines())
-    # The last line is Docker's; those before it are what the steps printed, which may be of anything.
+    # Only the last line is Docker's own; the build steps printed those before it, and may mention any error.
     why = output if "no space left on device" in output else lines[-1] if lines else ""
     advice = registry_advice(why) or f"`docker build {services[0].build.context}` shows the same"  # type: ignore[union-attr]
     first = next((service.name for service in services if f"[{service.name} " in "\n".join(lines[-25:])), services[0].name)
@@ -149,11 +158,15 @@ def _cannot_build(services: list[ServicePlan], output: str) -> ServiceFailed:
 
 
 KEPT_DAYS = 7
-"""Built images are a cache, as pulled ones are: `gc` removes those that are older and unused."""
+"""The days that `gc` keeps unused images which envctl has built: they are a cache, like pulled images."""
 
 
 def prune(connection: Connection, everything: bool) -> list[str]:
-    """Removes images that we built and no container uses; their tags come back."""
+    """Remove images that envctl has built and that no container uses, and return their tags.
+
+    Args:
+        everything: whether to remove recent images, too.
+    """
     api, oldest = connection.api, time.time() - KEPT_DAYS * 86400
     used = {container["ImageID"] for container in api.containers(all=True)}
     removed: list[str] = []

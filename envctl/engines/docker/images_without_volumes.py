@@ -1,7 +1,8 @@
-"""A server's image as it is, but for its `VOLUME`, below which nothing can be kept: the data of a snapshot then lies where it always does.
+"""A copy of a server's image without its `VOLUME`, so that the image of a snapshot can contain the data at its usual path.
 
-Docker takes no `VOLUME` back, so the image is loaded anew. Of one whose layers are here it reads the settings alone: this takes as
-long for a large one. Daemons that keep images in containerd want the layers, too, and refuse it.
+`docker commit` leaves out what is below a `VOLUME`, and Docker cannot remove a `VOLUME` from an image. So the image is loaded again
+with other settings. If the daemon has its layers, it reads only these settings, however large the image is. Daemons that store images
+in containerd require the layers, and refuse it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any, cast
 from envctl.engines.docker.connection import Connection, sdk_errors
 
 LOADED = re.compile(r"Loaded image ID: (sha256:[0-9a-f]{64})")
+"""The daemon's answer, which names the image that it has loaded."""
 
 
 def without_volumes(connection: Connection, image: str, labels: Mapping[str, str]) -> str:
-    """The id of an image that has no name; empty where this daemon makes none.
+    """Load a copy of *image* without volumes, and return its id (it has no name); empty if the daemon refuses it.
 
     Args:
-        labels: what it carries besides those of *image*.
+        labels: the labels that the copy has besides those of *image*.
     """
     api = cast(Any, connection.api)
     try:
@@ -35,10 +37,10 @@ def without_volumes(connection: Connection, image: str, labels: Mapping[str, str
 
 
 def _packed(seen: Mapping[str, Any], labels: Mapping[str, str]) -> bytes:
-    """As `docker save` writes it, without its layers.
+    """Return the image as `docker save` would write it, but without its layers.
 
     Args:
-        seen: the image, as the daemon shows it.
+        seen: the image, as the daemon describes it.
     """
     told = seen["Config"]
     config = {

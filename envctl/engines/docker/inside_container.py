@@ -1,4 +1,7 @@
-"""Inside a container that has the socket of its own daemon (CI jobs): what the daemon publishes is on its machine, not on our 127.0.0.1."""
+"""Support for envctl in a container with its daemon's socket, as in CI jobs.
+
+The services publish their ports on the daemon's machine, not on 127.0.0.1 of envctl's container.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,22 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 
 def own_container(daemon: Asked, mounts: Path = MOUNTS) -> Mapping[str, Any]:
-    """What the daemon tells of the container that we are in; nothing where we are in none of its own."""
+    """Return the daemon's description of the container in which envctl runs; empty if envctl runs in no container of this daemon."""
     try:
         found = _OURS.search(mounts.read_text(errors="replace"))
         ours: Mapping[str, Any] = daemon.get(f"/containers/{found[1]}/json") if found else {}
-    except (OSError, ApiError):  # no Linux, or a container of another daemon
+    except (OSError, ApiError):  # this is not Linux, or a container of another daemon
         return {}
     return ours
 
 
 def gateway(daemon: Asked, ours: Mapping[str, Any]) -> str:
-    """The address under which the daemon's machine is reached from *ours*, the container that we are in; empty where that is none.
+    """Return the address of the daemon's machine as seen from *ours*, the container in which envctl runs.
 
-    One that shares its machine's network needs none.
+    It is empty outside a container, and in a container that shares its machine's network.
 
     Raises:
-        EngineMissing: this container is in no network from which what the daemon runs can be reached.
+        EngineMissing: this container has no network from which it could reach containers of the daemon.
     """
     networks = ours.get("NetworkSettings", {}).get("Networks") or {}
     if set(networks) == {"none"}:

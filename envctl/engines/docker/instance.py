@@ -1,4 +1,4 @@
-"""An instance on Docker that is there: its containers' states, logs, and commands inside them."""
+"""An existing instance on Docker: states and logs of its containers, and commands inside them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ from envctl.process.threads import merged
 
 MARKER, NOT_IMPLEMENTED = "expires", 501
 ONE_OFF = "com.docker.compose.oneoff"
-"""The label of what runs a single command, which is no service."""
+"""The label of a container that runs a single command, and so is not a service."""
 
 
 def containers_of(daemon: Asked, id: str) -> list[dict[str, Any]]:
-    """Of the services of *id*, as the daemon lists them."""
+    """Return the containers of the services of *id*, as the daemon lists them."""
     wanted = {"label": [f"{INSTANCE}={id}", f"{ONE_OFF}=False"]}
     found: list[dict[str, Any]] = daemon.get("/containers/json", all="1", filters=wanted)
     return found
 
 
 def adrift(container: Mapping[str, Any], networks: Collection[str]) -> bool:
-    """Whether somebody has removed a network of *container*, as the daemon lists it; *networks* are the ids of those that there are."""
+    """Return whether a network of *container* was removed.
+
+    Args:
+        container: the container, as the daemon lists it.
+        networks: the ids of all networks.
+    """
     if container["HostConfig"]["NetworkMode"].startswith("container:"):
         return False
     its = container["NetworkSettings"]["Networks"].values()
@@ -39,7 +44,10 @@ def adrift(container: Mapping[str, Any], networks: Collection[str]) -> bool:
 
 
 def _gave_up(seen: Mapping[str, Any]) -> bool:
-    """Whether it has ended as often as its policy has it started again (`on-failure:3`), or well where only failures count."""
+    """Return whether Docker no longer restarts the container.
+
+    Its restart limit is reached (`on-failure:3`), or its exit code is 0 and the policy restarts it only after failures.
+    """
     policy, state = seen["HostConfig"]["RestartPolicy"], seen["State"]
     most = policy.get("MaximumRetryCount") or 0
     over = not state["Running"] and not state.get("Restarting") and state["Status"] != "created"
@@ -47,7 +55,7 @@ def _gave_up(seen: Mapping[str, Any]) -> bool:
 
 
 def _with_check(state: ServiceState, config: Mapping[str, Any]) -> ServiceState:
-    """*state* with the check of its container as a command, and how many seconds Docker gives it; the file's own, or the image's."""
+    """Return *state* with the health check of its container (from its Compose file or its image), and the seconds that Docker gives it."""
     given = config.get("Healthcheck") or {}
     how, *words = given.get("Test") or ["NONE"]
     if how == "NONE":
@@ -61,7 +69,7 @@ def _with_check(state: ServiceState, config: Mapping[str, Any]) -> ServiceState:
 
 @dataclass
 class DockerInstance:
-    """The containers that carry the label of *id*; `_ids` are those of each service, once asked for."""
+    """The containers with the label of *id*; `_ids` caches the containers of each service."""
 
     connection: Connection
     id: str
@@ -69,22 +77,23 @@ class DockerInstance:
     _ids: dict[str, list[str]] = field(default_factory=dict)
 
     def containers(self) -> dict[str, list[str]]:
+        """Return service to the ids of its containers."""
         found: dict[str, list[str]] = {}
         for container in containers_of(self.connection.daemon, self.id):
             found.setdefault(container["Labels"]["com.docker.compose.service"], []).append(container["Id"])
         return {name: sorted(ids) for name, ids in found.items()}
 
     def ids(self, service: str) -> list[str]:
-        """Its containers, one for each replica; none where it is not there."""
+        """Return the containers of the service, one for each replica; empty if there are none."""
         if service not in self._ids:
             self._ids = self.containers()
         return self._ids.get(service, [])
 
     def one_of(self, service: str) -> str:
-        """The container of its first replica.
+        """Return the container of the service's first replica.
 
         Raises:
-            EnvctlError: it is not there.
+            EnvctlError: the service has no container.
         """
         found = self.ids(service)
         if not found:
@@ -138,7 +147,7 @@ class DockerInstance:
         containers = [(name, container) for name in services for container in self.ids(name)]
         for name, container in list(containers):
             try:
-                list(self._printed(name, container, 0))  # what cannot be read would end as if nothing had been printed
+                list(self._printed(name, container, 0))  # raises if the log is unreadable; `merged` ignores errors
             except EnvctlError as error:
                 containers.remove((name, container))
                 if not containers:
@@ -147,7 +156,7 @@ class DockerInstance:
         yield from merged([zip(repeat(name), self._printed(name, container, tail, True)) for name, container in containers])
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """The marker of the new time is made before the old one goes; the latest counts."""
+        """Create the marker with the new time before removing the old marker: the latest time counts."""
         daemon = self.connection.daemon
         old = [v["Name"] for v in daemon.get("/volumes", filters={"label": [f"{INSTANCE}={self.id}", EXPIRES]})["Volumes"] or []]
         name = f"{self.id}-{MARKER}-{re.sub(r'[^0-9TZ]', '', expires)}" if expires else ""
@@ -159,7 +168,7 @@ class DockerInstance:
                 remove_volume(daemon, volume)
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
-        """The Docker program, which takes the values of *env* from its own environment."""
+        """Return a `docker exec` that takes the values of *env* from its own environment, not from its command line."""
         terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
         variables = [part for key in env for part in ("-e", key)]
         context = self.connection.context or ""

@@ -1,4 +1,4 @@
-"""What a container that has its own daemon's socket binds: the daemon looks for it on its machine, where the same files lie elsewhere."""
+"""Bind mounts if envctl runs in a container with its own daemon's socket: the same files have other paths on the daemon's machine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 from envctl.errors import UsageError
 
 Mounts = Sequence[tuple[PurePosixPath, PurePosixPath]]
-"""Where something is mounted in our container, and where that is on the daemon's machine."""
+"""Pairs of a path in envctl's container and the path of the same files on the daemon's machine."""
 
 
 def mounts_of(container: Mapping[str, Any]) -> Mounts:
-    """Those of what the daemon tells of our container, the deepest first."""
+    """Return the mounts of envctl's container, the deepest first.
+
+    Args:
+        container: envctl's container, as the daemon describes it.
+    """
     found = [
         (PurePosixPath(str(each["Destination"])), PurePosixPath(str(each["Source"])))
         for each in container.get("Mounts") or []
@@ -23,14 +27,14 @@ def mounts_of(container: Mapping[str, Any]) -> Mounts:
 
 
 def as_on_its_machine(document: Mapping[str, Any], mounts: Mounts, folder: Path, project: Path) -> dict[str, Any]:
-    """A Compose *document* whose bind mounts, secrets and configs name the paths of the daemon's machine.
+    """Return the Compose *document* with paths of the daemon's machine for bind mounts, secrets and configs.
 
     Args:
-        folder: what relative paths begin in.
-        project: what lies in it is ours, and so is not meant to be the machine's own.
+        folder: the folder to which relative paths refer.
+        project: the project's folder; paths in it never mean files of the daemon's machine.
 
     Raises:
-        UsageError: something of the project is only in our container, where the daemon cannot take it from.
+        UsageError: a file of the project exists only in envctl's container, from where the daemon cannot mount it.
     """
 
     def moved(path: str) -> str:
@@ -58,7 +62,7 @@ def _volumes(service: Mapping[str, Any], moved: Any) -> dict[str, Any]:
 
 
 def _volume(volume: Any, moved: Any) -> Any:
-    """In the long form, or in the short one if it names a path and no volume."""
+    """Return *volume* with the moved path; the short syntax may name a volume, which stays unchanged."""
     if isinstance(volume, str):
         source, colon, rest = volume.partition(":")
         return f"{moved(source)}:{rest}" if colon and source.startswith((".", "/")) else volume

@@ -1,4 +1,4 @@
-"""What helps where Docker refuses to make or start something, by its own words."""
+"""Advice if Docker refuses to create or start something, chosen by its message."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ ADVICE = (
     (r"operation not permitted", "the daemon may not give that: check `privileged:`, `cap_add:`, `sysctls:` and `ulimits:`"),
     (r"not a shared or slave mount", "the daemon's machine does not share that mount: take `propagation` (`:rslave`, `:rshared`) away"),
 )  # fmt: skip
+"""Pairs of a pattern for Docker's message, and what to do."""
 
 
 def advice(why: str) -> str:
+    """Return what to do about Docker's message *why*."""
     found = ((re.search(pattern, why), text) for pattern, text in ADVICE)
     said = next((text.format(**match.groupdict()) for match, text in found if match), "")
     return said or "`docker events` and the daemon's log say more"

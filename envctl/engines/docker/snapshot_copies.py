@@ -1,8 +1,8 @@
-"""Servers of Compose files begin as what was kept, and all else stays as the file has it, the place of their data as well.
+"""Servers of Compose files that start from a snapshot; everything else stays as in the file, including the place of their data.
 
-They run from the image of the snapshot where that has their data at its place (`images_without_volumes`). Elsewhere they get a copy,
-in a volume of the instance's own, where their image has one: Docker itself fills an empty volume from the image that is mounted
-below it, in a container that never runs. The volume counts when the instance's record says so, which comes last.
+A server runs from the snapshot's image if that has the data at its usual path (`images_without_volumes`). Otherwise it gets a copy, in
+a volume of the instance: Docker itself fills an empty volume from an image when a container is created that mounts the volume there.
+This container never runs. The copy is used once the instance's record names it, which is the last step.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from envctl.process.creation import InFlight
 from envctl.process.threads import guarded_thread
 
 COPYING = 600
-"""Seconds for the daemon to fill a volume."""
+"""The additional seconds that the daemon may take to fill a volume."""
 BUSY = 409
-"""The status with which a daemon refuses to remove what is being removed."""
+"""The HTTP status with which a daemon refuses to remove something that is already being removed."""
 
 
 def volume_of(id: str, service: str) -> str:
-    """The name of the volume with the copy; Compose gives its own ones an underscore behind the id."""
+    """Return the name of the volume with the copy; names that Compose makes have an underscore after the id."""
     return f"{id}.{service}"
 
 
 def holds(daemon: Daemon, service: ServicePlan) -> bool:
-    """Whether the image keeps its data in one volume, in which all that the service says of places lies."""
+    """Return whether the image of *service* keeps its data in one volume, which contains every folder that the service names for data."""
     assert service.snapshot is not None
     try:
         config = daemon.get(f"/images/{service.image}/json")["Config"]
@@ -55,12 +55,12 @@ def _of_volumes(config: Mapping[str, Any]) -> str:
 
 
 def only_volume(daemon: Daemon, image: str) -> str:
-    """Where a container of *image* has its volume; empty where it has none, or several."""
+    """Return the folder of the only volume of *image*; empty if the image has no volume, or several."""
     return _of_volumes(daemon.get(f"/images/{image}/json")["Config"])
 
 
 def kept_folder(service: ServicePlan, folder: str) -> str:
-    """Where the data of *folder* lies in a snapshot: no volume covers it."""
+    """Return the folder in a snapshot's image with the data of *folder*: no volume covers it."""
     assert service.snapshot is not None
     return str(PurePosixPath(service.snapshot.folder).with_name(PurePosixPath(folder).name))
 
@@ -68,14 +68,16 @@ def kept_folder(service: ServicePlan, folder: str) -> str:
 def begin(
     daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, id: str, marks: Mapping[str, str], in_flight: InFlight
 ) -> SnapshotRecord:
-    """*kept* as *service* begins with it: with the folder at which `mounted` puts a copy, or with none, if it runs from the image.
+    """Prepare the start of *service* from the snapshot *kept*, and return the record of that snapshot.
+
+    Its `folder` is where `mounted` mounts the copy; it is empty if the service runs from the snapshot's image.
 
     Raises:
-        EnvctlError: there is neither.
+        EnvctlError: Docker cannot copy the data.
     """
     try:
         folder = only_volume(daemon, service.image)
-        discard(daemon, id, service.name)  # what was left half-way
+        discard(daemon, id, service.name)  # removes an incomplete copy
         if only_volume(daemon, kept.ref) == folder:
             _fill(daemon, service, kept, f"{volume_of(id, service.name)}:{kept_folder(service, folder)}", marks, in_flight)
             return replace(kept, folder=folder)
@@ -90,7 +92,7 @@ def _fill(daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, bind: str,
         make_data_volume(daemon, name, {**marks, SERVICE: service.name})
         asked = {"Image": kept.ref, "Labels": {INSTANCE: marks[INSTANCE]}, "HostConfig": {"Binds": [bind]}}
         daemon.request("POST", "/containers/create", {"name": name}, COPYING, asked)
-    # It takes the daemon as long as to make it, and is in nobody's way: should it stay, it goes with the instance.
+    # Removing the helper takes as long as creating it. If that fails, the helper is removed with the instance.
     guarded_thread(lambda: _remove_helper(daemon, name), lambda error: None, "helper")
 
 
@@ -100,15 +102,15 @@ def _remove_helper(daemon: Daemon, name: str) -> None:
     except ApiError as error:
         if error.status != BUSY:
             raise
-        with suppressed(NOT_FOUND):  # somebody else removes it at this moment
+        with suppressed(NOT_FOUND):  # another process is removing it
             daemon.request("POST", f"/containers/{name}/wait", {"condition": "removed"}, CHANGING)
 
 
 def discard(daemon: Daemon, id: str, service: str) -> None:
-    """The copy is gone, and so is the container that made it, which may still have it.
+    """Remove the copy, and the container that made it, which may still use it.
 
     Raises:
-        EnvctlError: another container has it.
+        EnvctlError: another container uses the copy.
     """
     name = volume_of(id, service)
     try:
@@ -119,10 +121,10 @@ def discard(daemon: Daemon, id: str, service: str) -> None:
 
 
 def mounted(plan: Plan, copies: Mapping[str, str]) -> Plan:
-    """*plan* with the copies of its services in the place of what they have there.
+    """Return *plan* with each copy mounted in place of the volume that the service has there.
 
     Args:
-        copies: service to folder.
+        copies: service to the folder of its copy.
     """
     here = {name: folder for name, folder in copies.items() if name in plan.services}
     if not here:

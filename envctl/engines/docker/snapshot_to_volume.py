@@ -1,4 +1,4 @@
-"""Data that began as an image lies in its container; before that has to be made anew, the data moves to a volume."""
+"""Data that started as an image is in the container; before that container is recreated, the data moves to a volume."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ Container = Mapping[str, Any]
 CONFIG_HASH = "com.docker.compose.config-hash"
 COPYING = 600
 STOPPING = 30
+"""The seconds that a server may take to end after SIGTERM."""
 
 
 def volume_of(id: str, service: str) -> str:
-    """The name of the volume of a service's data, as Compose gives it."""
+    """Return the name that Compose gives to the volume with the data of a service."""
     return f"{id}_{service}-data"
 
 
 def make_volumes(daemon: Daemon, id: str, services: Mapping[str, ServicePlan], marks: Mapping[str, str]) -> None:
-    """Those of their data that are not there."""
+    """Create the missing data volumes of *services*.
+
+    Args:
+        marks: the labels of the instance.
+    """
     for service in (service for service in services.values() if service.data):
         told = {**marks, SERVICE: service.name, **_of_compose(id, service.name)}
         make_data_volume(daemon, volume_of(id, service.name), told)
@@ -35,24 +40,28 @@ def _of_compose(id: str, service: str) -> dict[str, str]:
 
 
 def has_moved(daemon: Daemon, volume: str, service: str, image: str, containers: Sequence[Container]) -> bool:
-    """Whether the data is in *volume*: as long as a container has it, what is in the volume may be half of it."""
+    """Return whether the data is in *volume*; while a container of the snapshot's *image* exists, the copy there may be incomplete."""
     held = any(each["ImageID"] == image and each["Labels"].get("com.docker.compose.service") == service for each in containers)
     return not held and daemon.find(f"/volumes/{volume}") is not None
 
 
 def made_anew(container: Container, hashes: Mapping[str, str]) -> bool:
-    """Whether Compose, which says *hashes* of the services as they are to be, would make it anew."""
+    """Return whether Compose would recreate *container*.
+
+    Args:
+        hashes: service to the hash of its new configuration, as `config_hashes` returns it.
+    """
     return bool(container["Labels"].get(CONFIG_HASH) != hashes.get(container["Labels"]["com.docker.compose.service"]))
 
 
 def config_hashes(output: str) -> dict[str, str]:
-    """What `compose config --hash '*'` prints."""
+    """Parse the output of `compose config --hash '*'`: service to the hash of its configuration."""
     pairs = (line.split() for line in output.splitlines())
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 class Place(NamedTuple):
-    """Where data moves to: the name of the volume, the folder at which a container has it, and the labels by which Compose knows it."""
+    """The target of a move: the volume's name, the folder at which a container mounts it, and the labels by which Compose recognises it."""
 
     volume: str
     folder: str
@@ -60,17 +69,17 @@ class Place(NamedTuple):
 
 
 def place_of(id: str, service: ServicePlan) -> Place:
-    """That of a service of ours, as it was planned, before anything was restored."""
+    """Return where the data of *service* moves; *service* must have a kind, and be as it was planned, before `restored` changed it."""
     assert service.snapshot is not None
     return Place(volume_of(id, service.name), service.snapshot.folder, _of_compose(id, service.name))
 
 
 def move(connection: Connection, image: str, container: str, place: Place, data_id: str) -> None:
-    """The server is stopped, and its data is at *place*; the container still has it, too.
+    """Stop the server, and copy its data to *place*; the container keeps its data.
 
     Args:
-        image: any, from which a helper is made that never runs.
-        data_id: goes with the data, so that it is known for what it is.
+        image: any image, for a helper container that never runs.
+        data_id: the id of the data, which the volume gets as a label.
     """
     api = connection.api
     api.stop(container, timeout=STOPPING)

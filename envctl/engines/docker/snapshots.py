@@ -1,7 +1,7 @@
-"""Data that is kept as images: in a folder that no VOLUME covers, above the image of the server that made it.
+"""Snapshots as images: the data is in a folder that no VOLUME covers, in a layer on top of the server's own image.
 
-The image is made of a container that never ran, into which the data alone is copied: nothing else of the one that made it, its
-variables say, is in there.
+The image is made from a container that never ran, into which only the data is copied: it contains nothing else of the server's
+container, such as its environment variables.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from envctl.process.creation import InFlight
 REPOSITORY = "envctl/snapshot"
 REF = re.compile(f"{REPOSITORY}:[0-9a-f]{{32}}")
 LARGEST_LIST = 4_000_000
-"""Bytes of a list of what a file of images holds."""
+"""The largest list of images in a file, in bytes."""
 COPYING = 600
-"""Seconds for the daemon to write an image."""
+"""The additional seconds that the daemon may take to write an image."""
 
 
 def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: bool = False) -> ServicePlan:
-    """*service* with its data from the image *ref*, in no volume.
+    """Return *service* with its data from the image *ref*, outside every volume.
 
     Args:
-        base: the image that its server comes from, as the daemon knows it.
-        moved: the data is in a volume meanwhile, at the same place.
+        base: the server's own image, as the daemon describes it.
+        moved: whether the data has moved to a volume at the same path since.
     """
     config = base["Config"]
     found = begun(service, service.image if moved else ref, config.get("Entrypoint") or (), config.get("Cmd") or ())
@@ -52,14 +52,14 @@ def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: 
 
 
 def as_planned(service: ServicePlan, ref: str, base: Mapping[str, Any], folder: str) -> ServicePlan:
-    """*service* of a Compose file, which runs from the image *ref*: its data is at *folder* there, as ever."""
+    """Return *service* of a Compose file, running from the image *ref*, which has its data at the usual path *folder*."""
     others = [mount for mount in service.compose.get("volumes") or [] if target_of(mount).rstrip("/") != folder]
     labels = {**service.labels, IMAGE: f"{service.image} {base['Id']}"}
     return replace(service, image=ref, compose={**service.compose, "volumes": others}, labels=labels)
 
 
 def save(connection: Connection, container: str, service: ServicePlan, key: str, id: str, in_flight: InFlight) -> Saved:
-    """An image with the data of *container*, which has been stopped. Its name comes last: without it nobody takes it.
+    """Save the data of *container*, which has been stopped, as an image. Its name comes last: an image without a name is not used.
 
     Raises:
         EnvctlError: the server did not end cleanly.
@@ -70,7 +70,7 @@ def save(connection: Connection, container: str, service: ServicePlan, key: str,
         raise EnvctlError(f"{service.name} did not end cleanly ({state['ExitCode']}): its data is not kept")
     labels = {SNAPSHOT: key, SNAPSHOT_USER: user_key(snapshots_folder(connection.environ)), INSTANCE: ""}
     base, source, target = _places(connection, service, labels)
-    with in_flight.creating():  # it carries the instance's label, so that it goes with it, whatever happens
+    with in_flight.creating():  # the label ensures that it is removed with the instance
         made = api.create_container(base, labels={INSTANCE: id})["Id"]
     if base == service.image:
         api.put_archive(made, "/", _folder(str(target.parent), service.user or 0))
@@ -84,7 +84,7 @@ def save(connection: Connection, container: str, service: ServicePlan, key: str,
 
 
 def _places(connection: Connection, service: ServicePlan, labels: Mapping[str, str]) -> tuple[str, str, PurePosixPath]:
-    """The image below the data, where the data is, and where it is kept."""
+    """Return the image to which the data is added, the folder of the data, and its folder in the snapshot."""
     assert service.snapshot is not None
     if not service.from_compose:
         assert service.data is not None
@@ -96,7 +96,7 @@ def _places(connection: Connection, service: ServicePlan, labels: Mapping[str, s
 
 
 def _folder(path: str, user: int) -> bytes:
-    """A tar of an empty folder that belongs to *user*."""
+    """Return a tar with an empty folder that belongs to *user*."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         entry = tarfile.TarInfo(path.lstrip("/"))
@@ -106,7 +106,11 @@ def _folder(path: str, user: int) -> bytes:
 
 
 def image_id(daemon: Daemon, ref: str) -> str:
-    """Empty where it is not there."""
+    """Return the id of the image *ref*; empty if the image does not exist.
+
+    Raises:
+        EnvctlError: the daemon cannot find this out.
+    """
     try:
         found = daemon.find(f"/images/{ref}/json")
     except ApiError as error:
@@ -115,7 +119,7 @@ def image_id(daemon: Daemon, ref: str) -> str:
 
 
 def remove(daemon: Daemon, ref: str) -> bool:
-    """Whether it is gone; one that a container uses stays."""
+    """Remove the image, and return whether it is gone; an image that a container uses stays."""
     try:
         daemon.request("DELETE", f"/images/{ref}", patience=60)
     except ApiError as error:
@@ -124,7 +128,7 @@ def remove(daemon: Daemon, ref: str) -> bool:
 
 
 def kept(connection: Connection) -> Sequence[tuple[str, str]]:
-    """The names of this user's, or the ids of those that have none, as they were left half-way; and their keys."""
+    """Return name and key of each snapshot of this user; an incomplete snapshot has an id instead of a name."""
     label = f"{SNAPSHOT_USER}={user_key(snapshots_folder(connection.environ))}"
     found = connection.daemon.get("/images/json", filters={"label": [label]})
     return [(ref, image["Labels"][SNAPSHOT]) for image in found for ref in _names(image) or [image["Id"]]]
@@ -135,19 +139,19 @@ def _names(image: Mapping[str, Any]) -> list[str]:
 
 
 def write(connection: Connection, ref: str, file: Path) -> None:
-    """As `docker save` does, the image of the server included."""
+    """Write the image to *file* as `docker save` does, including the server's own image."""
     with file.open("wb") as target:
         for piece in connection.api.get_image(ref):
             target.write(piece)
 
 
 def read(connection: Connection, ref: str, file: Path) -> str:
-    """The id of *ref* once *file* was loaded.
+    """Load the image *ref* from *file*, and return its id.
 
     Raises:
-        EnvctlError: it is no image, or one under another name, which may be that of an image of somebody else.
+        EnvctlError: the file is not an image, or contains another name, which might replace an image of another program.
     """
-    if not REF.fullmatch(ref):  # any other name may be that of an image which somebody uses
+    if not REF.fullmatch(ref):  # any other name might replace an image that is in use
         raise EnvctlError(f"{file}: '{ref}' is not the name of a snapshot")
     try:
         if names_in(file) != {ref}:
@@ -165,11 +169,11 @@ def read(connection: Connection, ref: str, file: Path) -> str:
 
 
 def names_in(file: Path) -> set[str]:
-    """The names that `docker load` gives what is in *file*: in Docker's own list, and in that of the OCI layout."""
+    """Return the names that `docker load` gives to the images in *file*: those in Docker's own list, and in that of the OCI layout."""
     found: set[str] = set()
     with tarfile.open(file, "r:") as tar:
         for member in tar:
-            name = os.path.normpath(member.name).lstrip("/")  # as those see it who unpack it
+            name = os.path.normpath(member.name).lstrip("/")  # the path after unpacking
             if name == "manifest.json":
                 found |= {tag for image in _listed(tar, member) for tag in image["RepoTags"] or ()}
             elif name == "index.json":
@@ -186,6 +190,6 @@ def _listed(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
 
 
 def _oci_name(annotations: Mapping[str, str]) -> str:
-    """A whole name; without one, what containerd takes for it."""
+    """Return the full name of an image; without a full name, return the name that containerd uses instead."""
     name = annotations.get("io.containerd.image.name") or annotations.get("org.opencontainers.image.ref.name") or ""
     return name.removeprefix("docker.io/")

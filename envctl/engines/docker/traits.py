@@ -1,4 +1,4 @@
-"""What a plan must know of Docker."""
+"""The properties of Docker that a plan depends on."""
 
 from envctl.plan.traits import EngineTraits
 

@@ -1,1 +1,1 @@
-"""The Kubernetes engine: the rendered manifests, applied service by service into a namespace of the instance's own."""
+"""The Kubernetes engine: it applies the rendered manifests, service by service, to the instance's own namespace."""

@@ -1,7 +1,7 @@
-"""How requests reach an API server: over which connections, and with which headers.
+"""The connections and headers with which requests reach an API server.
 
-Certificates and tokens that the kubeconfig holds are given to urllib3. What gives credentials when it is asked (a plugin, a provider, the
-pod that we are in) is the SDK's, which takes three times as long to import.
+Certificates and tokens of the kubeconfig go to urllib3 directly. Credentials that must be requested (from a plugin, an auth provider or the
+service account of this pod) come from the Kubernetes SDK, which takes three times as long to import.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from envctl.keeper.cluster.api import Cluster
 from envctl.keeper.cluster.protocol import impersonated
 
 POOL = 32
-"""Connections that are kept."""
+"""The number of connections that a pool keeps open."""
 ASKED = ("exec", "auth-provider")
+"""The keys of a kubeconfig user whose credentials must be requested."""
 Headers = list[tuple[str, str]]
 
 
 class Access(NamedTuple):
-    """
+    """How to reach an API server.
+
     Attributes:
-        url: of the server, without a slash at its end.
-        headers: who asks, and as whom; a name may stand several times.
+        url: the URL of the server, without a slash at its end.
+        headers: returns the headers that authenticate the user, and those that impersonate another one; a name may occur several times.
     """
 
     url: str
@@ -42,9 +44,10 @@ class Access(NamedTuple):
 
 
 def access(context: Context, environ: Mapping[str, str]) -> Access:
-    """
+    """Return how to reach the API server of *context*.
+
     Raises:
-        EngineMissing: what the kubeconfig says cannot be used.
+        EngineMissing: the context cannot be used.
     """
     if context.name == IN_CLUSTER or any(context.user.get(key) for key in ASKED):
         return _by_sdk(context, environ)
@@ -95,7 +98,7 @@ def _by_sdk(context: Context, environ: Mapping[str, str]) -> Access:
     lock = threading.Lock()
 
     def headers() -> Headers:
-        """The token, refreshed by the SDK when a plugin's has expired."""
+        """Return the headers with the token, which the SDK refreshes when the token of a plugin has expired."""
         with lock, _errors_raised(context):
             settings: Any = made.configuration.auth_settings()
         given = [(each["key"], each["value"]) for each in settings.values() if each.get("in") == "header" and each.get("value")]
@@ -106,10 +109,10 @@ def _by_sdk(context: Context, environ: Mapping[str, str]) -> Access:
 
 @contextmanager
 def _errors_raised(context: Context) -> Iterator[None]:
-    """The SDK logs that a plugin gives no credentials, and goes on without them.
+    """Raise what the SDK only logs: if a plugin returns no credentials, the SDK continues without them.
 
     Raises:
-        EngineMissing: with its words.
+        EngineMissing: the SDK has logged an error, which is part of the message.
     """
     said: list[str] = []
     handler = logging.Handler(logging.ERROR)

@@ -1,6 +1,6 @@
-"""The API server: plain JSON objects, as we render them.
+"""Requests to the API server, with objects as plain JSON.
 
-The SDK's models would cost a class per object and a tenth of a millisecond per field.
+The SDK's models would need a class for each kind of object, and a tenth of a millisecond for each field.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from envctl.keeper.cluster.protocol import CLUSTER_WIDE, Object, events, path_of
 
 MANAGER = "envctl"
 CONNECT, ANSWER, CHANGE = 5.0, 10.0, 60.0
-"""Seconds that an API server may say nothing: before it is connected, to a question, and while it changes something."""
+"""The seconds that an API server may take to accept a connection, to answer a read, and to answer a change."""
 OURS = frozenset([
     ("v1", "Namespace"), ("v1", "Pod"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "Secret"), ("v1", "ServiceAccount"), ("v1", "Event"),
     ("v1", "ResourceQuota"), ("v1", "LimitRange"), ("apps/v1", "Deployment"), ("batch/v1", "Job"),
@@ -30,14 +30,14 @@ OURS = frozenset([
     ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("rbac.authorization.k8s.io/v1", "RoleBinding"),
     ("rbac.authorization.k8s.io/v1", "Role"), ("batch/v1", "CronJob"), ("coordination.k8s.io/v1", "Lease"),
 ])  # fmt: skip
-"""Versions and kinds whose paths need not be asked for."""
+"""The API versions and kinds whose paths are known, so that the cluster need not be asked for them."""
 
 
 RIGHTS = "`envctl cluster install --print` shows the rights that an account needs; `envctl doctor` says which are missing"
 
 
 class ApiError(EnvctlError):
-    """The API server refused; the text is its own."""
+    """A refusal by the API server, with its own message, the HTTP *status*, and the *reason* of the Kubernetes API."""
 
     def __init__(self, status: int, message: str, reason: str = "") -> None:
         super().__init__(message, hint=RIGHTS if status == 403 and " cannot " in message else "")
@@ -46,20 +46,20 @@ class ApiError(EnvctlError):
 
 @dataclass
 class Api:
-    """One cluster, as one user."""
+    """One cluster, accessed as one user."""
 
     context: Context
     access: Access
     retries: urllib3.Retry = field(default_factory=lambda: _retrying())
     _resources: dict[str, list[Object]] = field(default_factory=dict)
-    """What the cluster has, by version."""
+    """API version to the resources that the cluster has in this version."""
 
     def request(self, method: str, path: str, body: Any = None, content: str = "application/json", **query: str) -> Any:
-        """The answer's JSON.
+        """Send a request, and return the JSON of the answer; None if the answer is empty.
 
         Raises:
-            ApiError: it was refused.
-            EngineMissing: nobody answers, or nobody knows us.
+            ApiError: the API server refuses the request.
+            EngineMissing: the API server does not answer, or does not accept the credentials.
         """
         text = self._send(method, path, query, body, content, ANSWER if method == "GET" else CHANGE).data
         return json.loads(text) if text else None
@@ -90,7 +90,7 @@ class Api:
         return answer
 
     def pieces(self, path: str, patience: float | None, **query: str) -> Iterator[bytes]:
-        """An answer's bytes as they come; errors are those of `request`."""
+        """Yield the bytes of an answer as they arrive; raise the errors of `request`."""
         with closing(self.stream(path, patience, **query)) as answer:
             try:
                 yield from answer.stream(65536, decode_content=True)
@@ -98,43 +98,60 @@ class Api:
                 raise _unreachable(self.context, error) from None
 
     def stream(self, path: str, patience: float | None = None, **query: str) -> Any:
-        """An answer that goes on: iterate its `stream()`, close it from another thread to end.
+        """Return an answer that continues: iterate over its `stream()`, and end it with `hang_up` from another thread.
 
         Args:
-            patience: seconds without a byte after which it ends with an error; None for ever.
+            patience: the seconds without a byte after which the answer ends with an error; None waits forever.
+
+        Raises:
+            ApiError, EngineMissing: as `request`.
         """
         return self._send("GET", path, query, patience=patience, whole=False)
 
     def fetch(self, path: str, **query: str) -> Any:
-        """As `PodWatch` wants it; errors are those of `request`."""
+        """Return the JSON of a resource, as `PodWatch` needs it; raise the errors of `request`."""
         return self.request("GET", path, **query)
 
     def watch(
         self, path: str, silence: float, opened: Callable[[Callable[[], None]], None] = lambda hang_up: None, **query: str
     ) -> Iterator[Object]:
-        """As `PodWatch` wants it."""
+        """Yield the events of a watch, as `PodWatch` needs them.
+
+        Args:
+            silence: the seconds without an event after which the watch ends with an error.
+            opened: gets a function that ends the watch from another thread.
+
+        Raises:
+            ApiError, EngineMissing: as `request`.
+        """
         answer = self.stream(path, silence, watch="true", **query)
         opened(lambda: hang_up(answer))
         yield from events(answer.stream(65536, decode_content=True))
 
     def apply(self, item: Object) -> Object:
-        """Server-side apply; what somebody else has changed in our fields is taken back."""
+        """Create or update an object by server-side apply, and return it. Changes by others to fields that envctl sets are reverted."""
         meta = item["metadata"]
         path = self.path(item["apiVersion"], item["kind"], meta.get("namespace"), meta["name"])
         found: Object = self.request("PATCH", path, item, "application/apply-patch+yaml", fieldManager=MANAGER, force="true")
         return found
 
     def create(self, item: Object) -> Object:
-        """Raises ApiError: 409 where there is one of that name."""
+        """Create an object, and return it.
+
+        Raises:
+            ApiError: the API server refuses it, with status 409 if an object with this name exists.
+        """
         path = self.path(item["apiVersion"], item["kind"], item["metadata"].get("namespace"))
         return dict(self.request("POST", path, item, fieldManager=MANAGER))
 
     def get(self, version: str, kind: str, namespace: str | None, name: str) -> Object | None:
+        """Return an object; None if it does not exist."""
         with Ignoring(404):
             return dict(self.request("GET", self.path(version, kind, namespace, name)))
         return None
 
     def list(self, version: str, kind: str, namespace: str | None = None, selector: str = "", **query: str) -> list[Object]:
+        """Return the objects of a kind that match the label selector *selector*; without a namespace, those of the whole cluster."""
         given = {**query, **({"labelSelector": selector} if selector else {})}
         answer = self.request("GET", self.path(version, kind, namespace), **given)
         return [{"apiVersion": version, "kind": kind, **item} for item in answer.get("items") or []]
@@ -142,11 +159,17 @@ class Api:
     def delete(
         self, version: str, kind: str, namespace: str | None, name: str, grace: int | None = None, uid: str = "", seen: str = ""
     ) -> None:
-        """Foreground is for whoever waits: here dependants go by the garbage collector. What is gone already is fine."""
+        """Delete an object, if it exists. The cluster removes its dependants in the background, since no caller waits for them.
+
+        Args:
+            grace: the seconds that its containers may take to stop; None leaves this to the object.
+            uid: delete the object only if it has this uid.
+            seen: delete the object only if its resource version is still this one.
+        """
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        # Not one of the same name that somebody has made since, and where it was *seen* none that somebody has changed.
+        # Since it was read, the object may have been changed, or replaced by another one with the same name.
         conditions = {"uid": uid, "resourceVersion": seen}
         if told := {key: value for key, value in conditions.items() if value}:
             options["preconditions"] = told
@@ -154,10 +177,12 @@ class Api:
             self.request("DELETE", self.path(version, kind, namespace, name), options)
 
     def path(self, version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
-        """Of a resource, or of its collection; how a kind is called there, and whether it is in namespaces, the cluster says.
+        """Return the path of a resource; without *name*, the path of its collection.
+
+        For kinds that envctl does not render itself, the cluster is asked for the name of the resource.
 
         Raises:
-            UsageError: it has no such kind, or not in namespaces.
+            UsageError: the cluster does not have this kind, or the kind does not belong to namespaces.
         """
         if (version, kind) in OURS or kind in CLUSTER_WIDE:
             return path_of(version, kind, namespace, name)
@@ -181,7 +206,7 @@ class Api:
 
 
 class Ignoring:
-    """What is refused with one of those statuses is left undone without a word: it is not there, or may not be seen."""
+    """A context that ignores refusals with the given HTTP statuses, for objects that may not exist, or that the user may not read."""
 
     def __init__(self, *statuses: int) -> None:
         self._statuses = statuses
@@ -193,7 +218,7 @@ class Ignoring:
 
 
 class _Retry(urllib3.Retry):
-    """Whoever has said nothing to a question for so long is not asked once more, and to a greeting once."""
+    """A retry policy: a request whose answer times out is not repeated, and a connection that times out is tried three times in all."""
 
     def increment(self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, *rest: Any, **more: Any) -> Self:
         silent = isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, urllib3.exceptions.NewConnectionError)
@@ -203,11 +228,11 @@ class _Retry(urllib3.Retry):
 
 
 LONG, SHORT = 10, 2
-"""An API server that is replaced is away for some ten seconds; one that has never answered may not be there."""
+"""The numbers of retries. A server that is being replaced is away for about ten seconds; one that has never answered may not exist."""
 
 
 def _retrying(times: int = LONG) -> _Retry:
-    """Every request of ours can be made twice: server-side apply, deletes and reads."""
+    """Return the retry policy for all requests: server-side applies, deletes and reads can be repeated safely."""
     return _Retry(
         total=times, connect=times, read=times, redirect=0, status_forcelist=(429, 502, 503, 504), allowed_methods=None, backoff_factor=0.2,
         backoff_max=2.0, raise_on_status=False,
@@ -223,10 +248,10 @@ def _unreachable(context: Context, error: Exception) -> EngineMissing:
 
 
 def connect(context: Context, environ: Mapping[str, str]) -> Api:
-    """An API server that answers to somebody who may ask.
+    """Return the API of the cluster of *context*, once it has answered a first request.
 
     Raises:
-        EngineMissing: it does not answer, or does not know us.
+        EngineMissing: the API server does not answer, or does not accept the credentials.
     """
     api = Api(context, access(context, environ), _retrying(SHORT))
     try:
@@ -239,7 +264,7 @@ def connect(context: Context, environ: Mapping[str, str]) -> Api:
 
 
 def hang_up(answer: Any) -> None:
-    """Ends an answer that another thread reads: `close` would wait for that thread."""
+    """End an answer that another thread reads. (`close` would wait for that thread.)"""
     stream = getattr(answer.connection, "sock", None)
     if stream is not None:
         with suppress(OSError):

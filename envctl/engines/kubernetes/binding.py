@@ -1,4 +1,4 @@
-"""The rights in a new namespace, where its maker has none yet: a RoleBinding to the ClusterRole that `envctl cluster install` has made."""
+"""The user's rights in a namespace that envctl has just created: a RoleBinding to the ClusterRole that `envctl cluster install` creates."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from envctl.engines.kubernetes.api import Api, ApiError
 ROLE = "envctl-system-instance"
 GROUP = "rbac.authorization.k8s.io"
 HEARD = 10.0
-"""Seconds until every part of the API server knows of a new binding."""
+"""The seconds until a new RoleBinding is in effect in every part of the API server."""
 SERVICE_ACCOUNT = "system:serviceaccount:"
 T = TypeVar("T")
 
 
 @dataclass
 class Binding:
-    """Of the namespace *namespace*, which is an instance's own; made when the first thing there is refused, once."""
+    """The RoleBinding in an instance's own namespace. It is created once, when the first request there is refused."""
 
     api: Api
     namespace: str
@@ -30,10 +30,10 @@ class Binding:
     _made: bool = False
 
     def with_rights(self, what: Callable[[], T]) -> T:
-        """*what*, done again once the rights for it are there.
+        """Return the result of *what*. If the user lacks the rights for it, create the RoleBinding and try again.
 
         Raises:
-            ApiError: also when the binding may not be made: then it is the first refusal.
+            ApiError: *what* is refused; if the RoleBinding cannot be created, this is the first refusal.
         """
         until = 0.0
         while True:
@@ -66,7 +66,7 @@ def _lacks_rights(error: ApiError) -> bool:
 
 
 def role_binding(namespace: str, role: str, user: str) -> dict[str, Any]:
-    """One for each user: who adopts an instance with another account does not take the rights of the first."""
+    """Return a RoleBinding with a name that is unique to the user, so that a second user does not replace that of the first."""
     name = f"envctl-{hashlib.sha256(user.encode()).hexdigest()[:10]}"
     meta = {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "envctl"}}
     role_ref = {"apiGroup": GROUP, "kind": "ClusterRole", "name": role}

@@ -1,6 +1,6 @@
-"""Which cluster: a context of the kubeconfig, and whether it may be used without being named.
+"""The choice of a cluster: a context of the kubeconfig, and whether envctl may act on it if the user has not named it.
 
-Somebody's current context may be production: only a context that is named, or recognisably this machine's own, is acted on.
+The current context may be a production cluster. So envctl only acts on a context that the user names, or that is clearly on this machine.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from envctl.errors import EngineMissing, UsageError, did_you_mean
 from envctl.errors.printable import harmless
 
 IN_CLUSTER = "in-cluster"
-"""The name of the cluster whose pod we are, where there is no kubeconfig."""
+"""The name of the context for the cluster in which envctl itself runs as a pod, without a kubeconfig."""
 LOCAL_NAMES = ("docker-desktop", "rancher-desktop", "minikube", "orbstack", "colima")
 LOCAL_PREFIXES = ("kind-", "k3d-", "minikube-")
 LOOPBACK_NAMES = ("localhost", "kubernetes.docker.internal", "host.docker.internal", "k8s.orb.local")
 
 
 class Context(NamedTuple):
-    """An entry of the kubeconfig."""
+    """A context of the kubeconfig, with its cluster and its user."""
 
     name: str
     server: str
@@ -33,11 +33,11 @@ class Context(NamedTuple):
     user: Mapping[str, Any]
     namespace: str = "default"
     proxy: str | None = None
-    """The one through which it is reached."""
+    """The URL of the proxy through which the cluster is reached; None without a proxy."""
 
     @property
     def local(self) -> bool:
-        """Whether nobody else can be hurt: a cluster of this machine, by its address; by its name where the address is a private one."""
+        """Whether the cluster is on this machine: by its address, or by its name if the address is a private one."""
         host = urlsplit(self.server).hostname or ""
         named = self.name in LOCAL_NAMES or self.name.startswith(LOCAL_PREFIXES)
         try:
@@ -48,7 +48,7 @@ class Context(NamedTuple):
 
 
 def _is_ours(address: str) -> bool:
-    """Whether it is an address of this machine: nobody can bind another one."""
+    """Return whether *address* belongs to this machine, which is the case if a socket can be bound to it."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))
@@ -58,10 +58,10 @@ def _is_ours(address: str) -> bool:
 
 
 def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
-    """The context of that name; the current one without a name.
+    """Return the context *name*; the current context if *name* is None.
 
     Raises:
-        EngineMissing: there is none.
+        EngineMissing: the context does not exist, or the kubeconfig is missing or cannot be used.
     """
     files = config_files(environ)
     config = read_kubeconfig(files)
@@ -85,9 +85,10 @@ def find_context(name: str | None, environ: Mapping[str, str]) -> Context:
 
 
 def _server(context: str, name: str, cluster: Mapping[str, Any]) -> str:
-    """
+    """Return the URL of the API server.
+
     Raises:
-        EngineMissing: the kubeconfig has no address of that cluster.
+        EngineMissing: the kubeconfig has no valid URL for this cluster.
     """
     told = str(cluster.get("server") or "")
     try:
@@ -104,10 +105,11 @@ def _server(context: str, name: str, cluster: Mapping[str, Any]) -> str:
 
 
 def approved(name: str | None, environ: Mapping[str, str]) -> Context:
-    """The context to act on; a current one that is not recognisably local is asked for on a terminal, and refused elsewhere.
+    """Return the context to act on. If the user has not named it and it is not on this machine, ask for consent on the terminal.
 
     Raises:
-        UsageError: which was not named it.
+        EngineMissing: as `find_context`.
+        UsageError: the user declines, or there is no terminal to ask on.
     """
     context = find_context(name, environ)
     if name is not None or context.local:

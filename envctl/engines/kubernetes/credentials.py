@@ -1,4 +1,4 @@
-"""A kubeconfig's entry with its files read, as `keeper/cluster/api.py` takes it."""
+"""The credentials of a context of the kubeconfig, in the form that `keeper/cluster/api.py` takes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from envctl.errors import EnvctlError
 
 
 def credentials(context: Context) -> dict[str, Any]:
-    """The kubeconfig's entry with its files read: the keeper reads no YAML, and no file but a token's, which expires.
+    """Return the server and the credentials of *context*, with the contents of the files that the kubeconfig names.
+
+    The keeper cannot read YAML, and reads no file except the one with the token, because tokens expire.
 
     Raises:
-        EnvctlError: a file cannot be read, or its parts do not go together.
+        EnvctlError: a file cannot be read, or some entries are incomplete or contradict each other.
+        OSError: the files of a pod's service account cannot be read.
     """
     cluster, user = context.cluster, context.user
     if context.name == IN_CLUSTER:
@@ -40,14 +43,16 @@ def credentials(context: Context) -> dict[str, Any]:
 
 
 def _refuse_halves(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:
-    """What kubectl refuses, too: half of it would be left out without a word. A key beside other credentials it leaves out.
+    """Refuse incomplete or contradictory entries, as kubectl does, because a part of them would be ignored silently.
+
+    A client key without a certificate is accepted beside other credentials, since kubectl ignores such a key.
 
     Raises:
-        EnvctlError
+        EnvctlError: the entries of *cluster* or *user* are incomplete or contradict each other.
     """
     cert, key = _has(user, "client-certificate"), _has(user, "client-key")
     others = any(user.get(name) for name in ("token", "tokenFile", "exec", "auth-provider", "username"))
-    if cert != key and (cert or not others):  # of a key alone kubectl makes nothing, and asks for a user name
+    if cert != key and (cert or not others):  # with nothing but a key, kubectl asks for a user name
         has, lacks = ("client-certificate", "client-key") if cert else ("client-key", "client-certificate")
         raise EnvctlError(f"the kubeconfig's user has a {has} and no {lacks}")
     if cluster.get("insecure-skip-tls-verify") and _has(cluster, "certificate-authority"):
@@ -59,7 +64,7 @@ def _has(entry: Mapping[str, Any], key: str) -> bool:
 
 
 def _token_file(user: Mapping[str, Any]) -> str | None:
-    """Where there is a token beside it, the file need not be there."""
+    """Return the path of the token file. The file may be missing if the user entry also has a token."""
     path = user.get("tokenFile")
     if path and user.get("token"):
         return path if Path(str(path)).is_file() else None

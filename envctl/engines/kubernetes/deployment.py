@@ -1,4 +1,4 @@
-"""One instance on Kubernetes with its plan: applied service by service, its pods watched, its ports forwarded by the keeper."""
+"""An instance on Kubernetes with its plan: its objects are applied service by service, and its pods are watched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 from envctl.engines import listening
@@ -24,9 +23,10 @@ from envctl.engines.kubernetes.image_facts import image_facts
 from envctl.engines.kubernetes.images import bring_images, check_way
 from envctl.engines.kubernetes.instance import KubernetesInstance, not_there, own_namespace
 from envctl.engines.kubernetes.kept import KeptByDocker, restored
-from envctl.engines.kubernetes.pods import JOB, refusal, replicas, service_of
-from envctl.engines.kubernetes.records import added_kinds, heard_of_owner, maker_of, note_added, owners, publish, refuse_others
-from envctl.engines.kubernetes.removal import gone
+from envctl.engines.kubernetes.objects import InstanceObjects
+from envctl.engines.kubernetes.own_namespace import OwnNamespace, has_user_range
+from envctl.engines.kubernetes.pods import JOB, replicas, service_of
+from envctl.engines.kubernetes.records import heard_of_owner, publish
 from envctl.engines.kubernetes.restarting import restart_in_place
 from envctl.engines.kubernetes.seeded_gate import note_begun, open_gate
 from envctl.engines.kubernetes.watching import Pods
@@ -43,12 +43,10 @@ from envctl.engines.protocol import (
     ServiceState,
     TerminalCommand,
 )
-from envctl.errors import EnvctlError, Evidence, ServiceFailed, UsageError
-from envctl.instance.labels import ALIVE, INSTANCE, MADE, RECORD, SERVICE
+from envctl.errors import EnvctlError, Evidence, ServiceFailed
 from envctl.instance.record import Location, SnapshotRecord, now
 from envctl.keeper.cluster.pod_status import (
     NO_DATA,
-    alive,
     data_ids,
     exit_status,
     is_admitted,
@@ -58,7 +56,6 @@ from envctl.keeper.cluster.pod_status import (
     own_status,
     uid,
 )
-from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object
 from envctl.plan.model import Plan, ServicePlan
 from envctl.process.attached import Attached
@@ -67,42 +64,29 @@ from envctl.render.kubernetes import Manifests, Options, once_job, render_kubern
 from envctl.render.kubernetes.rendering import ImageFacts
 from envctl.render.kubernetes_settings import Cluster
 
-STRAYS = (
-    ("apps/v1", "Deployment"), ("batch/v1", "Job"), ("v1", "Service"), ("networking.k8s.io/v1", "NetworkPolicy"), ("v1", "ConfigMap"),
-    ("v1", "Secret"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-)  # fmt: skip
 NOT_STARTED = ("StartError", "ContainerCannotRun")
-"""Why a container has ended that has never begun."""
-USER_RANGE = "openshift.io/sa.scc.uid-range"
-"""The annotation of a namespace from whose range each pod gets a user."""
-COPIED = ("app.kubernetes.io/managed-by", "app.kubernetes.io/part-of")
-"""Labels of a copied pull secret: with the instance's it would be taken for something that a plan does not want any more."""
+"""The reasons with which Kubernetes reports the end of a container that could not be started."""
 ADMITTED = 10.0
-"""Seconds after which nobody waits for a kubelet that has not seen yet what it was told."""
-ACCOUNT = 30.0
-"""Seconds that a new namespace may take to let pods be made."""
-PODLESS = 3.0
-"""Seconds without a pod after which the namespace may be on its way out."""
-NO_ACCOUNT = "error looking up service account"
-"""How it is refused until then. (The name of a service account that lacks rights stands in refusals, too, and those stay.)"""
+"""The seconds to wait until the kubelet has noticed that a pod has its data."""
 
 
 @dataclass
 class KubernetesDeployment(KubernetesInstance):
-    """The instance with its plan."""
+    """An instance with its plan. `envctl.engines.protocol` documents the methods: those of `Deployment` and of optional protocols."""
 
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
     _watched: Pods | None = None
-    _podless: dict[str, float] = field(default_factory=dict)
-    """Services without a pod, and since when, or when the namespace was looked at last."""
     _jobs: set[str] = field(default_factory=set)
-    _record: Object | None = None
     _ranged: bool = False
+    """Whether the cluster chooses the user ids of the pods."""
     _fresh: bool = False
+    """Whether `create` has created the namespace."""
     _images: Mapping[str, ImageFacts] = field(default_factory=dict)
     _brought: Future[None] | None = None
+    """The task that brings images to the cluster in the background; None if `prepare_meanwhile` has not started it."""
     _looked: bool = False
+    """Whether the facts about images have been read again since all images are at the cluster."""
     _looking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -122,8 +106,13 @@ class KubernetesDeployment(KubernetesInstance):
         return render_kubernetes(self.plan, self._options)
 
     @cached_property
-    def _binding(self) -> Binding:
-        return Binding(self.api, self.namespace, Cluster.of(self.settings.cluster).role or ROLE)
+    def _objects(self) -> InstanceObjects:
+        binding = None if self.shared else Binding(self.api, self.namespace, Cluster.of(self.settings.cluster).role or ROLE)
+        return InstanceObjects(self.api, self.namespace, self.id, self.settings.in_flight, binding)
+
+    @cached_property
+    def _own(self) -> OwnNamespace:
+        return OwnNamespace(self._objects, self.settings, self.plan.setting.owner)
 
     @cached_property
     def _kept(self) -> KeptByDocker:
@@ -147,7 +136,7 @@ class KubernetesDeployment(KubernetesInstance):
         return self._kept.bring(service, kept, progress)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
-        """Their pods are filled from the images that hold the data."""
+        """Plan the pods of these services so that their data folders are filled from the images of the snapshots."""
         services = {name: restored(service, snapshots.get(name)) for name, service in self._planned.services.items()}
         self.plan = replace(self._planned, services=services)
         self.__dict__.pop("manifests", None)
@@ -172,7 +161,7 @@ class KubernetesDeployment(KubernetesInstance):
         self.__dict__.pop("manifests", None)
 
     def await_image(self, service: ServicePlan) -> None:
-        """Once all are at the cluster, what runs is rendered anew: images say of themselves as which user they run."""
+        """Wait until all images are at the cluster; then render the manifests again, because the images determine the user ids of pods."""
         if self._brought is None or service.build is None:
             return
         self._brought.result()
@@ -182,200 +171,80 @@ class KubernetesDeployment(KubernetesInstance):
             self._looked = True
 
     def create(self, *, whole: bool = True) -> None:
-        """Everything but what runs, and the instance's record, before that: another machine finds in it how to use it, and to remove it.
+        """Create all objects except workloads.
+
+        The record is written first, so that another machine can use or remove the instance from then on.
 
         Raises:
-            UsageError: the namespace is somebody else's.
+            UsageError: the namespace, or an object in a shared namespace with the name of an added one, belongs to another program or user.
+            MadeElsewhere: another machine has created the instance.
+            EnvctlError: the cluster refuses an object, or a pull secret cannot be copied.
         """
         common, again = list(self.manifests.common), True
         if not self.shared:
-            again = self._is_there()
+            again = self._own.exists()
             self._fresh = not again
-            self._take_in(self._namespace_made(self._owner_heard(common.pop(0)) if whole else common.pop(0), again))
+            self._take_in(self._own.make(self._own.with_owner(common.pop(0)) if whole else common.pop(0), again))
             common = list(self.manifests.common[1:])
         if whole:
             told = begun_work(self.settings.worker) if self.settings.new else {}
             self._publish(self.settings.document, forwards.forwards_of(self.plan), told, self.settings.new)
             if self.shared and self.plan.setting.owner:
                 heard_of_owner(self.api, self.namespace, self.id, now(OWNER_LASTS))
+        self._objects.note_added(self.manifests)
         objects = [item for parts in self.manifests.services.values() for item in parts.objects]
-        note_added(self.api, self.namespace, self.id, self._added_kinds())
-        each(self._check_free, [item for parts in self.manifests.services.values() for item in parts.added] if self.shared else [])
-        each(self._apply, [*common, *objects], width=8)
+        each(self._objects.apply, [*common, *objects], width=8)
         if whole and again:
-            self._remove_strays()
+            self._objects.remove_strays(self.manifests)
         self._set_forwards(forwards.with_approvals(self.host, self.id, forwards.forwards_of(self.plan)), whole)
 
-    def _namespace_made(self, namespace: Object, there: bool) -> Object:
-        """Of two machines that make an instance at the same time, the one that makes the namespace is the first.
-
-        Raises:
-            MadeElsewhere: another one has.
-        """
-        if not self.settings.new:
-            return self._apply(namespace)
-        made, meta = {MADE: maker_of(self.settings.document)}, namespace["metadata"]
-        if not there:
-            with Ignoring(409), self.settings.in_flight.creating():
-                return self.api.create({**namespace, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **made}}})
-        found = own_namespace(self.api, self.namespace, self.id)  # a request whose answer was lost is made twice
-        if found is None or not made.items() <= (found["metadata"].get("annotations") or {}).items():
-            refuse_others(self.api, self.namespace, self.settings.document, must_be=True)
-        return self._apply(namespace)
-
-    def _owner_heard(self, namespace: Object) -> Object:
-        """From its first moment on: of a machine that dies before it has said another word nobody would ever know that it has."""
-        meta = namespace["metadata"]
-        heard = {ALIVE: now(OWNER_LASTS)} if self.plan.setting.owner else {}
-        return {**namespace, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **heard}}}
-
     def _take_in(self, namespace: Object) -> None:
-        """What a namespace of our own asks for, and what it needs of another one."""
-        if USER_RANGE in (namespace["metadata"].get("annotations") or {}):
+        """Adapt the manifests to the instance's own namespace, and copy pull secrets into it."""
+        if has_user_range(namespace):
             self._ranged = True
             self.__dict__.pop("manifests", None)
-        cluster = Cluster.of(self.settings.cluster)
-        each(lambda name: self._copy_secret(cluster.pull_secrets_from, name), cluster.pull_secrets)
-
-    def _copy_secret(self, source: str, name: str) -> None:
-        """Of a namespace that nobody named it may be missing: whoever made the cluster may put one into each namespace."""
-        place, found = source or self.api.context.namespace, None
-        try:
-            found = self.api.get("v1", "Secret", place, name)
-        except ApiError as error:
-            if source or error.status != 403:
-                raise EnvctlError(f"the pull secret {name} of {place} cannot be read: {error.message}") from None
-        if found is None and source:
-            hint = "`[kubernetes] pull_secrets` and `pull_secrets_from` of envctl.toml name it"
-            raise EnvctlError(f"there is no pull secret {name} in the namespace {place}", hint=hint)
-        if found is not None:
-            told = self.manifests.common[0]["metadata"]
-            meta = {"name": name, "namespace": self.namespace, "labels": {key: told["labels"][key] for key in COPIED}}
-            self._apply(
-                {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": found.get("type"), "data": found.get("data") or {}}
-            )
+        self._own.copy_pull_secrets(self.manifests.common[0]["metadata"]["labels"])
 
     def _set_forwards(self, wanted: Sequence[Object], whole: bool) -> None:
         forwards.set_forwards(self.host, self.id, self.api.context, self.namespace, wanted, whole)
 
     def publish(self, document: Mapping[str, Any]) -> None:
-        """With all forwards: also of the services that a part of a plan leaves out."""
+        """Publish the record with all forwards of the keeper, because the plan may contain only some of the services."""
         ours = [entry for entry in forwards.kept(self.host, self.id) if forwards.PROBE not in entry["name"]]
         self._publish(document, forwards.for_others(ours), done_work(self.settings.worker) if self.settings.new else {})
 
     def _publish(self, document: Mapping[str, Any], access: Sequence[Object], told: Mapping[str, str], new: bool = False) -> None:
         if document:
             with self.settings.in_flight.creating():
-                self._record = self._with_rights(lambda: publish(self.api, self.namespace, document, access, told, new))
+                self._objects.record = self._objects.with_rights(lambda: publish(self.api, self.namespace, document, access, told, new))
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """Nothing: `create` writes the time into the namespace and the record, where it is made as where it is there."""
-
-    def _with_rights(self, what: Callable[[], Any]) -> Any:
-        """In a namespace of its own, whose maker may have to give himself the rights there first."""
-        return what() if self.shared else self._binding.with_rights(what)
-
-    def _check_free(self, item: Object) -> None:
-        """That what a definition adds to a namespace of others takes nobody's place there."""
-        name = item["metadata"]["name"]
-        found = self.api.get(item["apiVersion"], item["kind"], self.namespace, name)
-        if found is not None and (found["metadata"].get("labels") or {}).get(INSTANCE) != item["metadata"]["labels"][INSTANCE]:
-            raise UsageError(f"the namespace {self.namespace} has a {item['kind']} {name} that is not this instance's", hint="rename yours")
-
-    def _is_there(self) -> bool:
-        """Whether its namespace is; one that is being removed (a reaper, a closed pull request) is waited for.
-
-        Raises:
-            UsageError: it is somebody else's.
-            EnvctlError: it does not go.
-        """
-        found = own_namespace(self.api, self.namespace, self.id)
-        if found is None or not found["metadata"].get("deletionTimestamp"):
-            return found is not None
-        if not gone(self.api, self.namespace, found["metadata"]["uid"]):
-            raise EnvctlError(f"the namespace {self.namespace} is still being removed", hint="`envctl down` says what keeps it")
-        return False
+        """Do nothing, since `create` always writes the expiry to the namespace and the record."""
 
     def pods(self, service: str = "") -> list[Object]:
-        """None where its namespace is not made yet, though whoever has no rights there is not told so."""
+        """Return the pods; empty if the namespace does not exist, which the API server may report as a lack of rights."""
         try:
-            return list(self._with_rights(lambda: KubernetesInstance.pods(self, service)))
+            return list(self._objects.with_rights(lambda: KubernetesInstance.pods(self, service)))
         except ApiError as error:
             if error.status != 403 or self.shared or own_namespace(self.api, self.namespace, self.id) is not None:
                 raise
             return []
 
-    def _apply(self, item: Object) -> Object:
-        """A job cannot be changed and is made anew; a namespace that is new has no service account for a moment."""
-        until, item = time.monotonic() + ACCOUNT, self._owned(item) if self.shared else item
-        while True:
-            try:
-                with self.settings.in_flight.creating():
-                    return self.api.apply(item) if item["kind"] == "Namespace" else dict(self._with_rights(lambda: self.api.apply(item)))
-            except ApiError as error:
-                if item["kind"] == "Job" and error.status == 422 and "immutable" in error.message:
-                    self._delete_job(item)
-                elif NO_ACCOUNT not in error.message or time.monotonic() > until:
-                    raise self._refused(item, error) from None
-                time.sleep(0.1)
-
-    def _owned(self, item: Object) -> Object:
-        """In a namespace of others everything goes with the record, so that a reaper needs no more than to delete that."""
-        if self._record is None:
-            self._record = self.api.get("v1", "Secret", self.namespace, record_name(self.id))
-        return {**item, "metadata": {**item["metadata"], "ownerReferences": owners(self._record)}}
-
-    def _refused(self, item: Object, error: ApiError) -> EnvctlError:
-        name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")
-        if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
-            hint = "`envctl cluster install --print` has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
-            return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
-        found = refusal(error.message)
-        if found is not None:
-            return ServiceFailed(f"{service or name}: {found.what}", Evidence(service or name, found.step, advice=found.advice))
-        return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows what is asked for")
-
-    def _added_kinds(self) -> set[tuple[str, str]]:
-        added = (item for parts in self.manifests.services.values() for item in parts.added)
-        return {(item["apiVersion"], item["kind"]) for item in added} - {*STRAYS}
-
-    def _remove_strays(self) -> None:
-        """What an earlier plan has made and this one does not; its Secrets tell what else there may be."""
-        wanted = {(item["kind"], item["metadata"]["name"]) for item in self.manifests.everything()}
-        there = list(chain.from_iterable(each(self._of_kind, STRAYS)))
-        more = each(self._of_kind, added_kinds(item for item in there if item["kind"] == "Secret"))
-        self._remove_unwanted([*there, *chain.from_iterable(more)], wanted)
-
-    def _of_kind(self, kind: tuple[str, str]) -> list[Object]:
-        """Those of the instance; most clusters have no HTTPRoutes."""
-        with Ignoring(404):
-            return self.api.list(*kind, self.namespace, f"{INSTANCE}={self.id}")
-        return []
-
-    def _remove_unwanted(self, there: Sequence[Object], wanted: Collection[tuple[str, str]]) -> None:
-        for item in there:
-            meta = item["metadata"]
-            if (item["kind"], meta["name"]) not in wanted and RECORD not in (meta.get("labels") or {}):
-                self.api.delete(item["apiVersion"], item["kind"], self.namespace, meta["name"], uid=meta["uid"])
-
     def start(self, service: ServicePlan) -> None:
-        """Applies what runs, and waits until the pods of what has changed are gone."""
+        """Apply the workloads of the service, and wait until the pods of changed workloads are gone."""
         before = self._known_pods(service.name)
         for item in self.manifests.services[service.name].workload:
             old = self.api.get(item["apiVersion"], item["kind"], self.namespace, item["metadata"]["name"]) if before else None
-            new = self._apply(item)
+            new = self._objects.apply(item)
             if old is not None and old["metadata"].get("generation") != new["metadata"].get("generation"):
-                self._await_gone(before, service, max(service.stop, 10.0) + 30)  # until then they would pass for the new ones
+                self._await_gone(before, service, max(service.stop, 10.0) + 30)  # otherwise they would be taken for the new pods
 
     def _known_pods(self, service: str) -> list[Object]:
         watched = self._watched
         return self.pods(service) if watched is None else [pod for pod in list(watched.known.values()) if service_of(pod) == service]
 
-    def _delete_job(self, item: Object) -> None:
-        self.api.delete("batch/v1", "Job", self.namespace, item["metadata"]["name"], grace=0)
-
     def stop(self, service: ServicePlan) -> None:
-        """What has data gets a new container in the same pod; of the rest the pods go, and new ones come at once."""
+        """Restart the containers of a service with data in their pods; delete the pods of other services, which are replaced at once."""
         pods = self.pods(service.name)
         if service.data is not None and all(self._restarted(pod) for pod in pods):
             return
@@ -387,13 +256,13 @@ class KubernetesDeployment(KubernetesInstance):
         return restart_in_place(self.api, pod, lambda: self.api.get("v1", "Pod", self.namespace, pod["metadata"]["name"]))
 
     def discard(self, service: ServicePlan) -> None:
-        """Data lives as long as its pod: that goes, and an empty one comes."""
+        """Delete the pods, whose data is deleted with them; the cluster replaces them by pods without data."""
         pods = self.pods(service.name)
         for pod in pods:
             self.api.delete("v1", "Pod", self.namespace, pod["metadata"]["name"], grace=0)
         parts = self.manifests.services.get(service.name) if service.once else None
-        for item in parts.workload if parts is not None else ():  # a Job that has ended makes no other pod
-            self._delete_job(item)
+        for item in parts.workload if parts is not None else ():  # a Job that has ended does not replace its pod
+            self._objects.delete_job(item)
         self._await_gone(pods, service, 60.0)
 
     def _await_gone(self, pods: Sequence[Object], service: ServicePlan, patience: float) -> None:
@@ -410,7 +279,7 @@ class KubernetesDeployment(KubernetesInstance):
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
-        """A watch of its pods, which begins anew when it is cut off."""
+        """Watch the pods. The watch is started again when its connection is lost."""
         watched = Pods(self.api, self.namespace, self.id, on_exit, on_loss, self._owners, fresh=self._fresh)
         with watched.following():
             self._watched = watched
@@ -424,12 +293,12 @@ class KubernetesDeployment(KubernetesInstance):
         return found | {f"{JOB}{name}": (name,) for name in self._jobs}
 
     def state(self, service: str) -> ServiceState:
-        """As it is watched, while it is; one that will not heal is not running."""
+        """Return the state from the watch, if there is one, or else from a request."""
         watched = self._watched
         return watched.state(service) if watched is not None else super().state(service)
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
-        """What Kubernetes says of its pod; where that has ended by itself, its own words say more."""
+        """Return why the pod cannot start, with the last lines of its log; None if it has started: then its log says why it ended."""
         found = self._watched.failures.get(service.name) if self._watched is not None else None
         if found is None:
             return None
@@ -437,13 +306,13 @@ class KubernetesDeployment(KubernetesInstance):
         return ServiceFailed(f"{service.name}: {found.what}", Evidence(service.name, found.step, logs=lines, advice=found.advice))
 
     def listening(self, service: str) -> Sequence[listening.Address]:
-        """By its exec agent; where it has none, by kubectl."""
+        """Ask the exec agent of the pod or, if there is none, kubectl."""
         if has_agent(self.pod(service)):
             return listening.addresses(self.execute(service, Execution(list(listening.COMMAND))).output)
         return listening.addresses(_output(self.interactive(service, listening.COMMAND, {}, None)))
 
     def execute(self, service: str, what: Execution) -> CommandResult:
-        """A readiness check's command is the kubelet's to run, in the server's own container: what it found is asked for."""
+        """Run a command through the exec agent. If it is a readiness check, which the kubelet runs, return the kubelet's last result."""
         checks = self.plan.services[service].checks if service in self.plan.services else ()
         if any(check.probe == "command" and _words(check.options.get("command")) == list(what.argv) for check in checks):
             healthy = self.state(service).health == "healthy"
@@ -459,19 +328,19 @@ class KubernetesDeployment(KubernetesInstance):
         return said[-1] if said else "the kubelet's probe has not succeeded yet"
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
-        """*argv* in a Job with the image, the environment and the files of *service*."""
+        """Run *argv* in a Job with the image, the environment variables and the files of *service*."""
         self.await_image(service)
         job = once_job(self.plan, service, argv, f"once-{secrets.token_hex(3)}", self._options)
         self._jobs.add(job["metadata"]["name"])
         try:
-            self._apply(job)
+            self._objects.apply(job)
             if self._watched is not None:
                 return self._ran(job["metadata"]["name"], self._watched, attached)
             alone = Pods(self.api, self.namespace, self.id, owners=self._owners)
             with alone.following():
                 return self._ran(job["metadata"]["name"], alone, attached)
         finally:
-            threading.Thread(target=self._delete_job, args=(job,)).start()
+            threading.Thread(target=self._objects.delete_job, args=(job,)).start()
 
     def _ran(self, job: str, watched: Pods, attached: Attached | None) -> CommandResult:
         owner = f"{JOB}{job}"
@@ -494,7 +363,10 @@ class KubernetesDeployment(KubernetesInstance):
         return CommandResult(1 if status is None else status, "" if attached else text(self._printed(found, None, ANSWER)))
 
     def _follow(self, pod: Object | None, attached: Attached) -> None:
-        """A pod's log has one stream, and a pod that is deleted gets SIGTERM, whatever was meant; without grace it is killed."""
+        """Pass the log of the pod to *attached*, and its signals to the pod.
+
+        A log is a single stream. A signal can only be sent by deleting the pod: this sends SIGTERM or, without a grace period, SIGKILL.
+        """
         if pod is None:
             return
 
@@ -508,7 +380,7 @@ class KubernetesDeployment(KubernetesInstance):
                 attached.out(piece)
 
     def admit(self, service: ServicePlan) -> None:
-        """Says so of its pods, and waits until the cluster has seen it."""
+        """Mark the pods as having their data, and wait until the cluster lets other pods reach them."""
         for pod in replicas(self._known_pods(service.name)):
             if not is_admitted(pod):
                 with _noted(service):
@@ -528,7 +400,7 @@ class KubernetesDeployment(KubernetesInstance):
                 note_begun(self.api, pod, self.settings.worker)
 
     def finish(self, whole: Collection[str]) -> None:
-        """Endpoints with data of ours refuse from now on when a pod has been replaced."""
+        """Make the endpoints of services with data from envctl close when a pod is replaced, and approve the current pods."""
         waiting = {service.name: service for service in self.plan.services.values() if forwards.needs_approval(service)}
         ours = forwards.forwards_of(replace(self.plan, services=waiting))
         if ours:
@@ -536,7 +408,7 @@ class KubernetesDeployment(KubernetesInstance):
         pods = self.pods() if ours else []
         for entry in ours:
             service = waiting[entry["name"].partition("/")[0]]
-            # Of a pod that was replaced meanwhile the keeper makes the data anew.
+            # A service whose pod was replaced in the meantime is not in *whole*: the keeper makes its data again.
             data = _data_id(service, pods) if service.name in whole else NO_DATA
             forwards.approve(self.host, self.id, entry["name"], data)
 
@@ -545,35 +417,23 @@ class KubernetesDeployment(KubernetesInstance):
 
     def barred(self, service: ServicePlan) -> EnvctlError | None:
         words = forwards.barred(self.host, self.id, service.name)
-        return EnvctlError(words, hint=RIGHTS) if words else self._removed_meanwhile(service.name)
-
-    def _removed_meanwhile(self, service: str) -> EnvctlError | None:
-        """That somebody has asked for the end of the namespace, which is looked at where the service has had no pod for a while."""
-        pod = self._watched.of(service) if self._watched is not None else None
-        if self.shared or (pod is not None and alive(pod)):
-            self._podless.pop(service, None)
-            return None
-        if time.monotonic() - self._podless.setdefault(service, time.monotonic()) < PODLESS:
-            return None
-        found: Object | None = {"metadata": {}}  # of somebody who may not look
-        with Ignoring(403):
-            found = self.api.get("v1", "Namespace", None, self.namespace)
-        if found is not None and not found["metadata"].get("deletionTimestamp"):
-            self._podless[service] = time.monotonic()
-            return None
-        what = "is being removed" if found is not None else "was removed"
-        return EnvctlError(
-            f"the namespace {self.namespace} {what}", hint="it has expired, or somebody has ended it; `envctl up` makes it anew"
-        )
+        if words:
+            return EnvctlError(words, hint=RIGHTS)
+        pod = self._watched.of(service.name) if self._watched is not None else None
+        return None if self.shared else self._own.removal(service.name, pod)
 
     def data_id(self, service: ServicePlan) -> str:
-        """Data lives as long as its pod, or its container; the keeper knows both by these numbers."""
+        """Return the id of the pod or container with the data; the data lives as long as that. The keeper uses the same ids."""
         return _data_id(service, self._known_pods(service.name))
 
 
 @contextmanager
 def _noted(service: ServicePlan) -> Iterator[None]:
-    """Around what is said of its pods. Raises EnvctlError: the cluster refuses it."""
+    """Turn a refusal of the context's changes to the pods of *service* into an error that explains it.
+
+    Raises:
+        EnvctlError: the cluster refuses a change.
+    """
     try:
         yield
     except ApiError as error:
@@ -594,9 +454,10 @@ def _words(command: Any) -> list[str]:
 
 
 def _output(what: TerminalCommand) -> str:
-    """
+    """Run a command, and return what it prints.
+
     Raises:
-        EnvctlError: it fails, or says nothing for long.
+        EnvctlError: the command fails, or takes longer than ANSWER seconds.
     """
     try:
         done = subprocess.run(what.argv, env=what.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER, check=True)

@@ -1,4 +1,4 @@
-"""What `doctor` says of the cluster: does it answer, may it be acted on, and which rights are missing."""
+"""What `doctor` reports about the cluster: whether it answers, whether envctl may act on it, and which rights are missing."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ RIGHTS = (
     *((verb, "pods") for verb in ("get", "list", "watch", "patch", "delete")), *((verb, "events") for verb in ("get", "list", "watch")),
     ("patch", "pods/status"), ("get", "pods/log"), ("get", "pods/portforward"), ("create", "pods/portforward"),
 )  # fmt: skip
-"""What `up`, `status` and `down` do in a namespace."""
+"""The verbs and resources that `up`, `status` and `down` need in a namespace."""
 NAMESPACES = tuple((verb, "namespaces") for verb in ("get", "list", "watch", "create", "patch", "delete"))
-"""What they do where each instance has its own."""
+"""The rights that `up`, `status` and `down` also need if each instance has its own namespace."""
 GROUPS = {"deployments": "apps", "jobs": "batch", "networkpolicies": "networking.k8s.io", "rolebindings": "rbac.authorization.k8s.io"}
 
 
 def findings(host: Host) -> Iterator[Finding]:
+    """Yield what `doctor` finds out about kubectl, the kubeconfig and the cluster."""
     environ = host.environ
     program = shutil.which("kubectl", path=environ.get("PATH"))
     text = f"kubectl is {program}" if program else "there is no kubectl on the PATH"
@@ -50,7 +51,7 @@ def _needed(ok: bool, text: str, advice: str = "") -> Finding:
 
 
 def _current_context(files: Iterable[Path]) -> tuple[str, Path | None]:
-    """The first file that names one wins, as with kubectl."""
+    """Return the current context and its file, from the first file that has one, as kubectl does; empty and None if none has."""
     for file in files:
         name = (read(file, file.parent).tree or {}).get("current-context") if os.path.isfile(file) else None
         if name:
@@ -59,7 +60,7 @@ def _current_context(files: Iterable[Path]) -> tuple[str, Path | None]:
 
 
 def _cluster(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Asks the cluster that would be used now."""
+    """Yield what `doctor` finds out about the cluster that `up` would use now."""
     try:
         context = find_context(environ.get("ENVCTL_CONTEXT") or None, environ)
         api = connect(context, environ)
@@ -96,7 +97,7 @@ def _grouped(rights: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _may(api: Api, namespace: str, verb: str, what: str) -> bool:
-    """Whether we have that right (a SelfSubjectAccessReview)."""
+    """Return whether the user has this right, according to a SelfSubjectAccessReview."""
     resource, _, sub = what.partition("/")
     asked = {"namespace": namespace, "verb": verb, "resource": resource, "group": GROUPS.get(resource, "")}
     asked |= {"subresource": sub} if sub else {}

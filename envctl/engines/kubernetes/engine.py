@@ -1,4 +1,4 @@
-"""The engine: one cluster, and the instances on it, found and removed by their labels."""
+"""The engine for one cluster, on which instances are found and removed by their labels."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 
 def open_engine(location: Location, host: Host) -> KubernetesEngine:
-    """
+    """Return the engine for the context and the namespace of *location*.
+
     Raises:
-        EngineMissing: there is no such context, or its API server does not answer.
-        UsageError: the context is not one to act on unasked.
+        EngineMissing: the context does not exist, or its API server does not answer.
+        UsageError: the user has not named the context, and it is not on this machine.
     """
     context = approved(location.context, host.environ)
     return KubernetesEngine(connect(context, host.environ), host, location.namespace)
@@ -41,7 +42,10 @@ def open_engine(location: Location, host: Host) -> KubernetesEngine:
 
 @dataclass(frozen=True)
 class KubernetesEngine:
-    """One cluster; *namespace* is one of others' that the instances share."""
+    """One cluster. *namespace* is an existing namespace that the instances share; if it is None, each instance gets its own.
+
+    `envctl.engines.protocol` documents the methods: those of `Engine` and of optional protocols.
+    """
 
     api: Api
     host: Host
@@ -52,7 +56,7 @@ class KubernetesEngine:
         return TRAITS.addresses
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
-        """Ports of this machine: the keeper's forwards listen there."""
+        """Return free ports of this machine, because the keeper's port forwards listen here."""
         from envctl.engines.free_ports import allocate_ports, free_here
 
         return Allocation(allocate_ports(wanted.ports, kept.ports, taken, free_here))
@@ -72,7 +76,7 @@ class KubernetesEngine:
         return remove_namespace(self.api, id, id, wait)
 
     def list(self, id: str = "") -> Sequence[FoundInstance]:
-        """By label: namespaces that are instances, and records in the namespace of others."""
+        """Return the instances: the namespaces with the label of an instance or, in a shared namespace, the records."""
         if self.namespace is not None:
             selector = f"{labels.RECORD}=true" + (f",{labels.INSTANCE}={id}" if id else "")
             return [self._found(item, self.namespace) for item in self.api.list("v1", "Secret", self.namespace, selector)]
@@ -87,7 +91,7 @@ class KubernetesEngine:
             raise EnvctlError(f"{self.api.context.name}: {error.message}", hint=hint) from None
 
     def _found(self, item: Mapping[str, Any], namespace: str) -> FoundInstance:
-        """What is there, with its services; pods that may not be listed are no pods that are gone."""
+        """Return an instance with the states of its pods. If the pods cannot be listed, include the reason (`unseen`)."""
         id, pods, unseen = item["metadata"]["labels"][labels.INSTANCE], [], ""
         try:
             pods = self.api.list("v1", "Pod", namespace, f"{labels.INSTANCE}={id},{labels.SERVICE}")
@@ -96,7 +100,10 @@ class KubernetesEngine:
         return _found(item, pods, unseen)
 
     def heard_of_owner(self, id: str, until: str) -> None:
-        """An annotation of its namespace or its record, whose version changes: a reaper that has looked before deletes nothing."""
+        """Write the time until which the owner counts as alive to an annotation of the instance's namespace or record.
+
+        This changes the version of the object, so that a reaper which has read an earlier version does not delete it.
+        """
         if self.namespace is not None:
             heard_of_owner(self.api, self.namespace, id, until)
         elif own_namespace(self.api, id, id) is not None:
@@ -118,7 +125,7 @@ class KubernetesEngine:
         return find_published(self.api, self.namespace, name, project)
 
     def connect(self, id: str, access: Any) -> Mapping[int, int]:
-        """Port forwards at the same ports as on the other machine, but for those that somebody else has on this one."""
+        """Start port forwards at the same local ports as on the other machine; return taken ports with their replacements."""
         from envctl.engines.kubernetes.forwards import at_free_ports, set_forwards
 
         forwards, moved = at_free_ports(access)

@@ -1,6 +1,7 @@
-"""Commands beside a server, through a port forward to two containers of its pod (`templates/kubernetes/exec_agent.py`).
+"""Commands beside a server: a port forward leads to the exec agent in its pod (`templates/kubernetes/exec_agent.py`), which runs them.
 
-A client's half-close cannot pass a port forward, so the input is framed: a length, a newline, so many bytes; a 0 ends it.
+A port forward cannot transmit that only the sending side of a connection is closed. So the input is sent in frames, each with its length,
+a newline and that many bytes; the length 0 ends the input.
 """
 
 from __future__ import annotations
@@ -22,23 +23,24 @@ from envctl.render.kubernetes.exec_agent import AGENT
 from envctl.session.session import Host
 
 BEGIN = 60.0
-"""Seconds that the exec agent may take to be there."""
+"""The seconds that the exec agent may take to start."""
 PAUSE = 0.1
 
 
 def has_agent(pod: Object) -> bool:
-    """Whether commands can be run beside the server of *pod*."""
+    """Return whether *pod* has an exec agent, so that commands can run beside its server."""
     return any(each["name"] == AGENT for each in pod["spec"]["containers"])
 
 
 def execute(api: Api, host: Host, id: str, namespace: str, service: str, token: str, what: Execution) -> CommandResult:
-    """Runs *what* with the client of *service*'s image.
+    """Run a command with the client programs of the service's image, and return its result.
 
     Args:
-        token: by which the exec agent of that service knows us.
+        token: the secret with which the exec agent recognizes envctl.
 
     Raises:
-        EnvctlError: the exec agent does not answer; or whatever the input raised.
+        EnvctlError: the exec agent does not answer.
+        Exception: whatever the input of the command raised.
     """
     head = json.dumps({"token": token, "argv": list(what.argv), "env": dict(what.env)}).encode() + b"\n"
     port = _port(api, host, id, namespace, service)
@@ -49,18 +51,18 @@ def execute(api: Api, host: Host, id: str, namespace: str, service: str, token: 
                 stream.settimeout(None)
                 return _spoken(stream, head, what.stdin)
         except (ConnectionError, _Unheard) as error:
-            # Nothing has been done yet: the forward or the exec agent is not up, and the first answer comes after all of the input.
+            # The command has not run yet: the port forward or the exec agent is not up, and the agent answers after reading all input.
             if time.monotonic() > until or isinstance(error, _Broken):
                 raise EnvctlError(f"{service}: its exec agent does not answer: {error or type(error).__name__}") from None
             time.sleep(PAUSE)
 
 
 class _Unheard(Exception):
-    """It ended before anything was said."""
+    """The connection ended before any input was sent."""
 
 
 class _Broken(ConnectionError):
-    """It ended in the middle: the command may have run."""
+    """The connection ended after input was sent; the command may have run."""
 
 
 def _port(api: Api, host: Host, id: str, namespace: str, service: str) -> int:

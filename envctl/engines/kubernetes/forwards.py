@@ -1,4 +1,4 @@
-"""The port forwards of an instance, which its keeper holds: one fixed local port for each port of a service."""
+"""The port forwards of an instance, which its keeper runs: one fixed local port for each port of a service."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ Forward = dict[str, Any]
 
 
 def forwards_of(plan: Plan) -> list[Forward]:
-    """One for each port that has a number outside. (That of an exec agent comes when it is needed.)"""
+    """Return a forward for each port that is reachable from outside. The forward to an exec agent is added when it is needed."""
     ports = [(service.name, port) for service in plan.services.values() for port in service.ports]
     return [forward(plan.setting.id, service, port.name, port.number, port.outside) for service, port in ports if port.outside]
 
 
 def forward(id: str, service: str, port: str, number: int, local: int) -> Forward:
+    """Return a forward, as the keeper takes it, from the port *local* of this machine to the port *number* of the pod."""
     selector = f"{INSTANCE}={id},{SERVICE}={service}"
     return {"name": f"{service}/{port}", "selector": selector, "port": number, "listen": ["127.0.0.1", local]}
 
 
 def at_free_ports(forwards: Iterable[Forward]) -> tuple[list[Forward], dict[int, int]]:
-    """*forwards* at ports that are free on this machine, and what has become of those that are not."""
+    """Return *forwards* at ports that are free on this machine, and the ports that are taken with their replacements."""
     found, moved = [], {}
     for entry in forwards:
         address, port = entry["listen"]
@@ -48,22 +49,31 @@ def at_free_ports(forwards: Iterable[Forward]) -> tuple[list[Forward], dict[int,
 
 
 def with_approvals(host: Host, id: str, forwards: Iterable[Forward]) -> list[Forward]:
-    """Endpoints that need an approval still do."""
+    """Return *forwards*, marked as in need of approval where the keeper's current forwards are."""
     waiting = {entry["name"] for entry in kept(host, id) if entry.get("needs_approval")}
     return [entry | ({"needs_approval": True} if entry["name"] in waiting else {}) for entry in forwards]
 
 
 def for_others(entries: Sequence[Forward]) -> list[Forward]:
-    """As another machine is to have them: who has the data is for this one's keeper to say, and the pod itself says it, too."""
+    """Return the forwards as another machine gets them.
+
+    Approvals only count for the keeper of this machine. The other keeper reads from the pod's conditions whether the pod has its data
+    (`gated`).
+    """
     plain = [{key: value for key, value in entry.items() if key not in ("needs_approval", "approved")} for entry in entries]
     return [told | ({"gated": True} if entry.get("needs_approval") else {}) for entry, told in zip(entries, plain, strict=True)]
 
 
 def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards: Iterable[Forward], whole: bool) -> dict[str, int]:
-    """Hands them to the keeper; without *whole* the others stay.
+    """Pass the forwards to the keeper, and return forward names to local ports.
+
+    Args:
+        whole: whether the keeper ends all other forwards.
 
     Raises:
-        EnvctlError: there is no keeper, or a port is taken.
+        KeeperGone: the instance has no keeper.
+        PortTaken: another program has taken a local port.
+        EnvctlError: the keeper refuses the forwards for another reason.
     """
     keeper = host.keepers.find(id)
     if keeper is None:
@@ -80,21 +90,21 @@ def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards
 
 
 def kept(host: Host, id: str) -> list[Forward]:
-    """Those that the keeper has, as it keeps them on disk."""
+    """Return the forwards of the keeper from its file on disk; empty if there is no readable file."""
     with suppress(OSError, ValueError, KeyError):
         return list(json.loads((host.folder(id) / FILE).read_text("utf-8"))["forwards"])
     return []
 
 
 def approve(host: Host, id: str, name: str, data_id: str) -> None:
-    """Opens an endpoint that needs an approval: what it leads to has its data."""
+    """Open an endpoint that needs approval: the pod or container with *data_id* has its data."""
     keeper = host.keepers.find(id)
     if keeper is not None:
         keeper.ask("POST", "/v1/forwards/approve", {"name": name, "data_id": data_id})
 
 
 def barred(host: Host, id: str, service: str) -> str:
-    """What the API server has said of a right that is missing: no later attempt gets further. Empty where it has not."""
+    """Return the API server's message about a missing right to forward ports, with which no retry can succeed; empty if there is none."""
     keeper = host.keepers.find(id)
     status, told = keeper.ask("GET", "/v1/forwards") if keeper is not None else (404, {})
     errors = [str(each["error"]) for name, each in told.items() if name.partition("/")[0] == service] if status == 200 else []
@@ -102,17 +112,17 @@ def barred(host: Host, id: str, service: str) -> str:
 
 
 def needs_approval(service: ServicePlan) -> bool:
-    """Whether its data is made by us, so that a replaced pod must not answer before it is made again.
+    """Return whether envctl makes the data of the service, so that a replaced pod must not answer before the data is made again.
 
-    A command on this machine seeds through the endpoint itself, which must be open for it.
+    The result is False for a service with a seed command that runs on this machine, because the command needs the open endpoint.
     """
-    advertised = bool(service.advertised)  # clients of its seeds are sent on to that endpoint
+    advertised = bool(service.advertised)  # the service redirects the clients of its seed steps to that endpoint
     outside = any((step.command and step.step.in_ in (None, "host")) or (advertised and not step.command) for step in service.steps)
     return bool(service.steps or service.sets_up) and not outside
 
 
 def probing(host: Host, id: str, context: Context, namespace: str, service: ServicePlan) -> dict[str, int]:
-    """Probe ports of our own to a service whose endpoint is closed until it has its data."""
+    """Return port names to local ports for probes. A service whose endpoint is closed until it has its data gets separate forwards."""
     if not any(
         (entry.get("needs_approval") or entry.get("gated")) and entry["name"].partition("/")[0] == service.name for entry in kept(host, id)
     ):

@@ -1,4 +1,4 @@
-"""What images say of themselves, as far as a Docker daemon of this machine knows it: their digests, their users, what they run on."""
+"""Facts about images, as far as a Docker daemon of this machine knows them: digests, users, platforms and environment variables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from envctl.render.kubernetes import known_user, pushed_image
 from envctl.render.kubernetes.rendering import ImageFacts
 
 Ask = Callable[[str], Any]
-"""A path of Docker's API to the JSON that is there."""
+"""A function from a path of Docker's API to the JSON of the answer."""
 
 
 def image_facts(context: Context, plan: Plan, environ: Mapping[str, str]) -> dict[str, ImageFacts]:
-    """By image; nothing where there is no daemon.
+    """Return the facts about each image; empty if there is no Docker daemon.
 
-    A tag that has moved is seen, since its digest is what runs. Images of a cluster of this machine are loaded into it rather than
-    pulled, and have none there; and a server keeps its tag, for another pod would not have its data.
+    Pods run images by digest, so that a tag that has moved is noticed. There are two exceptions: a cluster on this machine does not know
+    digests, because its images are loaded and not pulled; and a server keeps its tag, because a replaced pod would lose its data.
     """
     wanted = list(_once(service for service in plan.services.values() if _wanted(context, service)))
     ask = _daemon(environ) if wanted else None
@@ -40,6 +40,12 @@ def _wanted(context: Context, service: ServicePlan) -> bool:
 
 
 def facts_of(ask: Ask, service: ServicePlan, registry: str | None, resolve: bool) -> ImageFacts:
+    """Return the facts about the image of *service*.
+
+    Args:
+        registry: the registry to which built images are pushed.
+        resolve: whether to look up the current digest of an image that is not built.
+    """
     seen = _answer(ask, f"/images/{service.image}/json")
     user = str((seen.get("Config") or {}).get("User") or "").partition(":")[0]
     platform = (str(seen["Os"]), str(seen["Architecture"])) if seen.get("Os") and seen.get("Architecture") else None
@@ -53,14 +59,14 @@ def facts_of(ask: Ask, service: ServicePlan, registry: str | None, resolve: bool
 
 
 def _pushed(seen: Mapping[str, Any], image: str) -> str:
-    """What the registry calls it, which Docker knows since it was pushed."""
+    """Return the digest of a pushed image, which Docker knows after the push; empty if it was not pushed."""
     repository = image.rpartition(":")[0]
     names = (str(name).partition("@") for name in seen.get("RepoDigests") or [])
     return next((digest for name, _, digest in names if name == repository), "")
 
 
 def _answer(ask: Ask, path: str) -> Mapping[str, Any]:
-    """Nothing where the daemon does not know it, or cannot reach the registry: the tag stays then."""
+    """Return an answer of the daemon; empty if it does not know the image or cannot reach the registry, so that the tag is kept."""
     from envctl.engines.docker.api import ApiError
 
     with suppress(ApiError, EnvctlError, OSError):
@@ -75,5 +81,5 @@ def _daemon(environ: Mapping[str, str]) -> Ask | None:
 
     with suppress(EnvctlError, OSError):
         endpoint = find_endpoint(None, environ)[0]
-        return None if endpoint.host.startswith("ssh:") else Daemon(endpoint).get  # another machine's knows too little to log in for
+        return None if endpoint.host.startswith("ssh:") else Daemon(endpoint).get  # not worth a login on another machine
     return None

@@ -1,4 +1,4 @@
-"""Images that are built here reach the cluster: pushed to a registry, or loaded into a cluster of this machine."""
+"""The transfer of locally built images to the cluster: a push to a registry, or a load into a cluster on this machine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ LOADERS = {
     "k3d-": ("k3d", "image", "import", "{image}", "--cluster", "{cluster}"),
     "minikube": ("minikube", "image", "load", "{image}", "--profile", "{context}"),
 }
+"""Prefix of a context name to the command that loads an image into the cluster."""
 SHARED = ("docker-desktop", "rancher-desktop", "orbstack", "colima")
-"""Clusters that see Docker's images themselves."""
+"""The contexts whose clusters use the images of Docker directly."""
 
 
 def bring_images(context: Context, plan: Plan, environ: Mapping[str, str], progress: Progress) -> None:
-    """Every image that is built is where the cluster's nodes find it.
+    """Build images where the plan asks for it, and bring them to where the cluster's nodes find them.
 
     Raises:
-        UsageError: nobody said where to push.
+        UsageError: there is no registry to push to, and the cluster needs one.
         EngineMissing: there is no Docker to build with.
-        ServiceFailed: it cannot be built, or pushed.
+        ServiceFailed: an image cannot be built, pushed or loaded.
+        EnvctlError: the program that pushes or loads images is not installed.
     """
     built = check_way(context, plan)
     if not built:
@@ -43,10 +45,10 @@ def bring_images(context: Context, plan: Plan, environ: Mapping[str, str], progr
 
 
 def check_way(context: Context, plan: Plan) -> list[ServicePlan]:
-    """The services that are built; their images can reach the cluster.
+    """Return the services whose images are built, after a check that the images can reach the cluster.
 
     Raises:
-        UsageError: nobody said where to push.
+        UsageError: there is no registry to push to, and the cluster needs one.
     """
     built = [service for service in plan.services.values() if service.build is not None]
     if built and not reaches(context, plan.setting.registry):
@@ -57,7 +59,7 @@ def check_way(context: Context, plan: Plan) -> list[ServicePlan]:
 
 
 def reaches(context: Context, registry: str | None) -> bool:
-    """Whether there is a way for an image of this machine to the cluster."""
+    """Return whether an image of this machine can be brought to the cluster."""
     return registry is not None or _loader(context) is not None or context.name in SHARED
 
 
@@ -80,7 +82,12 @@ def bring(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> None:
-    """The image of *service*, which is on this machine, is where the nodes find it. Raises ServiceFailed, EnvctlError."""
+    """Bring the image of *service* from this machine to where the cluster's nodes find it.
+
+    Raises:
+        ServiceFailed: the image cannot be pushed or loaded.
+        EnvctlError: the program that pushes or loads images is not installed.
+    """
     if registry is not None:
         _push(service, pushed_image(service.image, registry), environ, progress)
     elif (loader := _loader(context)) is not None:
@@ -94,20 +101,25 @@ def _loader(context: Context) -> tuple[str, ...] | None:
 
 
 def _push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
-    """Its tag is its content, so what is there already need not be sent again."""
+    """Push an image, unless the registry has it: its tag is a hash of its content, so that an existing image is the same."""
     if not _is_there(target):
         push(service, target, environ, progress)
 
 
 def push(service: ServicePlan, target: str, environ: Mapping[str, str], progress: Progress) -> None:
-    """Raises ServiceFailed."""
+    """Tag the image of *service* as *target*, and push it.
+
+    Raises:
+        ServiceFailed: Docker cannot tag or push the image.
+        EnvctlError: the program `docker` is not installed.
+    """
     progress(service.name, f"pushing {target}")
     _run(service, ["docker", "tag", service.image, target], "push", environ)
     _run(service, ["docker", "push", "-q", target], "push", environ)
 
 
 def _is_there(target: str) -> bool:
-    """Only a registry of this machine is asked directly: others want a login, which Docker knows and we do not."""
+    """Return whether the registry has *target*. Only a registry on this machine is asked: others need a login that only Docker has."""
     parts = urlsplit(f"//{target}")
     if parts.hostname not in (*LOOPBACK_NAMES, "127.0.0.1", "::1"):
         return False

@@ -1,4 +1,4 @@
-"""An instance on Kubernetes that is there: its pods' states, logs, and commands beside its servers."""
+"""An existing instance on Kubernetes: the states of its pods, their logs, and commands in their containers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ from envctl.session.session import Host
 
 @dataclass
 class KubernetesInstance:
-    """The pods that carry the label of *id* in *namespace*; *shared* where that is not the instance's own."""
+    """An instance: the pods with the label *id* in *namespace*. *shared* means that the namespace is not the instance's own.
+
+    `RunningInstance` in `envctl.engines.protocol` documents the methods without a docstring.
+    """
 
     api: Api
     host: Host
@@ -36,6 +39,11 @@ class KubernetesInstance:
     shared: bool = False
 
     def pods(self, service: str = "") -> list[Object]:
+        """Return the pods of the service, or of the whole instance.
+
+        Raises:
+            ApiError: the pods cannot be listed.
+        """
         selector = f"{INSTANCE}={self.id}" + (f",{SERVICE}={service}" if service else "")
         try:
             return self.api.list("v1", "Pod", self.namespace, selector)
@@ -43,6 +51,11 @@ class KubernetesInstance:
             raise ApiError(error.status, f"{self.id}: cannot look at its pods: {error.message}", error.reason) from None
 
     def pod(self, service: str) -> Object:
+        """Return the newest pod of the service.
+
+        Raises:
+            EnvctlError: the service has no pod, or its pods cannot be listed.
+        """
         found = newest_of(self.pods(service))
         if found is None:
             raise not_there(service)
@@ -59,7 +72,7 @@ class KubernetesInstance:
         return {name: service_state(pods) for name, pods in by_service.items()}
 
     def logs(self, service: str, tail: int | None = None) -> Iterator[bytes]:
-        """Of the containers that run now, or, where one has nothing to say yet, of the one before."""
+        """Yield the log of each replica's container; if it has printed nothing yet, the log of the container before its restart."""
         for pod in replicas(self._known_pods(service)):
             yield from self._logs(pod, tail)
 
@@ -85,7 +98,7 @@ class KubernetesInstance:
         yield from self.api.pieces(f"{path_of('v1', 'Pod', self.namespace, pod['metadata']['name'])}/log", patience, **query)
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """Of the namespace, where it is the instance's own, and in its record, which other machines read."""
+        """Set when the instance expires: in its record, which other machines read, and in the namespace, if it is the instance's own."""
         told = {"metadata": {"annotations": {EXPIRES: expires}}}
         if not self.shared:
             with Ignoring(404):
@@ -93,7 +106,7 @@ class KubernetesInstance:
         renew(self.api, self.namespace, self.id, expires)
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
-        """kubectl, which asks for the right to exec; values of *env* reach the container by its standard input, never by an argument."""
+        """Return a kubectl command; it needs the right to `exec`. Values of *env* reach the container through stdin, never as arguments."""
         if shutil.which("kubectl", path=self.host.environ.get("PATH")) is None:
             hint = f"install it; `envctl env {self.id}` gives the addresses to any client here"
             raise UsageError("`exec` and `shell` on Kubernetes need kubectl", hint=hint)
@@ -107,14 +120,15 @@ class KubernetesInstance:
 
 
 def not_there(service: str) -> EnvctlError:
+    """Return the error for a service that has no pod."""
     return EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
 
 
 def own_namespace(api: Api, name: str, id: str) -> Object | None:
-    """The namespace *name*, where it is there.
+    """Return the namespace *name*; None if it does not exist.
 
     Raises:
-        UsageError: it does not carry the label of *id*.
+        UsageError: the namespace does not carry the label of the instance *id*.
     """
     found = api.get("v1", "Namespace", None, name)
     if found is not None and (found["metadata"].get("labels") or {}).get(INSTANCE) != id:
@@ -124,9 +138,9 @@ def own_namespace(api: Api, name: str, id: str) -> Object | None:
 
 
 def _with_variables(line: Sequence[str], env: Mapping[str, str], argv: Sequence[str]) -> list[str]:
-    """A file in the container, which is removed as soon as it has been read.
+    """Write the variables to a file in the container; return a command that reads the file, removes it and runs *argv*.
 
-    In memory first; a pod of a kind that needs no /tmp has a root that is read-only.
+    The first writable folder is used, beginning with one in memory: some pods have a read-only root file system without /tmp.
     """
     text = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items())
     name = f".envctl-{secrets.token_hex(8)}"

@@ -1,4 +1,4 @@
-"""Data that Docker has kept reaches the cluster: an image, pushed where the cluster pulls from, and copied into a folder of the pod."""
+"""Snapshots that Docker has made, for pods: each is an image that is brought to the cluster and copied into a folder of the pod."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class KeptByDocker:
-    """What the Docker of this machine has kept, for the pods of one instance."""
+    """The snapshots of this machine's Docker, for the pods of one instance."""
 
     api: Api
     registry: str | None
@@ -41,7 +41,7 @@ class KeptByDocker:
 
     @cached_property
     def unable(self) -> str:
-        """Why pods get none of it; empty where they do."""
+        """Why the pods cannot use snapshots; empty if they can."""
         if not reaches(self.api.context, self.registry):
             return "there is no registry for it (`--registry R`, or `registry` in envctl.toml)"
         if self._docker is None:
@@ -53,24 +53,35 @@ class KeptByDocker:
 
     @property
     def docker(self) -> Connection:
-        """Raises EnvctlError: there is none."""
+        """The connection to Docker.
+
+        Raises:
+            EnvctlError: there is no Docker here.
+        """
         if self._docker is None:
             raise EnvctlError(self.unable)
         return self._docker
 
     @property
     def place(self) -> Location:
-        """As Docker's own engine says it."""
+        """The location of the snapshots, as the Docker engine names it."""
         return Location("docker", self.docker.context or self.docker.endpoint.host)
 
     def identity(self, service: ServicePlan) -> str:
-        """Of the image that Docker has; empty where it has none."""
+        """Return the id of the service's image in Docker; empty if Docker does not have the image."""
         from envctl.engines.docker.snapshots import image_id
 
         return image_id(self.docker.daemon, service.image)
 
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress) -> SnapshotRecord:
-        """It is where the cluster finds it, called by its digest there; and how its server starts, which nobody there could say."""
+        """Bring a snapshot to the cluster; return it with its name there and the command that starts its server.
+
+        If there is a registry, the name contains the digest. The cluster itself cannot find out the command.
+
+        Raises:
+            ServiceFailed: the image cannot be pushed or loaded.
+            EnvctlError: Docker refuses a request.
+        """
         from envctl.engines.docker.api import ApiError
 
         image = replace(service, image=kept.ref)
@@ -85,16 +96,19 @@ class KeptByDocker:
         return kept
 
     def _pushed(self, service: ServicePlan, target: str, progress: Progress) -> str:
-        """What the registry calls it: by its content, since anybody may push something else under its name."""
+        """Push an image; return its name with the digest, because somebody else may push another image under the same tag."""
         push(service, target, self.environ, progress)
         repository, daemon = target.rpartition(":")[0], self.docker.daemon
         names = [str(name) for name in daemon.get(f"/images/{target}/json").get("RepoDigests") or []]
-        daemon.request("DELETE", f"/images/{target}", patience=60)  # the name alone: with it, no `--prune` would remove the data
+        daemon.request("DELETE", f"/images/{target}", patience=60)  # only the name; while it exists, `--prune` cannot remove the data
         return next((name for name in names if name.partition("@")[0] == repository), target)
 
 
 def restored(service: ServicePlan, kept: SnapshotRecord | None) -> ServicePlan:
-    """*service* in a pod that begins as what was kept: an empty folder as ever, filled first, so that it outlives the container."""
+    """Return *service* with a pod that starts from the snapshot *kept*, if there is one.
+
+    The data folder is a volume, which is filled before the server starts, so that the data outlives the container.
+    """
     if kept is None or service.snapshot is None:
         return service
     folder = service.snapshot.folder

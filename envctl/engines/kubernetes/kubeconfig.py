@@ -1,6 +1,6 @@
-"""The files of KUBECONFIG as one, merged as kubectl does: of every name, and of the current context, the first that is said counts.
+"""The files of KUBECONFIG, merged as kubectl does: the first entry of each name counts, and the first current context.
 
-The SDK lets the last current context win, and refuses a name that two files have.
+The SDK uses the last current context instead, and refuses a name that occurs in two files.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ NO_CLUSTER = "set KUBECONFIG, or `kubectl config get-contexts`; `envctl doctor` 
 
 
 def config_files(environ: Mapping[str, str]) -> str:
+    """Return the paths of the kubeconfig files, separated like those of PATH."""
     return environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
 
 
 def read_kubeconfig(files: str) -> dict[str, Any] | None:
-    """A kubeconfig with absolute paths; None where none of the *files* is there.
+    """Return the merged kubeconfig, with absolute paths; None if none of the *files* exists.
 
     Raises:
-        EngineMissing: one cannot be read.
+        EngineMissing: a file cannot be read, or is not a valid kubeconfig.
     """
     found = [told for path in files.split(os.pathsep) if path and (told := _read(Path(path))) is not None]
     if not found:
@@ -43,9 +44,9 @@ def read_kubeconfig(files: str) -> dict[str, Any] | None:
 def _read(path: Path) -> dict[str, Any] | None:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast: certificates are long
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, which matters because certificates are long
     try:
-        told = next(yaml.load_all(path.read_bytes(), loader), None) or {}  # of several documents kubectl reads the first
+        told = next(yaml.load_all(path.read_bytes(), loader), None) or {}  # like kubectl, ignore further documents
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -63,7 +64,7 @@ def _entries(path: Path, entries: Any, many: str, folder: str) -> list[dict[str,
     if not isinstance(entries or [], Sequence) or isinstance(entries, str):
         raise EngineMissing(f"the kubeconfig {path} cannot be read: {many} is not a list", hint=NO_CLUSTER)
     one = LISTS[many]
-    # A name without anything behind it hides those of the files that follow, as with kubectl.
+    # As in kubectl, an entry without content hides the entries of the same name in later files.
     named = [each for each in entries or [] if isinstance(each, dict) and isinstance(each.get(one) or {}, dict)]
     found = [{"name": str(each.get("name") or ""), one: _absolute(each.get(one) or {}, folder)} for each in named]
     names = [each["name"] for each in found]
@@ -76,7 +77,7 @@ def _entries(path: Path, entries: Any, many: str, folder: str) -> list[dict[str,
 
 
 def _check_insecure(path: Path, what: str, told: Any) -> None:
-    """`"false"` as a text would say yes."""
+    """Raise EngineMissing unless the value is a boolean, because the text `"false"` would count as true."""
     if not isinstance(told.get(INSECURE) or False, bool):
         said = json.dumps(told[INSECURE], default=str)
         raise EngineMissing(f"the kubeconfig {path} cannot be read: {what} has {INSECURE}: {said}", hint="true or false, without quotes")
@@ -85,6 +86,6 @@ def _check_insecure(path: Path, what: str, told: Any) -> None:
 def _absolute(told: dict[str, Any], folder: str) -> dict[str, Any]:
     found: dict[str, Any] = {key: os.path.join(folder, told[key]) for key in PATHS if isinstance(told.get(key), str) and told[key]}
     plugin = told.get("exec")
-    if isinstance(plugin, dict) and os.sep in str(plugin.get("command", "")):  # a bare name is one of PATH
+    if isinstance(plugin, dict) and os.sep in str(plugin.get("command", "")):  # a bare name is looked up in PATH
         found["exec"] = {**plugin, "command": os.path.join(folder, str(plugin["command"]))}
     return told | found

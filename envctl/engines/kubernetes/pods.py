@@ -1,6 +1,6 @@
-"""What the status of a pod says: its state, and why it does not come up, in one sentence, as soon as it cannot heal by itself.
+"""The state of a pod, and one sentence about why it does not start, as soon as it cannot recover by itself.
 
-What Kubernetes repeats for ever (a pull that fails, a container that ends) would otherwise only be a deadline that passes.
+Kubernetes repeats some failing steps forever, such as an image pull. Without this sentence, users would only see that a timeout has passed.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from envctl.keeper.cluster import pod_status
 from envctl.keeper.cluster.protocol import Object
 
 JOB = "job:"
-"""Before the name of a Job that runs a command: its pods are of no service."""
+"""The prefix for the name of a Job that runs a command; the pods of such a Job belong to no service."""
 HICCUP = 12.0
-"""Seconds in which a registry, or the kubelet's view of a Secret, may recover."""
+"""The seconds in which a registry, or the kubelet's cached copy of a Secret, may recover."""
 PULL = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect", "RegistryUnavailable")
 CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
 
 
 def service_of(pod: Mapping[str, Any]) -> str:
+    """Return the service of the pod; empty if it belongs to none."""
     return pod_status.labels(pod).get(SERVICE, "")
 
 
 def owner_of(pod: Mapping[str, Any]) -> str:
-    """Its service, or its Job."""
+    """Return the service of the pod or, after the prefix JOB, its Job; empty if it belongs to neither."""
     job = pod_status.labels(pod).get("batch.kubernetes.io/job-name", "")
     return service_of(pod) or (f"{JOB}{job}" if job else "")
 
 
 def replicas(pods: Iterable[Object]) -> list[Object]:
-    """Those that count: the newest, and those beside it that are not going and come from the same controller; of a Job's the newest."""
+    """Return the newest pod, with the other pods of its controller that are not being deleted; for a Job, only the newest pod."""
     everything = list(pods)
     last = pod_status.newest(everything)
     if last is None:
@@ -50,6 +51,7 @@ def _controller(pod: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def state_of(pod: Object | None) -> ServiceState:
+    """Return the state of a service that has only this pod."""
     if pod is None:
         return ServiceState()
     running = pod_status.is_running(pod)
@@ -60,13 +62,13 @@ def state_of(pod: Object | None) -> ServiceState:
 
 
 def service_state(pods: Iterable[Object]) -> ServiceState:
-    """That of a service: of several replicas the first that does not run."""
+    """Return the state of a service: that of its first replica that does not run, else that of its first replica."""
     states = [state_of(pod) for pod in replicas(pods)]
     return next((state for state in states if not state.running), states[0] if states else ServiceState())
 
 
 class PodFailure(NamedTuple):
-    """One sentence, and what would help; *patience* is how many seconds it may take to heal."""
+    """A failure in one sentence, with advice; *patience* is the number of seconds in which the pod may still recover."""
 
     what: str
     advice: str
@@ -75,7 +77,7 @@ class PodFailure(NamedTuple):
 
 
 def failure_of(pod: Mapping[str, Any]) -> PodFailure | None:
-    """What keeps this pod from running and will go on doing so."""
+    """Return what keeps this pod from running and does not resolve by itself; None if there is no such failure."""
     for container, reason, message in pod_status.waiting(pod):
         if reason in PULL:
             return _pull(pod, container, reason, message)
@@ -111,7 +113,7 @@ def _pull_advice(message: str) -> str:
 
 
 def _cause(message: str) -> str:
-    """containerd tells the same thing in three layers; the innermost is the reason."""
+    """Return the innermost part of a message of containerd, which repeats the reason in three layers."""
     parts = [part.strip(' "') for part in re.split(r": ", _line(message)) if part.strip()]
     return ": ".join(parts[-2:]) if len(parts) > 3 else _line(message)
 
@@ -157,15 +159,16 @@ REFUSED = (
     ),
     (re.compile(r"forbidden: (.+)$"), "the cluster refuses its pod: {0}", "`envctl doctor` shows the rights that are needed"),
 )
-"""What a refusal looks like, what it means, and what would help; the first that fits counts."""
+"""The pattern of a refusal, what it means, and what would help; the first pattern that matches counts."""
 
 
 def refusal_of(event: Mapping[str, Any]) -> PodFailure | None:
-    """Why no pod is made: what a controller says when its request is refused."""
+    """Return why a controller cannot create pods; None if the event is about something else."""
     return refusal(str(event.get("message", ""))) if event.get("reason") == "FailedCreate" else None
 
 
 def refusal(message: str) -> PodFailure | None:
+    """Return the meaning of the API server's refusal; None if no pattern matches."""
     text = _line(message)
     for pattern, what, advice in REFUSED:
         if found := pattern.search(text):
@@ -174,7 +177,7 @@ def refusal(message: str) -> PodFailure | None:
 
 
 def scaling_up(events: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether an autoscaler has promised a node."""
+    """Return whether an autoscaler is adding a node, according to the events."""
     return any(event.get("reason") == "TriggeredScaleUp" for event in events)
 
 

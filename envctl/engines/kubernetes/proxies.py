@@ -1,6 +1,6 @@
-"""Through which proxy a cluster is reached, by the rules of Go's programs, kubectl among them (golang.org/x/net/http/httpproxy).
+"""The proxy through which a cluster is reached, by the rules of Go programs such as kubectl (golang.org/x/net/http/httpproxy).
 
-Python's libraries read the variables otherwise: the small names first, neither `*.corp` nor IPv6 networks in NO_PROXY.
+Python's libraries read the variables differently: lower-case names first, and neither `*.corp` nor IPv6 networks in NO_PROXY.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ PORTS = {"http": 80, "https": 443}
 
 
 def proxy_of(cluster: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
-    """What the cluster's entry in the kubeconfig says, else what the variables say; no variable leads to this machine's own addresses.
+    """Return the URL of the proxy from the cluster's entry in the kubeconfig, else from the environment variables; None without a proxy.
+
+    The variables do not apply to loopback addresses.
 
     Raises:
-        EngineMissing: it is no proxy that we can speak to.
-        ValueError: the server's address is none.
+        EngineMissing: the URL of the proxy is invalid, or envctl does not support its protocol.
+        ValueError: the URL of the cluster's server is invalid.
     """
     server = urlsplit(str(cluster.get("server", "")))
     if told := str(cluster.get("proxy-url") or ""):
@@ -39,7 +41,7 @@ def _usable(name: str, proxy: str) -> str:
     except ValueError:
         good = False
     if not good:
-        shown = proxy.rpartition("@")[2]  # what stands before it is a password
+        shown = proxy.rpartition("@")[2]  # the part before it may contain a password
         raise EngineMissing(
             f"{name}: a cluster is not reached through {shown}",
             hint="the proxy of a cluster is like http://proxy.corp:3128 or socks5://127.0.0.1:1080",
@@ -48,6 +50,7 @@ def _usable(name: str, proxy: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
+    """Return whether *host*, a name or an address, always means this machine."""
     address = _address(host)
     return host == "localhost" if address is None else address.is_loopback
 
@@ -58,7 +61,7 @@ def _left_out(server: SplitResult, no_proxy: str) -> bool:
 
 
 def _matches(host: str, port: int, entry: str) -> bool:
-    """`*`, a network, an address or a name, each of these two perhaps with a port; a name stands for those below it, too."""
+    """Match `*`, a network, an address or a name, the latter two with an optional port; a name also matches its subdomains."""
     if entry in ("", "*"):
         return entry == "*"
     address = _address(host)
@@ -74,7 +77,7 @@ def _matches(host: str, port: int, entry: str) -> bool:
 
 
 def _parts(entry: str) -> tuple[str, str]:
-    """Name and port; an IPv6 address that has one stands in brackets."""
+    """Return name and port; an IPv6 address with a port is written in brackets."""
     if entry.startswith("["):
         name, _, port = entry[1:].partition("]")
         return name, port.removeprefix(":")
@@ -96,4 +99,4 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return ipaddress.ip_network("255.255.255.255/32")  # none that has a server
+        return ipaddress.ip_network("255.255.255.255/32")  # no server has this address

@@ -1,4 +1,4 @@
-"""What is needed to use an instance, beside it in the cluster: whoever has the same rights can use it from another machine."""
+"""The record of an instance, published in a Secret beside it: users with the same rights can use the instance from another machine."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from envctl.keeper.cluster.protocol import Object, path_of
 
 KEY, FORWARDS = "record.json", "forwards"
 ADDED = "envctl.adds."
-"""Begins the annotations that name kinds of objects which a definition adds."""
+"""The prefix of the annotations that name the kinds of the objects that a definition adds."""
 TRIES = 5
-"""For what somebody else has changed since it was read."""
+"""The number of attempts to change a record that other commands change at the same time."""
 OURS_ALONE = ("process", "keeper")
-"""What means nothing on another machine."""
+"""The keys of a record that have no meaning on another machine."""
 
 
 def publish(
     api: Api, namespace: str, document: Mapping[str, Any], forwards: Sequence[Mapping[str, Any]], told: Mapping[str, str] | None = None,
     new: bool = False,
 ) -> Object:  # fmt: skip
-    """Writes the record beside the instance, with what leads to its ports; the Secret that holds it.
+    """Write the record and the port forwards to a Secret beside the instance, and return this Secret.
 
     Args:
-        told: annotations that it gets as well.
-        new: there is none yet.
+        told: further annotations of the Secret.
+        new: whether the record must not exist yet.
 
     Raises:
-        MadeElsewhere: there is one, of another instance of that id.
+        MadeElsewhere: a record exists, of another instance with the same id.
+        ApiError: the Secret cannot be written.
     """
     content = {key: value for key, value in document.items() if key not in OURS_ALONE} | {FORWARDS: list(forwards)}
     text = json.dumps(content, ensure_ascii=False)
@@ -52,7 +53,12 @@ def publish(
 
 
 def _made(api: Api, secret: Object, document: Mapping[str, Any]) -> Object:
-    """Made by nobody but us: of two machines that make an instance at the same time one is the first."""
+    """Create the Secret. If two machines create an instance at the same time, only one of them succeeds.
+
+    Raises:
+        MadeElsewhere: the other machine has created it.
+        ApiError: the Secret cannot be created.
+    """
     try:
         return api.create(secret)
     except ApiError as error:
@@ -63,20 +69,21 @@ def _made(api: Api, secret: Object, document: Mapping[str, Any]) -> Object:
 
 
 def maker_of(document: Mapping[str, Any]) -> str:
-    """What tells the instance from another one of its id, and gives nothing away."""
+    """Return a hash that distinguishes the instance from others with the same id, and does not reveal its secret."""
     return hashlib.sha256(str(document["secret"]).encode()).hexdigest()[:16]
 
 
 def refuse_others(api: Api, namespace: str, document: Mapping[str, Any], must_be: bool = False) -> None:
-    """
+    """Check that a published record with the id of *document* belongs to the same instance as *document*.
+
     Args:
-        must_be: there has to be a record.
+        must_be: whether a missing record counts as that of another instance.
 
     Raises:
-        MadeElsewhere: the instance of that id is not the one that *document* is the record of.
+        MadeElsewhere: the published record belongs to another instance.
     """
     id, found = str(document["id"]), None
-    with Ignoring(403):  # in a namespace of their own nobody has rights but they
+    with Ignoring(403):  # only the user who has created the namespace has rights in it
         found = api.get("v1", "Secret", namespace, record_name(id))
     record = read(found) if found is not None else None
     if (found is not None or must_be) and (record is None or record.document.get("secret") != document["secret"]):
@@ -84,7 +91,7 @@ def refuse_others(api: Api, namespace: str, document: Mapping[str, Any], must_be
 
 
 def owners(record: Object | None) -> list[Object]:
-    """What says of an object that it goes when the Secret *record* goes, whoever deletes that."""
+    """Return owner references with which the cluster removes an object together with the Secret *record*; empty without a record."""
     meta = record["metadata"] if record is not None else None
     return [{"apiVersion": "v1", "kind": "Secret", "name": meta["name"], "uid": meta["uid"]}] if meta is not None else []
 
@@ -99,24 +106,29 @@ def _annotations(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def note_added(api: Api, namespace: str, id: str, kinds: Collection[tuple[str, str]]) -> None:
-    """Notes versions and kinds that `down` and a later `up` would not look for otherwise; none is ever taken back."""
+    """Note API versions and kinds in the record, so that `down` and a later `up` look for such objects. Notes are never removed."""
     told = {f"{ADDED}{hashlib.sha256(' '.join(each).encode()).hexdigest()[:12]}": " ".join(each) for each in kinds}
     if told:
         _patch(api, namespace, id, {"metadata": {"annotations": told}})
 
 
 def added_kinds(secrets: Iterable[Object]) -> list[tuple[str, str]]:
-    """Those that the records among *secrets* note."""
+    """Return the API versions and kinds that `note_added` has noted in the records among *secrets*."""
     told = [value for item in secrets for key, value in (item["metadata"].get("annotations") or {}).items() if key.startswith(ADDED)]
     return sorted({(version, kind) for version, _, kind in (each.partition(" ") for each in told) if version and kind})
 
 
 def renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
-    """The record, and what is told of it, with another time at which it expires; nothing where there is none."""
+    """Set when the instance expires (None: never) in its record and its annotations; do nothing if there is no record.
+
+    Raises:
+        EnvctlError: other commands change the record again and again.
+        ApiError: the record cannot be changed.
+    """
     for _ in range(TRIES):
         try:
             _renew(api, namespace, id, expires)
-        except ApiError as error:  # whoever works on it says so from time to time
+        except ApiError as error:  # a command that works on the instance changes the record, too
             if error.status != 409:
                 raise
         else:
@@ -130,7 +142,7 @@ def _renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
     if found is None or record is None:
         return
     told = {"metadata": {"annotations": {labels.EXPIRES: expires}, "resourceVersion": found["metadata"].get("resourceVersion")}}
-    if "version" not in record.document:  # damaged: whoever reads it will say so
+    if "version" not in record.document:  # the record is damaged, which is reported when it is read
         _patch(api, namespace, id, told)
         return
     text = json.dumps({**record.document, FORWARDS: list(record.access), "expires": expires}, ensure_ascii=False)
@@ -138,7 +150,7 @@ def _renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
 
 
 def heard_of_owner(api: Api, namespace: str, id: str, until: str) -> None:
-    """Notes that the owner is taken to live until then; nothing where there is no record."""
+    """Note in the record the time until which the owner counts as alive; do nothing if there is no record."""
     _patch(api, namespace, id, {"metadata": {"annotations": {labels.ALIVE: until}}})
 
 
@@ -148,13 +160,14 @@ def _patch(api: Api, namespace: str, id: str, body: Object) -> None:
 
 
 def find_published(api: Api, namespace: str | None, name: str, project: str) -> PublishedRecord | None:
-    """The record of the instance whose id is *name*, or whose name it is where *project* is its checkout too.
+    """Return the record of the instance with the id *name*, or with the name *name* and the checkout *project*; None if there is none.
 
     Args:
-        project: empty where *name* is an id.
+        project: the path of the checkout; empty if *name* can only be an id.
 
     Raises:
-        UsageError: several have that name.
+        UsageError: several instances have this name.
+        EnvctlError: the cluster refuses to list the namespaces or records.
     """
     if ID.fullmatch(name):
         found = next(_matching(api, namespace or name, f"{labels.INSTANCE}={name}", own=namespace is None), None)
@@ -168,10 +181,10 @@ def find_published(api: Api, namespace: str | None, name: str, project: str) -> 
 
 
 def _matching(api: Api, namespace: str | None, selector: str, own: bool = False) -> Iterator[PublishedRecord]:
-    """Those of every instance that matches; without a namespace all that may be seen.
+    """Yield the records of all instances that match *selector*, in *namespace* or, without it, in all namespaces of instances.
 
     Args:
-        own: the namespace would be the instance's own, and may not be there.
+        own: whether *namespace* is one instance's own, so that it may not exist.
     """
     for place in [namespace] if namespace else _own_namespaces(api, selector):
         try:
@@ -184,17 +197,20 @@ def _matching(api: Api, namespace: str | None, selector: str, own: bool = False)
 
 
 def _is_there(api: Api, name: str) -> bool:
-    """Whether the namespace is, as far as one may look: in one that is not there nobody has rights, and is told that instead."""
+    """Return whether the namespace exists, or may exist because the user has no right to read it.
+
+    This is needed because the API server reports missing rights, and not a missing namespace, to users without rights in it.
+    """
     with Ignoring(403):
         return api.get("v1", "Namespace", None, name) is not None
     return True
 
 
 def read(secret: Object) -> PublishedRecord | None:
-    """The record in a Secret of ours; None where it is none, or another instance's.
+    """Return the record in a Secret; None if the Secret has no record, or the record of another instance than its labels say.
 
-    Of a damaged one the labels and annotations are left: without a version, whoever reads the document says that it is damaged.
-    Whoever may write Secrets there has written it: it must not lead anywhere else on this machine.
+    For a damaged record, return only what labels and annotations contain: since the version is missing, callers report the damage.
+    Everybody who may write Secrets there can write records, so a record must not refer to another instance on this machine.
     """
     meta = secret["metadata"]
     labelled = (meta.get("labels") or {}).get(labels.INSTANCE) or ""
@@ -211,10 +227,10 @@ def read(secret: Object) -> PublishedRecord | None:
 
 
 def _own_namespaces(api: Api, selector: str) -> list[str]:
-    """The namespaces that are instances.
+    """Return the names of the instances' own namespaces that match *selector*.
 
     Raises:
-        EnvctlError: they may not be listed.
+        EnvctlError: the namespaces cannot be listed.
     """
     try:
         return [str(item["metadata"]["name"]) for item in api.list("v1", "Namespace", None, f"{labels.INSTANCE},{selector}")]

@@ -1,4 +1,4 @@
-"""The end of an instance on a cluster: its namespace, or what carries its label in a namespace of others."""
+"""The removal of an instance from a cluster: of its namespace or, in a shared namespace, of the objects with its label."""
 
 from __future__ import annotations
 
@@ -23,25 +23,28 @@ KINDS = (
     ("networking.k8s.io/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ("v1", "ServiceAccount"),
 )  # fmt: skip
-"""What an instance in somebody else's namespace is made of, beside its Secrets."""
+"""The API versions and kinds of an instance's objects in a shared namespace, except Secrets."""
 PATIENCE = 300.0
+"""The seconds to wait until everything is removed."""
 STEP, PAUSE = 20.0, 0.3
+"""The seconds that one watch lasts, and those between two attempts."""
 USUAL = 10.0
-"""Seconds that Kubernetes' own finalizers and pods may take before they are spoken of."""
+"""The seconds that pods and the finalizers of Kubernetes itself may take before they are reported."""
 PASSING = ("kubernetes.io/", "still remain")
-"""In what is said of every namespace whose pods take a moment to end."""
+"""Parts of the messages that appear for every namespace whose pods take a moment to stop."""
 FINALIZERS = re.compile(r"(\S+) in \d+ resource instances")
 
 
 @dataclass
 class Stuck:
-    """What keeps something from going, told as soon as it is known: whoever waits can do something about it."""
+    """The reasons that delay a removal, reported as soon as they are known, so that the user can resolve them."""
 
     what: str
     began: float = field(default_factory=time.monotonic)
     told: set[str] = field(default_factory=set)
 
     def tell(self, reasons: Iterable[str]) -> None:
+        """Report the new ones among *reasons* on the terminal; usual ones only after USUAL seconds."""
         late = time.monotonic() - self.began > USUAL
         fresh = [why for why in dict.fromkeys(reasons) if why not in self.told and (late or not any(word in why for word in PASSING))]
         self.told.update(fresh)
@@ -50,10 +53,11 @@ class Stuck:
 
 
 def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[str]:
-    """Deletes the namespace, which must carry the instance's label; what is left comes back.
+    """Delete the namespace, which must carry the instance's label; return what is left after PATIENCE seconds.
 
     Raises:
-        UsageError: it is not ours.
+        UsageError: the namespace does not carry the label.
+        ApiError: the namespace cannot be deleted.
     """
     found = own_namespace(api, name, id)
     if found is None:
@@ -66,7 +70,7 @@ def remove_namespace(api: Api, name: str, id: str, wait: bool = True) -> list[st
 
 
 def gone(api: Api, name: str, uid: str) -> bool:
-    """Whether the namespace is deleted in the end, which is watched; another of its name is no business of ours."""
+    """Watch the namespace until it is deleted; return False if that takes too long. One with the same name but another *uid* is ignored."""
     until, stuck = time.monotonic() + PATIENCE, Stuck(f"the namespace {name}")
     while (left := until - time.monotonic()) > 0:
         found = api.get("v1", "Namespace", None, name)
@@ -80,13 +84,13 @@ def gone(api: Api, name: str, uid: str) -> bool:
                 if event["type"] == "DELETED":
                     return True
                 stuck.tell(_keeping(event["object"]))
-        except Exception:  # also that it may be deleted and looked at, but not watched
+        except Exception:  # for example, the user may read the namespace but not watch it
             time.sleep(PAUSE)
     return False
 
 
 def _keeping(namespace: Object) -> Iterator[str]:
-    """Finalizers that somebody has still to take away, and what the namespace's controller could not do."""
+    """Yield what delays the removal: finalizers that are still set, and errors that the namespace's controller reports."""
     for condition in namespace.get("status", {}).get("conditions") or []:
         if condition.get("status") != "True" or condition.get("type") == "NamespaceContentRemaining":
             continue
@@ -102,7 +106,11 @@ def _why_still_there(api: Api, name: str) -> str:
 
 
 def remove_objects(api: Api, namespace: str, id: str, wait: bool = True) -> list[str]:
-    """Deletes what carries the instance's label in a namespace of others, and nothing else."""
+    """Delete the objects with the instance's label in a shared namespace; return what is left after PATIENCE seconds.
+
+    Raises:
+        EnvctlError: an object cannot be deleted.
+    """
     until, stuck = time.monotonic() + PATIENCE, Stuck(f"{id} in {namespace}")
     left = _delete_all(api, namespace, id)
     with interruptible():
@@ -120,13 +128,13 @@ def _shown(item: Object) -> str:
 
 
 def _delete_all(api: Api, namespace: str, id: str) -> list[Object]:
-    """One round; what was still there comes back. Secrets go last: the record tells of kinds that the definition has added."""
+    """Delete all objects once, and return those that still existed. Secrets are last: the record names the kinds of added objects."""
     found: list[Object] = []
     secrets = api.list("v1", "Secret", namespace, f"{labels.INSTANCE}={id}")
     for version, kind in (*KINDS, *added_kinds(secrets), ("v1", "Secret")):
         items = secrets if kind == "Secret" else _labelled(api, version, kind, namespace, id)
         fresh = [item for item in items if not item["metadata"].get("deletionTimestamp")]
-        if kind == "Secret" and found:  # the record stays until everything else is gone: it is what `down` finds the rest by
+        if kind == "Secret" and found:  # the record is deleted last, because `down` finds the other objects by it
             fresh = [item for item in fresh if labels.RECORD not in (item["metadata"].get("labels") or {})]
         each(lambda item: _quietly(api, version, kind, namespace, item), fresh)  # noqa: B023
         found += items
@@ -134,7 +142,7 @@ def _delete_all(api: Api, namespace: str, id: str) -> list[Object]:
 
 
 def _labelled(api: Api, version: str, kind: str, namespace: str, id: str) -> list[Object]:
-    """Of a kind that the cluster does not have any more there is nothing."""
+    """Return the instance's objects of one kind; empty if the cluster no longer has this kind."""
     with Ignoring(404), suppress(UsageError):
         return api.list(version, kind, namespace, f"{labels.INSTANCE}={id}")
     return []

@@ -1,8 +1,8 @@
-"""A server started again with its data: its container anew, in the same pod.
+"""The restart of a server that keeps its data: a new container in the same pod.
 
-Data lives as long as its pod, and no verb of Kubernetes restarts a container. But a pod's image may be changed, and the kubelet then
-replaces that one container at once (https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement): another
-spelling of the same image's name is such a change.
+Data lives as long as its pod, and Kubernetes has no command that restarts a container. But the image of a pod can be changed, and the
+kubelet then replaces this one container at once (https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement).
+Another spelling of the same image name is such a change.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from envctl.keeper.cluster.protocol import Object, path_of
 
 HUB, LIBRARY = "docker.io/", "docker.io/library/"
 PATIENCE, PAUSE = 60.0, 0.1
+"""The seconds that a restart may take, and those between two checks."""
 
 
 def other_spelling(image: str) -> str | None:
-    """The same image under its other name; None where it has but one (one of another registry)."""
+    """Return another name of the same image; None if there is none, which is the case outside Docker Hub."""
     for prefix in (LIBRARY, HUB):
         if image.startswith(prefix):
             return image.removeprefix(prefix)
@@ -30,10 +31,10 @@ def other_spelling(image: str) -> str | None:
 
 
 def restart_in_place(api: Api, pod: Object, poll: Callable[[], Object | None]) -> bool:
-    """Whether the container has been replaced; False where that cannot be done.
+    """Replace the pod's own container; return whether the new one runs. Return False if the container cannot be replaced.
 
     Args:
-        poll: the pod as it is now.
+        poll: returns the current state of the pod; None if it no longer exists.
     """
     name, meta = own_container(pod), pod["metadata"]
     image = next(str(c["image"]) for c in pod["spec"]["containers"] if c["name"] == name)

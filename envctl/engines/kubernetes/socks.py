@@ -1,4 +1,4 @@
-"""urllib3's connections through a SOCKS proxy, by what the keeper uses: its own way wants another package."""
+"""SOCKS proxies for urllib3, by the keeper's implementation, because urllib3's own support needs another package."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from envctl.keeper.cluster.protocol import Refused
 from envctl.keeper.cluster.proxy import through
 
 PATIENCE = 10.0
+"""The seconds that a connection may take to open if the request has no timeout."""
 
 
 def is_socks(proxy: str | None) -> bool:
+    """Return whether *proxy* is the URL of a SOCKS5 proxy."""
     return bool(proxy) and str(proxy).startswith("socks5")
 
 
 def lead_through(pool: urllib3.PoolManager, proxy: str) -> urllib3.PoolManager:
-    """*pool*, whose connections all begin at *proxy* from now on."""
+    """Make all future connections of *pool* go through *proxy*, and return *pool*."""
 
     def dial(self: Any) -> socket.socket:
-        """In the place of `_new_conn`, which opens the stream; its errors are those that urllib3 tries again after."""
+        """Open the connection in the place of `_new_conn`; raise only errors after which urllib3 retries."""
         patience = self.timeout if isinstance(self.timeout, int | float) else PATIENCE
         try:
             stream = through(proxy, self.host, self.port, patience)

@@ -1,4 +1,4 @@
-"""The pods and warnings of one instance as the API server tells of them: watched, never polled."""
+"""The pods and warnings of one instance. The API server is watched, never polled."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ from envctl.keeper.cluster.protocol import Object, path_of
 from envctl.process.threads import guarded_thread
 
 PAUSE = 0.5
+"""The seconds between two watches of events."""
 SILENCE = 240.0
-"""Seconds without a word after which a watch is begun anew: a connection may have died without one."""
+"""The seconds without data after which a watch is started again, because its connection may be dead without an error."""
 LOST = 30.0
-"""Seconds in which neither a watch nor a list succeeds, after which we give up: an API server that is replaced needs fewer."""
+"""The seconds without a successful watch or list after which the watch fails. The replacement of an API server takes less."""
 NO_STATUS = -1
+"""The exit status that is reported for a pod that does not start."""
 LAST = 50
-"""Warnings of a service that are kept: one that crashes again and again has many."""
+"""The number of warnings that are kept for each service; a service that crashes repeatedly has many."""
 
 
 @dataclass
 class Pods:
-    """What is known now; `changed` is notified whenever that is more."""
+    """The current pods and warnings of an instance; `changed` is notified whenever a pod changes."""
 
     api: Api
     namespace: str
@@ -39,13 +41,13 @@ class Pods:
     on_exit: Callable[[str, int], None] = lambda service, status: None
     on_loss: Callable[[BaseException], None] = lambda error: None
     owners: Callable[[], Mapping[str, tuple[str, ...]]] = dict
-    """Service to the names of its workloads: events are about those, and about what is named after them."""
+    """Returns service to the names of its workloads. Events refer to these names, or to names that begin with them."""
     fresh: bool = False
-    """The namespace is new: whatever happens there is of now."""
+    """Whether the namespace is new, so that no event in it is out of date."""
     failures: dict[str, PodFailure] = field(default_factory=dict)
-    """By service: what will not heal."""
+    """Service to the failure from which it does not recover."""
     gone: dict[str, Object] = field(default_factory=dict)
-    """By owner: what was last known of a pod that is there no more. One that is asked to stop goes as soon as it has ended."""
+    """Owner to the last known state of its pod that no longer exists. A deleted pod disappears as soon as it has stopped."""
     warnings: dict[str, list[Object]] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     _told: set[tuple[str, int]] = field(default_factory=set)
@@ -59,12 +61,12 @@ class Pods:
 
     @property
     def known(self) -> dict[str, Object]:
-        """By uid."""
+        """Uid to pod."""
         return self._pods.known
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """They are followed as long as the context is entered; what is there then is known at once.
+        """Watch pods and events while the context is entered. Pods that exist at its start are known at once.
 
         Raises:
             EnvctlError: the pods cannot be listed.
@@ -88,20 +90,22 @@ class Pods:
             raise EnvctlError(f"the cluster no longer reports its pods: {error.message}", hint=error.hint) from None
 
     def of(self, service: str) -> Object | None:
+        """Return the newest pod of a service or, with the prefix JOB, of a Job; None if it has no pod."""
         with self.changed:
             return newest(pod for pod in self.known.values() if owner_of(pod) == service)
 
     def state(self, service: str) -> ServiceState:
+        """Return the state of a service."""
         with self.changed:
             return service_state(pod for pod in self.known.values() if owner_of(pod) == service)
 
     def wait(self, condition: Callable[[], bool]) -> bool:
-        """Whether *condition* came true before they are followed no more; it is looked at whenever something has changed."""
+        """Wait until *condition* is true, and return True; return False if the watch ends before. Check it whenever something changes."""
         with self.changed:
             while not condition():
                 if self._closing.is_set():
                     return False
-                self.changed.wait(0.5)  # now and then, so that a signal is handled
+                self.changed.wait(0.5)  # with a timeout, so that signals are handled
         return True
 
     def _remember(self, pod: Object) -> None:
@@ -114,10 +118,10 @@ class Pods:
             self._check(pod)
 
     def _check(self, pod: Object) -> None:
-        """Whether it has ended, or will never begin."""
+        """Report a pod that has ended, or that cannot start."""
         service = owner_of(pod)
         now = self.of(service) if service else None
-        if now is None or not alive(pod) or uid(now) != uid(pod):  # others were replaced, perhaps long ago
+        if now is None or not alive(pod) or uid(now) != uid(pod):  # another pod has replaced this one
             return
         found = failure_of(pod)
         if found is not None:
@@ -129,7 +133,7 @@ class Pods:
             self._tell(service, status)
 
     def _tell(self, service: str, status: int) -> None:
-        """A listener that breaks is no stream that does, which would only be begun anew."""
+        """Call the listener. Report its errors, which would otherwise look like errors of the watch, and only make it start again."""
         try:
             self.on_exit(service, status)
         except BaseException as error:
@@ -144,7 +148,7 @@ class Pods:
             self._tell(service, NO_STATUS)
 
     def _still(self, service: str, found: PodFailure, pod: Object | None) -> None:
-        """Gives it time to heal."""
+        """Report the failure if the pod does not recover in time."""
         if self._closing.wait(found.patience):
             return
         now = self.known.get(uid(pod)) if pod else None
@@ -154,7 +158,7 @@ class Pods:
         self._fail(service, PodFailure(left.what, left.advice, left.step))
 
     def _follow_events(self) -> None:
-        """Warnings are evidence only: without the right to see them, there is less of it."""
+        """Collect warnings. They only explain failures, so a user without the right to read events gets shorter explanations."""
         path = path_of("v1", "Event", self.namespace)
         while not self._closing.is_set():
             with suppress(Exception):

@@ -1,7 +1,8 @@
-"""One machine at a time changes an instance: annotations of its record's Secret, which all of them see, say which one does.
+"""The lock with which only one machine at a time changes an instance: annotations of the Secret with its record, which all machines see.
 
-It is taken by replacing the very version of the Secret that was read, and renewed only where it is still ours. A holder is taken for
-dead when it has not renewed it for a while by the clock of whoever waits: the clocks of two machines may differ.
+A command takes the lock by replacing exactly the version of the Secret that it has read, and renews it only while it still holds it. A
+waiting command takes over when it has seen no renewal for a while. It measures this time itself, because the clocks of two machines may
+differ.
 """
 
 from __future__ import annotations
@@ -25,28 +26,28 @@ from envctl.keeper.cluster.presence import record_name
 from envctl.keeper.cluster.protocol import Object, path_of
 
 LASTS, EVERY, LONG_PAST = 60.0, 15.0, 86400.0
-"""Seconds: without a renewal until a holder is taken for dead, between two renewals, and since one that nobody needs to wait for."""
+"""The seconds until a lock expires without a renewal, those between two renewals, and the age at which a lock is taken over at once."""
 LAST_RENEWAL = 5.0
-"""Seconds in which a renewal that is under way has to end."""
+"""The seconds that a renewal may still take when the work has ended."""
 DONE, FAILED = "done", "failed"
-"""What stands in the place of a time once the work has ended."""
+"""What replaces the time in the annotation when the work has ended."""
 REFUSED = (409, 422)
-"""The statuses with which a change of what is not as we think it is is refused."""
+"""The HTTP statuses with which the API server refuses a change whose preconditions do not hold."""
 
 
 def begun(worker: str) -> dict[str, str]:
-    """The annotations with which a new record is written: nobody has to say separately that it works."""
+    """Return the annotations of a new record. They contain the lock, so that no separate request is needed."""
     return {WORKER: worker, WORKING: now(LASTS), UNFINISHED: "true"}
 
 
 def done(worker: str) -> dict[str, str]:
-    """Those with which it is written when everything is there."""
+    """Return the annotations of the record of an instance that is complete."""
     return {WORKER: worker, WORKING: DONE, UNFINISHED: ""}
 
 
 @dataclass
 class _Lock:
-    """Ours, once it is taken."""
+    """A lock that this command holds."""
 
     api: Api
     namespace: str
@@ -56,11 +57,11 @@ class _Lock:
     every: float = EVERY
     renewed: bool = False
     gone: EnvctlError | None = None
-    """Why it is not ours any more."""
+    """Why this command has lost the lock; None while it holds it."""
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def say(self, state: str) -> None:
-        """Where it is still ours; where it is not, that is told at once."""
+        """Write *state* if this command still holds the lock; otherwise report at once that it is lost."""
         annotations = "/metadata/annotations/"
         change = [
             {"op": "test", "path": f"{annotations}{WORKER}", "value": self.worker},
@@ -74,20 +75,24 @@ class _Lock:
                 self.gone = EnvctlError(f"another machine has begun to work on {self.id} meanwhile", hint=hint)
                 self.lost(self.gone)
         except EnvctlError:
-            pass  # the next one may get through, and others find out by the time
+            pass  # the next renewal may succeed; if none does, the lock expires
 
     def renew(self) -> None:
+        """Renew the lock regularly, until the work has ended or the lock is lost."""
         while self.gone is None and not self._ended.wait(self.every):
             self.say(now(LASTS))
             self.renewed = True
 
     @contextmanager
     def held(self, new: bool = False) -> Iterator[None]:
-        """Renewed until the work has ended, which is said then.
+        """Renew the lock while the context is entered; then write whether the work has succeeded.
 
         Args:
-            new: the record itself says that everything is there. Where we fail nothing is said: it is about to be removed, and
-                others wait for that.
+            new: whether this command creates the instance, and writes success with the record itself. Failure is not written then,
+                because the instance is about to be removed, and other machines wait for that.
+
+        Raises:
+            EnvctlError: another machine has taken over.
         """
         thread = threading.Thread(target=self.renew, name="work lock", daemon=True)
         thread.start()
@@ -108,16 +113,19 @@ class _Lock:
 def alone(
     api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None], lost: Callable[[EnvctlError], None], every: float = EVERY
 ) -> Iterator[PublishedRecord | None]:  # fmt: skip
-    """While no other machine works on the instance; what is published of it then, None where there is nothing.
+    """Wait until no other machine works on the instance, and hold the lock while the context is entered.
+
+    The context gives the published record; None if there is none.
 
     Args:
         worker: as in `DeploymentSettings`.
-        pause: called between two looks while another one works; it may raise.
+        pause: called between two checks while another machine works on the instance; it may raise.
         lost: called in another thread when another machine has taken over.
+        every: the seconds between two renewals.
 
     Raises:
-        MadeElsewhere: it was removed while we waited.
-        EnvctlError: nobody could look; or another machine took over.
+        MadeElsewhere: the instance was removed during the wait.
+        EnvctlError: the cluster cannot be queried, or another machine has taken over.
     """
     found = _taken(api, namespace, id, worker, pause)
     if found is None:
@@ -131,13 +139,19 @@ def alone(
 def alone_from_the_start(
     api: Api, namespace: str, id: str, worker: str, lost: Callable[[EnvctlError], None], every: float = EVERY
 ) -> Iterator[PublishedRecord | None]:  # fmt: skip
-    """While we make the instance: its record says `begun` when it comes, and `done` in the end, without further requests."""
+    """Hold the lock of an instance that this command creates, while the context is entered.
+
+    The lock is written with the record (`begun` at first, `done` at the end), so that it needs no further requests.
+
+    Raises:
+        EnvctlError: another machine has taken over.
+    """
     with _Lock(api, namespace, id, worker, lost, every).held(new=True):
         yield None
 
 
 def _taken(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], None]) -> Object | None:
-    """The record's Secret, as the one before has left it; None where there is none."""
+    """Take the lock; return the Secret with the record, as the previous command has left it. Return None if there is no record."""
     others, waited = _Others(), False
     while True:
         found = _read(api, namespace, id)
@@ -157,14 +171,14 @@ def _taken(api: Api, namespace: str, id: str, worker: str, pause: Callable[[], N
 
 
 def _read(api: Api, namespace: str, id: str) -> Object | None:
-    """None also where the namespace is not there: whoever has no rights in it is not told so."""
+    """Return the Secret; None if it or its namespace does not exist. (For a missing namespace, the API server reports missing rights.)"""
     with Ignoring(403):
         return api.get("v1", "Secret", namespace, record_name(id))
     return None
 
 
 def _replaced(api: Api, namespace: str, id: str, worker: str, version: str) -> bool:
-    """Whether it is ours now; not where somebody has changed the record since that version."""
+    """Take the lock; return False if the record has changed since *version*."""
     meta = {"annotations": {WORKER: worker, WORKING: now(LASTS), UNFINISHED: ""}, "resourceVersion": version}
     path = path_of("v1", "Secret", namespace, record_name(id))
     with Ignoring(404, 409):
@@ -175,12 +189,13 @@ def _replaced(api: Api, namespace: str, id: str, worker: str, version: str) -> b
 
 @dataclass
 class _Others:
-    """What was seen of whoever works, and since when."""
+    """The last renewal of another machine that was seen, and since when, in monotonic seconds."""
 
     seen: tuple[str, str] = ("", "")
     since: float = 0.0
 
     def work(self, annotations: dict[str, str]) -> bool:
+        """Return whether another machine still works on the instance."""
         worker, working = annotations.get(WORKER, ""), annotations.get(WORKING, DONE)
         if not worker or working in (DONE, FAILED) or working < now(-LONG_PAST) or owner_alive(worker.partition("@")[2]) is False:
             return False
@@ -190,7 +205,7 @@ class _Others:
 
 
 def _mark_half_made(api: Api, namespace: str, id: str, worker: str) -> None:
-    """Of data that the first machine has not said to be made nobody knows how far it came."""
+    """Mark all data that the first machine has not reported as made: it may be incomplete."""
     for pod in api.list("v1", "Pod", namespace, f"{INSTANCE}={id}"):
         if not has_data(pod) and not maker(pod):
             with Ignoring(404, 409):

@@ -1,1 +1,1 @@
-"""The local engine: the same services as processes of this machine, no Docker, no root."""
+"""The local engine: the same services as processes of this machine, without Docker and without root."""

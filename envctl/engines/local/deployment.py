@@ -1,4 +1,4 @@
-"""One instance of local processes with its plan: files written, processes handed to the keeper."""
+"""One instance of local processes with its plan: this module writes the files, and the keeper starts the processes."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from envctl.process.threads import guarded_thread
 TAKEN = ("address already in use", "address in use", "eaddrinuse")
 LIMITS = {"memory_bytes": "memory", "cpu": "CPU"}
 BESIDE = "#beside"
-"""Ends the name of a command beside a service."""
+"""The end of the name of a command that runs beside a service."""
 FIRST_TIMEOUT, AGAIN = 30.0, 0.003
-"""Seconds that a server gets to answer its first command, and between two attempts."""
+"""The seconds in which a server must answer its first command, and the seconds between two attempts."""
 
 
 @dataclass
 class LocalDeployment(LocalInstance):
-    """The plan's services that are processes of this machine."""
+    """The services of the plan that are processes of this machine."""
 
     plan: Plan = field(kw_only=True)
     settings: DeploymentSettings = field(kw_only=True)
@@ -63,7 +63,12 @@ class LocalDeployment(LocalInstance):
         return services_folder(self.id, self.host.keepers.home) / service
 
     def prepare(self, say: Progress) -> None:
-        """Programs and initialised data directories are here, or it is said what is missing; losses are told."""
+        """Find the programs, initialise the data directories, and report what is not supported here.
+
+        Raises:
+            EngineMissing: programs are missing; the message names all of them.
+            ServiceFailed: a data directory cannot be initialised.
+        """
         self._say = say
         self._prepared |= prepare_all(self.plan.services.values(), self.root, self.host.environ)
         told = self.specs()
@@ -93,7 +98,7 @@ class LocalDeployment(LocalInstance):
         self._began = snapshots
 
     def save(self, service: ServicePlan, key: str) -> Saved:
-        """By its status it has ended well; a server that was killed has none, or another one."""
+        """Save the data of a server that has ended with 0; a server that was killed has no exit code, or another one."""
         state = self.state(service.name)
         if state.running or state.status:
             raise EnvctlError(f"{service.name} did not end cleanly ({state.status}): its data is not kept")
@@ -107,7 +112,7 @@ class LocalDeployment(LocalInstance):
         return self.root(service.name) / (service.data or "").lstrip("/")
 
     def create(self, *, whole: bool = True) -> None:
-        """Folders, files and data of what is new; what has changed is stopped, what is gone is removed."""
+        """Create folders, files and data of new services, stop changed services, and remove services that are no longer in the plan."""
         with self.settings.in_flight.creating():
             self._create(whole)
 
@@ -147,7 +152,7 @@ class LocalDeployment(LocalInstance):
             os.chown(root, spec.user, spec.user)
 
     def _fill(self, service: ServicePlan) -> None:
-        """The data directory: a copy of the template, or an empty one."""
+        """Fill the data directory from the snapshot or the template; without them, make an empty one."""
         prepared = self._found(service)
         made = self._template(prepared)
         if service.data is None:
@@ -164,7 +169,7 @@ class LocalDeployment(LocalInstance):
                 os.chown(data, prepared.user, prepared.user)
 
     def start(self, service: ServicePlan) -> None:
-        """Starts the process; the first commands of new data run before this returns."""
+        """Start the process; the first commands of new data run before this returns."""
         if self.state(service.name).running:
             return
         spec = self.spec(service.name)
@@ -174,7 +179,7 @@ class LocalDeployment(LocalInstance):
         self._first(service, spec)
 
     def _before(self, service: ServicePlan, spec: Spec) -> None:
-        """New data that began as a snapshot gets its passwords, and needs no first commands any more."""
+        """Run the script that prepares new data from a snapshot, for example its passwords; such data needs no first commands."""
         done, script = self.root(service.name) / ".first", service.snapshot.before if service.snapshot else ""
         if done.exists():
             return
@@ -204,7 +209,11 @@ class LocalDeployment(LocalInstance):
                 self._say("", f"{service}: its {LIMITS[limit]} is not limited: only the administrator may do that here")
 
     def processes(self) -> dict[str, dict[str, Any]]:
-        """While something is brought up, a keeper that is gone is a failure, and no mere absence."""
+        """Return what the keeper reports about each process.
+
+        Raises:
+            KeeperGone: the keeper has ended, which is an error while the instance is brought up.
+        """
         return dict(self._keeper().ask("GET", "/v1/processes", timeout=QUICK)[1] or {})
 
     def _keeper(self) -> KeeperClient:
@@ -217,7 +226,7 @@ class LocalDeployment(LocalInstance):
         return KeeperGone(f"the keeper of {self.id} has ended, and its processes with it", hint="`envctl up` starts it again")
 
     def _first(self, service: ServicePlan, spec: Spec) -> None:
-        """As long as the server does not answer yet, the client says so with a status of its own."""
+        """Run the first commands of new data, and repeat those whose exit code says that the server does not answer yet."""
         done = self.root(service.name) / ".first"
         if service.local is None or not service.local.first or done.exists():
             return
@@ -234,7 +243,7 @@ class LocalDeployment(LocalInstance):
     def _tried(
         self, service: ServicePlan, argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: bytes, again: int | None
     ) -> CommandResult | None:
-        """None where the server has ended: whoever waits for it says more."""
+        """Run the command until the server answers; return None if the server has ended, which is reported elsewhere."""
         deadline = time.monotonic() + FIRST_TIMEOUT
         while True:
             self._listens(service, deadline)
@@ -246,7 +255,7 @@ class LocalDeployment(LocalInstance):
             time.sleep(AGAIN)
 
     def _listens(self, service: ServicePlan, deadline: float) -> None:
-        """Asking whether anybody listens costs nothing; a client that finds nobody takes longer than the server's start."""
+        """Wait until the port accepts connections: a client that fails to connect would take longer than the server needs to start."""
         port = next((port.outside for port in service.ports), None)
         while port and time.monotonic() < deadline:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -271,7 +280,7 @@ class LocalDeployment(LocalInstance):
 
     @contextmanager
     def exit_events(self, on_exit: Callable[[str, int], None], on_loss: Callable[[BaseException], None]) -> Iterator[None]:
-        """The keeper tells; where it is gone, so are the processes, and nobody tells how they have ended."""
+        """Read exits from the keeper; if the keeper ends, so do its processes, and their exit codes are lost."""
         sock, answer = self._keeper().stream("/v1/exit-events")
         closed = threading.Event()
 
@@ -291,7 +300,7 @@ class LocalDeployment(LocalInstance):
             sock.close()
 
     def exit_reason(self, service: ServicePlan) -> EnvctlError | None:
-        """Somebody may have taken the port between the choice and the start; or it wants one that nobody has chosen for it."""
+        """Return an error if the port is the reason: another program has taken it, or the service uses one that is not allocated for it."""
         log = text(self.logs(service.name, 40))
         if not service.ports or not any(word in log.lower() for word in TAKEN):
             return None
@@ -308,7 +317,7 @@ class LocalDeployment(LocalInstance):
         return service.outside_ports
 
     def finish(self, whole: Collection[str]) -> None:
-        """Data directories of the next instance are copied while nobody waits."""
+        """Copy data directories for the next instance, in the background."""
         for prepared in self._prepared.values():
             made, began_as = self._template(prepared), self._began.get(prepared.service.name)
             if began_as is not None:
@@ -327,7 +336,7 @@ class LocalDeployment(LocalInstance):
         return run(resolved(tuple(what.argv), env, spec.cwd), env, spec, what.stdin)
 
     def run_command(self, service: ServicePlan, argv: Sequence[str], attached: Attached | None = None) -> CommandResult:
-        """*argv* as a process of its own with the environment, the files and the folder of *service*."""
+        """Run *argv* as a separate process with the environment, the files and the folder of *service*."""
         if attached is not None:
             return self._run_attached(service, argv, attached)
         with self._changing:
@@ -351,7 +360,7 @@ class LocalDeployment(LocalInstance):
             log.unlink(missing_ok=True)
 
     def _run_attached(self, service: ServicePlan, argv: Sequence[str], attached: Attached) -> CommandResult:
-        """As a child of ours: the keeper gives no output away piece by piece, and finds by their mark what a killed command leaves."""
+        """Run the command as a child process: the keeper does not pass output on. If it is killed, its mark identifies what it leaves."""
         name, spec = f"{service.name}{BESIDE}", self.spec(service.name)
         env = {**spec.environment(self.host.environ), **service.env, MARK: self.id, PROCESS: name}
         words = resolved(tuple(argv), env, spec.cwd)
@@ -372,7 +381,7 @@ class LocalDeployment(LocalInstance):
 
 
 def _ends(answer: HTTPResponse) -> Iterator[tuple[str, int]]:
-    """What a keeper tells of processes that end, until it tells no more."""
+    """Yield name and exit code of each process that ends, until the keeper's answer ends."""
     with closing(answer), suppress(OSError, ValueError, HTTPException):
         for line in answer:
             told = json.loads(line)

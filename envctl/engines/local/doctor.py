@@ -1,4 +1,4 @@
-"""What `doctor` says of this machine: which kinds it can run, and what is missing for the others."""
+"""The checks of `doctor` for this machine: which kinds it can run, and what is missing for the others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from envctl.session.session import Host
 
 
 def findings(host: Host) -> Iterator[Finding]:
+    """Yield the results of all checks; nothing is changed."""
     system = platform.system()
     supported = system in ("Linux", "Darwin")
     yield Finding("local", supported, system, "" if supported else "Linux and macOS are supported", needed=True)

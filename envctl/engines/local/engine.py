@@ -1,4 +1,4 @@
-"""The engine: this machine, and the instances whose keepers hold processes on it."""
+"""The local engine: this machine, and the instances whose keepers run processes on it."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
     from envctl.plan.model import Plan
 
 PAUSES = (0.05, 0.2, 0.5, 1.0)
-"""Seconds before each further attempt to remove the files of an instance."""
+"""The seconds before each further attempt to remove the files of an instance."""
 
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """This machine."""
+    """The engine on this machine."""
 
     host: Host
     name: str = "local"
     _held: HeldPorts = field(default_factory=HeldPorts)
 
     def __post_init__(self) -> None:
-        weakref.finalize(self, self._held.let_go)  # a process may bring up many
+        weakref.finalize(self, self._held.let_go)  # one process may bring up many instances
 
     def addresses(self) -> Addresses:
         return TRAITS.addresses
 
     def allocate(self, id: str, wanted: Wanted, kept: Allocation, taken: Collection[int], refused: Collection[str]) -> Allocation:
-        """Ports are held until their servers listen, or nobody needs this engine any more."""
+        """Reserve the ports until their servers listen, or until this engine object is no longer used."""
         return Allocation(allocate_ports(wanted.ports, kept.ports, taken, self._held.hold))
 
     def deployment(self, plan: Plan, settings: DeploymentSettings) -> LocalDeployment:
@@ -62,7 +62,7 @@ class LocalEngine:
         return LocalInstance(self.host, id)
 
     def list(self, id: str = "") -> Sequence[FoundInstance]:
-        """Those with processes that are on disk, and those whose state is gone though their keepers run."""
+        """Return the instances with processes whose state is on disk, and those whose keepers run although their state is gone."""
         found = [*self._on_disk(), *self._by_keepers()]
         return [each for each in found if id in ("", each.id)]
 
@@ -75,11 +75,11 @@ class LocalEngine:
 
     def _on_disk(self) -> Iterator[FoundInstance]:
         home = self.host.keepers.home
-        with usable(home):  # another user's HOME, say
+        with usable(home):  # HOME may be another user's
             found = sorted(home.glob(f"*/{SPECS}"))
         for path in found:
             if why_foreign(path.parent):
-                continue  # the store says so
+                continue  # the record store reports it
             instance = LocalInstance(self.host, path.parent.name)
             told = instance.labels()
             if told.get(labels.ENGINE) == self.name:
@@ -87,7 +87,7 @@ class LocalEngine:
                 yield FoundInstance.labelled(instance.id, told, running=running, total=len(instance.specs()), done=done)
 
     def remove(self, id: str, stop: Mapping[str, float], wait: bool = True) -> Sequence[str]:
-        """Processes first, those too that have lost their keeper; then their files."""
+        """Remove the processes, including those that have lost their keeper; then remove their files."""
         from envctl.keeper.process_marks import kill_marked
 
         folder = services_folder(id, self.host.keepers.home)
@@ -95,19 +95,19 @@ class LocalEngine:
             kill_marked(id, folder=os.path.realpath(folder))
         LocalInstance(self.host, id).forget()
         shutil.rmtree(folder, ignore_errors=True)
-        # One that lives goes on watching whoever removes this.
+        # A running keeper must not be killed: it still watches the process that removes the instance.
         keeper = [found.pid for found in [self.host.keepers.find(id)] if found is not None]
         for pause in PAUSES:
             if not folder.exists():
                 break
-            # A program that was being started when all others were killed has written something meanwhile.
+            # A program that was being started while the others were killed may have written files since.
             time.sleep(pause)
             kill_marked(id, folder=os.path.realpath(folder), spared=keeper)
             shutil.rmtree(folder, ignore_errors=True)
         return [str(folder)] if folder.exists() else []
 
     def prune(self, everything: bool) -> Sequence[str]:
-        """What is kept here are initialised data directories."""
+        """Remove initialised data directories, which are this engine's cache."""
         from envctl.engines.local.templates import prune
 
         return [f"data directory {path}" for path in prune(cache_folder(self.host.environ), everything=everything)]
@@ -135,7 +135,10 @@ class LocalEngine:
 
 
 def _counted(instance: LocalInstance) -> tuple[int, int]:
-    """How many processes run, and have ended well; all run where the keeper does not say: they are not gone while it is there."""
+    """Return how many processes run, and how many have ended with 0.
+
+    If the keeper does not answer, all count as running: its processes exist as long as the keeper does.
+    """
     try:
         states = instance.states().values()
     except KeeperSilent:
@@ -144,9 +147,10 @@ def _counted(instance: LocalInstance) -> tuple[int, int]:
 
 
 def open_engine(location: Location, host: Host) -> LocalEngine:
-    """
+    """Return the engine on this machine.
+
     Raises:
-        EngineMissing: this is no system for it.
+        EngineMissing: this operating system is not supported.
     """
     if sys.platform == "win32":
         raise EngineMissing("local processes need Linux or macOS", hint="use Docker, or WSL")

@@ -1,4 +1,4 @@
-"""Where local processes have their files: below the state, or, as root, where an unprivileged server can reach them."""
+"""The folders of local processes: below the instance's state or, for root, where an unprivileged server can reach them."""
 
 from __future__ import annotations
 
@@ -23,26 +23,30 @@ ROOTS_CACHE = Path("/var/cache/envctl")
 
 
 def is_root() -> bool:
+    """Return whether this process runs as root."""
     return os.geteuid() == 0
 
 
 def services_folder(id: str, home: Path) -> Path:
-    """The folder of an instance's services, whose state is below *home*. (Root's home is closed to the user that a server runs as.)"""
+    """Return the folder of an instance's services; the instance's state is below *home*.
+
+    Root's services have theirs elsewhere: the unprivileged user of a server cannot enter root's home.
+    """
     return ROOTS_STATE / id if is_root() else home / id / "local"
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """What can be made again: copied programs, initialised data directories."""
+    """Return the folder for files that can be made again: copied programs, initialised data directories."""
     if is_root():
         return ROOTS_CACHE
     return user_folder(environ, "XDG_CACHE_HOME", ".cache") / "envctl"
 
 
 def make_passable(base: Path, name: str) -> Path:
-    """The folder *name* in *base*: whatever the umask, a server's user may pass through both, and nobody else may list them.
+    """Make the folder *name* in *base*, and return it. Whatever the umask, a server's user may enter both, and no other user may list them.
 
     Raises:
-        UsageError: one of them is not this user's alone.
+        UsageError: one of them does not belong to this user alone.
     """
     mode = 0o711 if is_root() else 0o700
     for each in (base, base / name):
@@ -54,29 +58,34 @@ def make_passable(base: Path, name: str) -> Path:
 
 
 def kept_in(cache: Path, name: str) -> Path:
-    """The folder *name* in *cache*, whether it is there or not.
+    """Return the folder *name* in *cache*, whether or not it exists.
 
     Raises:
-        UsageError: one of them is not this user's alone: what is in it may be anybody's.
+        UsageError: one of them does not belong to this user alone, so that its files may be another user's.
     """
     refuse_foreign(cache, cache / name)
     return cache / name
 
 
 def make_services_folder(id: str, home: Path) -> Path:
+    """Make the folder of an instance's services, and return it.
+
+    Raises:
+        UsageError: the folder does not belong to this user alone.
+    """
     folder = services_folder(id, home)
     return make_passable(folder.parent, folder.name)
 
 
 @contextmanager
 def made_whole(path: Path) -> Iterator[Path]:
-    """A folder to be filled, which becomes *path* at the end; where somebody else was quicker, theirs stays.
+    """Yield a new folder to fill, which becomes *path* at the end; if another process was faster, its folder stays.
 
-    Its maker holds it: what nobody holds was left by a process that was killed, and is removed. (A process's number would not tell:
-    containers that share this folder count their own.)
+    This process holds a lock on the new folder: a folder without a lock was left by a process that was killed, and is removed. (A process
+    id would not do: containers that share this folder have process ids of their own.)
     """
     with ExitStack() as stack:
-        with held(path.parent, exclusive=True):  # so that nobody takes a new folder for one that was left
+        with held(path.parent, exclusive=True):  # so that no other process takes the new folder for an abandoned one
             for left in path.parent.glob(f".{path.name}.*"):
                 remove_unless_held(left)
             new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -89,12 +98,12 @@ def made_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def held(folder: Path, *, exclusive: bool = False, wait: bool = True) -> Iterator[None]:
-    """Nobody removes *folder* meanwhile (`remove_unless_held`); the kernel lets it go when this process ends.
+    """Lock *folder* against `remove_unless_held` while the context is active, or until this process ends.
 
     Raises:
-        OSError: it is not there; without *wait* also: somebody else holds it.
+        OSError: the folder does not exist; or, without *wait*, another process holds the lock.
     """
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)  # a file: NFS locks no folder
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)  # a file, as NFS cannot lock folders
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
         yield
@@ -103,7 +112,7 @@ def held(folder: Path, *, exclusive: bool = False, wait: bool = True) -> Iterato
 
 
 def remove_unless_held(folder: Path) -> bool:
-    """Whether it is gone: all at once, so that nobody finds a part of it."""
+    """Remove the folder unless it is locked, and return whether it is gone. It is renamed first, so that no process finds a part of it."""
     with suppress(OSError), held(folder, exclusive=True, wait=False):
         going = folder.with_name(f".{folder.name.lstrip('.')}.{secrets.token_hex(4)}")
         folder.rename(going)
@@ -112,7 +121,7 @@ def remove_unless_held(folder: Path) -> bool:
 
 
 def unprivileged() -> int | None:
-    """The user for servers that refuse root; None where we are not root."""
+    """Return the user id for servers that refuse to run as root; None if this process does not run as root."""
     if not is_root():
         return None
     try:
@@ -122,13 +131,13 @@ def unprivileged() -> int | None:
 
 
 def reachable(path: Path) -> bool:
-    """Whether every user may come to *path*, read it and, where it is a program, run it."""
+    """Return whether every user can reach *path*, read it, and run it if it is a program."""
     ways = [path, *path.parents]
     return all(folder.stat().st_mode & 0o001 for folder in ways) and bool(path.stat().st_mode & 0o004)
 
 
 def write_files(root: Path, service: ServicePlan, user: int | None) -> None:
-    """What lies at /path in a container lies at root/path; folders that files are put into are there even if there are none."""
+    """Write the service's files: what is at /path in a container is at root/path. Folders for files are made even if they stay empty."""
     for folder in (*service.mounts, *service.writable):
         _folder(root, root / folder.lstrip("/"), user)
     for path, file in service.files.items():

@@ -1,4 +1,4 @@
-"""An instance of local processes that is there: their states, logs, and commands beside them."""
+"""An existing instance of local processes: states and logs of its processes, and commands beside them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from envctl.session.session import Host
 
 SPECS, LOGS, OLDER = "local.json", "logs", ".1"
 POLL_SECONDS = 0.1
-"""Seconds between two looks at a log that is followed."""
+"""The seconds between two reads of a log that is followed."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What is handed to the keeper, and kept for the commands that come later."""
+    """A process to start, as the keeper gets it, and as it is stored for later commands."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -40,22 +40,23 @@ class Spec:
     limits: Mapping[str, int | float] = field(default_factory=dict)
     stop_signal: str = "SIGTERM"
     inherits: bool = False
-    """A program of the team's own gets what it would get in this shell, too. (That is not kept: there may be tokens in it.)"""
+    """Whether it gets the variables of the shell, too, as the team's own programs do. They are not stored: there may be tokens in them."""
     mark: str = ""
-    """A hash of what the definition says: another one means another process."""
+    """A hash of what the definition says; if it changes, the process is replaced."""
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """All of its variables, *environ* being the shell's; options of ours are none of its business."""
+        """Return all of its environment variables; *environ* has those of the shell, from which envctl's own options are left out."""
         shell = {key: value for key, value in environ.items() if not key.startswith("ENVCTL_")} if self.inherits else {}
         return {"PYTHONUNBUFFERED": "1", **shell, **self.env}
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Spec:
+        """Return the process that is stored as *kept*."""
         return cls(**{**kept, "argv": tuple(kept["argv"])})
 
 
 def resolved(argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> tuple[str, ...]:
-    """The program of *argv* by the PATH of *env*, as a shell in *cwd* finds it."""
+    """Return *argv* with the path of its program, found through the PATH in *env*; a name with a slash is relative to *cwd*, and stays."""
     if "/" in argv[0]:
         return argv
     return (shutil.which(argv[0], path=env.get("PATH")) or argv[0], *argv[1:])
@@ -63,7 +64,7 @@ def resolved(argv: tuple[str, ...], env: Mapping[str, str], cwd: str) -> tuple[s
 
 @dataclass
 class LocalInstance:
-    """The processes that the keeper of *id* holds."""
+    """The processes that the keeper of *id* runs."""
 
     host: Host
     id: str
@@ -73,11 +74,11 @@ class LocalInstance:
         return self.host.folder(self.id)
 
     def specs(self) -> dict[str, Spec]:
-        """The processes that were created, by service."""
+        """Return service to the process that was created for it."""
         return {name: Spec.of(spec) for name, spec in self._kept().get("services", {}).items()}
 
     def labels(self) -> dict[str, str]:
-        """What the instance was labelled with when it was created."""
+        """Return the labels that the instance got when it was created."""
         return dict(self._kept().get("labels", {}))
 
     def _kept(self) -> dict[str, Any]:
@@ -88,25 +89,31 @@ class LocalInstance:
         return kept
 
     def keep_specs(self, specs: Mapping[str, Spec], labels: Mapping[str, str]) -> None:
+        """Store the processes of the instance, and its labels."""
         services = {name: asdict(spec) for name, spec in specs.items()}
         write_private(self.state_folder / SPECS, json.dumps({"labels": dict(labels), "services": services}))
 
     def forget(self) -> None:
-        """What a later instance of this id must not find."""
+        """Remove the files that a later instance with this id must not find."""
         (self.state_folder / SPECS).unlink(missing_ok=True)
         shutil.rmtree(self.state_folder / LOGS, ignore_errors=True)
 
     def spec(self, service: str) -> Spec:
+        """Return the process that was created for *service*.
+
+        Raises:
+            EnvctlError: no process was created for it.
+        """
         try:
             return self.specs()[service]
         except KeyError:
             raise EnvctlError(f"{service}: its process is not there", hint="`envctl up` brings it back") from None
 
     def processes(self) -> dict[str, dict[str, Any]]:
-        """What the keeper says of each process; nothing where it is gone, for then they are too.
+        """Return what the keeper reports about each process; empty if the keeper has ended, as its processes have ended, too.
 
         Raises:
-            KeeperSilent: it runs, and does not answer.
+            KeeperSilent: the keeper runs, but does not answer.
         """
         keeper = self.host.keepers.find(self.id)
         if keeper is None:
@@ -119,7 +126,7 @@ class LocalInstance:
             return {}
 
     def states(self) -> Mapping[str, ServiceState]:
-        """Of those that were created; the keeper also remembers processes whose services are gone."""
+        """Return the state of each service that was created; the keeper also remembers processes of removed services."""
         processes = self.processes()
         return {name: _state(name, processes[name]) if name in processes else ServiceState() for name in self.specs()}
 
@@ -142,17 +149,17 @@ class LocalInstance:
                 running = {name for name, state in self.states().items() if state.running}
                 pieces = {name: piece for name, reader in readers.items() if (piece := reader.more())}
                 yield from pieces.items()
-                if pieces:  # there may be more, and an older file that is about to go
+                if pieces:  # more may follow, and the older file may soon be removed
                     continue
                 if not running & set(services):
                     return
                 time.sleep(POLL_SECONDS)
 
     def renew(self, expires: str | None, labels: Mapping[str, str]) -> None:
-        """The record and the keeper know it; nothing here carries a label."""
+        """Do nothing: the record and the keeper have the time, and no process carries a label."""
 
     def interactive(self, service: str, argv: Sequence[str], env: Mapping[str, str], user: str | None) -> TerminalCommand:
-        """*argv* with the service's environment, in its folder."""
+        """Return *argv* with the service's environment, in its folder."""
         spec = self.spec(service)
         terminal = {key: value for key, value in self.host.environ.items() if key in ("TERM", "COLUMNS", "LINES")}
         whole = {**terminal, **spec.environment(self.host.environ), **env, MARK: self.id}
@@ -165,14 +172,14 @@ def _state(name: str, told: Mapping[str, Any]) -> ServiceState:
 
 @dataclass
 class _Reader:
-    """A log that is read as it grows; one that is moved away is read to its end before the new one is opened."""
+    """A reader of a growing log; after a rotation, it reads the old file to its end before it opens the new one."""
 
     path: Path
     _stream: BinaryIO | None = None
 
     def begin(self) -> Iterator[bytes]:
-        """Pieces of all of it so far, from the older file on."""
-        self._open()  # first: if it is moved now, it is the older one, and nothing is missed
+        """Yield all of the log so far in pieces, starting with the older file."""
+        self._open()  # first: if the log is rotated now, this is the older file, and nothing is missed
         left = os.fstat(self._stream.fileno()).st_size if self._stream is not None else 0
         with suppress(FileNotFoundError), self.path.with_name(self.path.name + OLDER).open("rb") as older:
             if self._stream is None or not os.path.sameopenfile(older.fileno(), self._stream.fileno()):
@@ -182,8 +189,8 @@ class _Reader:
             yield piece
 
     def more(self) -> bytes:
-        """The next piece; empty where there is none yet."""
-        moved = self._moved()  # asked first: then nothing is written to it any more
+        """Return the next piece; empty if nothing new was written."""
+        moved = self._moved()  # checked first: nothing is written to a rotated file
         piece = self._read(PIECE)
         if moved and not piece:
             self._open()
@@ -212,15 +219,15 @@ class _Reader:
 
 
 def run(argv: Sequence[str], env: Mapping[str, str], spec: Spec, stdin: Iterable[bytes] = ()) -> CommandResult:
-    """*argv* as a child of this command, fed with *stdin*.
+    """Run *argv* as a child process with the input *stdin*; the exit code is 127 if it cannot be started.
 
     Raises:
-        Exception: whatever *stdin* raised; the command is killed before it sees an end of its input that is none.
+        Exception: whatever *stdin* raised; the command is killed, so that it does not take the truncated input for complete.
     """
     user = spec.user
     theirs, ours = os.pipe()
     if user is not None:
-        os.fchown(theirs, user, user)  # else it could not open /dev/stdin, as MariaDB's client does
+        os.fchown(theirs, user, user)  # otherwise it could not open /dev/stdin, as MariaDB's client does
     try:
         process = subprocess.Popen(
             argv, env=dict(env), cwd=spec.cwd, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

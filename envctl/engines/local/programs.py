@@ -1,4 +1,4 @@
-"""A server's program on this machine: from a Python package, or of PATH."""
+"""The program of a server on this machine: from a Python package, or from PATH."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from envctl.plan.model import LocalProgram
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 SERVERS_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/opt/homebrew/bin:/opt/homebrew/sbin"
-"""Where servers are that a user's PATH leaves out."""
+"""Folders with servers that are often missing in a user's PATH."""
 PACKAGES = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True)
 class InstalledProgram:
-    """A program and the version that it says it has; empty where it does not say."""
+    """A program and the version that it reports; the version is empty if it reports none."""
 
     path: Path
     version: str = ""
     python: bool = False
     package: bool = False
-    """It comes with a Python package: what lies beside it is its own."""
+    """Whether it comes from a Python package: then the files beside it belong to it."""
     arguments: tuple[str, ...] = ()
-    """What it takes before the arguments of the service."""
+    """The arguments that it needs before those of the service."""
     loss: str = ""
-    """What is different with this one."""
+    """What is not supported here with this program."""
 
     @property
     def folder(self) -> Path:
@@ -46,10 +46,14 @@ class InstalledProgram:
 
 
 def find_program(program: LocalProgram, wanted: str, path: str | None) -> InstalledProgram | None:
-    """The first program of the wanted major version; else the one of the nearest later version, else of the nearest earlier one.
+    """Return the first program of the wanted major version, else the nearest later one, else the nearest earlier one.
 
     Args:
-        path: the PATH of whoever asks.
+        wanted: the version; empty if any will do.
+        path: the PATH of the caller.
+
+    Returns:
+        None if no program is installed.
     """
     places = ((each, place) for each in program.programs for place in _paths(each, path or SYSTEM_PATH))
     found = [_installed(each, place, program) for each, place in places]
@@ -60,12 +64,13 @@ def find_program(program: LocalProgram, wanted: str, path: str | None) -> Instal
 
 
 def _installed(program: Program, path: Path, local: LocalProgram) -> InstalledProgram:
-    # Python's own version says nothing of a server that is a module of it.
+    # For a server that is a Python module, the version of Python means nothing.
     version = program.version or ("" if program.module else _version(path, tuple(local.version_of)))
     return InstalledProgram(path, version, bool(program.module), bool(program.package), tuple(program.arguments), program.loss)
 
 
 def major(version: str) -> int:
+    """Return the major version; 0 if *version* does not start with a number."""
     match = re.match(r"\d+", version)
     return int(match.group()) if match else 0
 
@@ -110,7 +115,7 @@ def _there(path: str) -> Iterator[Path]:
 
 @lru_cache
 def _version(path: Path, arguments: tuple[str, ...]) -> str:
-    """The first number with a point in it that the program prints (some on stderr), or that stands in its path."""
+    """Return the first number with a point that the program prints (some print it on stderr), or that is in its path."""
     if not arguments:
         return _number(str(path.resolve()))
     try:
@@ -126,7 +131,11 @@ def _number(text: str) -> str:
 
 
 def for_everybody(found: InstalledProgram, cache: Path) -> InstalledProgram:
-    """*found* where an unprivileged user can run it: as root, in a closed place, a copy of its installation in *cache*."""
+    """Return *found* at a path where an unprivileged user can run it; for root, this may be a copy of its installation in *cache*.
+
+    Raises:
+        EngineMissing: the program is in a closed folder, and is not from a package, so that it cannot be copied.
+    """
     if not is_root() or reachable(found.path):
         return found
     if not found.package:
@@ -140,7 +149,7 @@ def for_everybody(found: InstalledProgram, cache: Path) -> InstalledProgram:
         make_passable(cache, "programs")
         with made_whole(target) as copy:
             shutil.copytree(prefix, copy / inside, symlinks=True)
-            libraries = site / f"{inside.parts[0]}.libs"  # where auditwheel puts those that a package brings along
+            libraries = site / f"{inside.parts[0]}.libs"  # where auditwheel puts the shared libraries of a package
             if libraries.is_dir():
                 shutil.copytree(libraries, copy / libraries.name, symlinks=True)
             subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)

@@ -1,4 +1,4 @@
-"""Data that is kept as folders of this user's cache, for servers that are processes of this machine."""
+"""Snapshots as folders in this user's cache, for servers that are processes of this machine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import ServicePlan
 
 DATA, CONTENT = "data", "content"
-"""In the folder of each: its data, and the random text by which it is known again."""
+"""The names in a snapshot's folder: its data, and a file with a random text that identifies its content."""
 KEY = re.compile("[0-9a-f]{32}")
 LARGEST_SPARE = 100_000_000
-"""Bytes."""
+"""The largest data, in bytes, of which a spare copy is made."""
 
 
 def restored(service: ServicePlan, kept: SnapshotRecord | None) -> ServicePlan:
-    """*service* as its data, which began as *kept*, wants it."""
+    """Return *service* with the settings that data from the snapshot *kept* needs."""
     told = service.snapshot
     if kept is None or told is None:
         return service
@@ -37,7 +37,7 @@ def restored(service: ServicePlan, kept: SnapshotRecord | None) -> ServicePlan:
 
 
 def identity(found: InstalledProgram | None) -> str:
-    """What the program is: another version, or another installation, may read data otherwise."""
+    """Return an id of the program: another version or another installation may not be able to read the same data."""
     if found is None:
         return ""
     seen = found.path.stat()
@@ -45,7 +45,7 @@ def identity(found: InstalledProgram | None) -> str:
 
 
 def save(home: Path, key: str, data: Path) -> Saved:
-    """A copy of *data* in *home*; it has its name when it is whole."""
+    """Copy *data* to the snapshot *key* in *home*; the copy gets this name when it is complete."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     remove_unless_held(home / key)
     with made_whole(home / key) as new:
@@ -55,34 +55,34 @@ def save(home: Path, key: str, data: Path) -> Saved:
 
 
 def content(home: Path, key: str) -> str:
-    """Empty where it is not there."""
+    """Return the text that identifies the content of a snapshot; empty if the snapshot does not exist."""
     with suppress(OSError):
         return (home / key / CONTENT).read_text()
     return ""
 
 
 def remove(home: Path, key: str) -> bool:
-    """Whether it is gone: one that is being copied stays."""
+    """Remove the snapshot, and return whether it is gone; a snapshot that is being copied stays."""
     return not (home / key).exists() or remove_unless_held(home / key)
 
 
 def kept(home: Path) -> Sequence[tuple[str, str]]:
-    """Names and keys of all that is there, also of what was left half-way."""
+    """Return name and key of each snapshot, including incomplete ones."""
     return [(folder.name, folder.name.strip(".").split(".")[0]) for folder in home.glob("*/")]
 
 
 def write(home: Path, key: str, file: Path) -> None:
-    """As a tar."""
+    """Write the snapshot to *file* as a tar."""
     with tarfile.open(file, "w") as tar:
         for part in (CONTENT, DATA):
             tar.add(home / key / part, part)
 
 
 def read(home: Path, key: str, file: Path) -> str:
-    """The content of *key* once it was read from *file*.
+    """Read the snapshot *key* from *file*, and return the text that identifies its content.
 
     Raises:
-        EnvctlError: it is no tar of ours, or leads elsewhere.
+        EnvctlError: *key* is not the key of a snapshot; or *file* is not a tar, or has links or paths that lead out of its folder.
     """
     if not KEY.fullmatch(key):
         raise EnvctlError(f"{file}: '{key}' is not the key of a snapshot")
@@ -99,26 +99,26 @@ def read(home: Path, key: str, file: Path) -> str:
 
 
 def _plain(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Files and folders: no data of a server needs links, and through those others have got out of Python's own filter."""
+    """Accept only files and folders: data of servers needs no links, and links have been used to escape from Python's own filter."""
     if not (member.isreg() or member.isdir()):
         raise tarfile.SpecialFileError(member)
     return tarfile.data_filter(member, folder)
 
 
 def _belongs(data: Path, user: int | None) -> None:
-    """To the user that servers run as, and to nobody else."""
+    """Give the data to the user that servers run as, and to no other user."""
     data.chmod(0o700)
     for path in [data, *data.rglob("*")] if user is not None else ():
         os.chown(path, user or 0, user or 0, follow_symlinks=False)
 
 
 def fill(home: Path, began_as: SnapshotRecord, target: Path) -> None:
-    """*target* becomes a copy of it, perhaps one that was made ahead.
+    """Make *target* a copy of the snapshot, or a spare copy that was made in advance.
 
     Raises:
-        EnvctlError: it has been removed meanwhile.
+        EnvctlError: the snapshot was removed at this moment.
     """
-    shutil.rmtree(target, ignore_errors=True)  # an empty folder may be there, and the copy would lie inside
+    shutil.rmtree(target, ignore_errors=True)  # `cp` would put the copy inside an existing folder
     try:
         templates.fill(_template(home, began_as), target)
     except OSError:
@@ -126,7 +126,7 @@ def fill(home: Path, began_as: SnapshotRecord, target: Path) -> None:
 
 
 def make_spare(home: Path, began_as: SnapshotRecord) -> None:
-    """A copy for the next instance, while nobody waits; not of what takes much room."""
+    """Make a copy for the next instance in the background, unless the snapshot is large."""
     if _size(home / began_as.ref / DATA) < LARGEST_SPARE:
         templates.make_spare(_template(home, began_as))
 

@@ -1,4 +1,4 @@
-"""A service of the plan -> the process that runs it: arguments, environment, folder, user."""
+"""The process that runs a service of the plan: its arguments, environment, folder and user."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from envctl.plan.model import LocalProgram, ServicePlan
 from envctl.render.compose import files_hash
 
 SHOWN = 3
-"""Paths that are named; a folder may have thousands."""
+"""The number of paths that a message lists; a folder may have thousands."""
 
 
 class Prepared(NamedTuple):
-    """A service with the program that runs it."""
+    """A service with the program that runs it (None for the team's own), the user id for it, and what is not supported here."""
 
     service: ServicePlan
     program: InstalledProgram | None
@@ -32,10 +32,14 @@ class Prepared(NamedTuple):
 
 
 def prepare_all(services: Iterable[ServicePlan], root: Callable[[str], Path], environ: Mapping[str, str]) -> dict[str, Prepared]:
-    """Each by its name.
+    """Prepare each service, and return the results by name.
+
+    Args:
+        root: returns the folder for a service's files.
+        environ: the environment variables of the caller.
 
     Raises:
-        EngineMissing: this machine cannot run some of them; all are named in one go.
+        EngineMissing: this machine cannot run some of the services; the message names all of them.
     """
     found, missing = {}, []
     for service in services:
@@ -50,11 +54,11 @@ def prepare_all(services: Iterable[ServicePlan], root: Callable[[str], Path], en
 
 
 def prepare(service: ServicePlan, environ: Mapping[str, str], root: Path | None = None) -> Prepared:
-    """Finds the program, and what is different here.
+    """Find the program of a service, and what is not supported here.
 
     Args:
-        environ: the variables of whoever brings it up.
-        root: where its files will be.
+        environ: the environment variables of the caller.
+        root: the folder for the service's files.
 
     Raises:
         EngineMissing: this machine cannot run the service; the message says what to do.
@@ -78,7 +82,7 @@ def _program(service: ServicePlan, program: LocalProgram, path: str | None) -> I
 
 
 def _refuse_half(service: ServicePlan, found: InstalledProgram) -> None:
-    """An installation may lack a part that the definition asks for, an extension say."""
+    """Raise EngineMissing if the installation lacks a part that the definition needs, such as an extension."""
     for pattern, message in service.local.missing if service.local else ():
         if not any(found.folder.parent.glob(pattern.lstrip("/"))):
             raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that runs already")
@@ -100,7 +104,7 @@ def _losses(service: ServicePlan, found: InstalledProgram | None) -> Iterator[st
 
 
 def _elsewhere(service: ServicePlan, root: Path | None) -> Iterator[str]:
-    """The root of a process is this machine's; whoever wrote `files:` for a container may not think of it."""
+    """Report files that the program may look for at their path in a container: a process sees the root folder of this machine."""
     hidden = [path for path, file in service.files.items() if file.source is not None and not _seen(path, service, root)]
     if hidden:
         more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
@@ -108,7 +112,7 @@ def _elsewhere(service: ServicePlan, root: Path | None) -> Iterator[str]:
 
 
 def _seen(path: str, service: ServicePlan, root: Path | None) -> bool:
-    """Whether somebody tells the program where the file is: the definition, or its kind, which knows its mounts and first scripts."""
+    """Return whether the program is told where the file is: by the definition, or by its kind, which has mounts and first commands."""
     folder = PurePosixPath(path).parent
     told = "\n".join([*service.run, *service.command, *service.env.values()])
     if root is not None and (str(root) if service.run else f"{root}{folder}") in told:
@@ -118,10 +122,11 @@ def _seen(path: str, service: ServicePlan, root: Path | None) -> bool:
 
 
 def spec_of(prepared: Prepared, root: Path, environ: Mapping[str, str]) -> Spec:
+    """Return the process for *prepared*, with its files below *root*."""
     service, found = prepared.service, prepared.program
     argv, env = (*service.run, *service.command), dict(service.env)
     own = found is None
-    if found is not None and service.command[0] != "sh":  # a shell finds the program by its PATH
+    if found is not None and service.command[0] != "sh":  # a shell finds the program through its PATH
         argv = (str(found.path), *found.arguments, *service.command[1:])
     said = dict(env)
     env = {**({} if own else {"HOME": str(root), "LANG": "C.UTF-8"}), **env, "PATH": service.env.get("PATH") or search_path(found, environ)}
@@ -134,7 +139,11 @@ def spec_of(prepared: Prepared, root: Path, environ: Mapping[str, str]) -> Spec:
 
 
 def search_path(found: InstalledProgram | None, environ: Mapping[str, str]) -> str:
-    """PATH as if the virtual environment that envctl lives in were active, unless another one is; a server's own folder comes first."""
+    """Return the PATH for a process: a server's own folder comes first.
+
+    For all other programs, the folder of envctl's Python comes first if it is a virtual environment and no other one is active; else it
+    comes last.
+    """
     path = environ.get("PATH", SYSTEM_PATH)
     if found is not None and not found.python:
         return f"{found.folder}{os.pathsep}{path}"

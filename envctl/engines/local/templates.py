@@ -1,4 +1,4 @@
-"""Data directories that are filled once per version and then copied: initialising PostgreSQL takes half a second, a copy 50 ms."""
+"""Data directories that are initialised once per version and then copied: PostgreSQL takes half a second to initialise, a copy 50 ms."""
 
 from __future__ import annotations
 
@@ -20,30 +20,36 @@ from envctl.errors import Evidence, ServiceFailed
 from envctl.process.spawning import spawn_detached
 
 COPY = ["-Rp", "-c" if sys.platform == "darwin" else "--reflink=auto"]
-"""With owners and times; blocks are shared where the file system can. (`cp` knows how, and is there on every Unix.)"""
+"""Arguments of `cp`: keep owners and times, and share blocks if the file system can. (Every Unix has `cp`.)"""
 
 NAMELESS = "could not look up effective user ID"
-"""What PostgreSQL says to a user without an entry in /etc/passwd, as containers of CI systems have it."""
+"""PostgreSQL's message to a user without an entry in /etc/passwd, as in containers of CI systems."""
 A_NAME = "`echo envctl:x:$(id -u):$(id -g)::/tmp:/bin/sh >> /etc/passwd`, or run as a user that has one"
+"""What a user without an entry in /etc/passwd can do."""
 
 KEPT_SECONDS = 7 * 86400
+"""The seconds after its last use for which a template is kept."""
 UNFINISHED_SECONDS = 600
-"""Longer than any copy takes: a spare is made by a process of its own, which holds nothing."""
+"""The seconds for which an incomplete spare is kept, longer than any copy takes: the process that makes it holds no lock."""
 
 
 class Template(NamedTuple):
-    """A filled data directory, and the secret that was given to whoever filled it."""
+    """An initialised data directory, and the secret that the initialising command got."""
 
     data: Path
     secret: str
 
 
 def template(cache: Path, service: str, found: InstalledProgram, command: Sequence[str], user: int | None) -> Template:
-    """The one of this program and command in *cache*, made where it is not there.
+    """Return the template of this program and command in *cache*; make it if it does not exist.
+
+    Args:
+        service: the name of the service, for messages.
+        user: the user id for the command; None for this user.
 
     Raises:
         ServiceFailed: the command does not succeed.
-        UsageError: the cache is not this user's alone.
+        UsageError: the cache does not belong to this user alone.
     """
     mark = hashlib.sha256("\0".join([str(found.path), str(found.path.stat().st_mtime_ns), *command, str(user)]).encode()).hexdigest()[:12]
     folder = kept_in(cache, "templates") / f"{found.path.name}-{found.version}-{mark}"
@@ -55,7 +61,7 @@ def template(cache: Path, service: str, found: InstalledProgram, command: Sequen
 
 
 def _kept(folder: Path) -> Template:
-    os.utime(folder)  # by which `prune` knows that it is used
+    os.utime(folder)  # `prune` reads this time as the last use
     return Template(folder / "data", (folder / "secret").read_text())
 
 
@@ -68,7 +74,7 @@ def _make(service: str, folder: Path, found: InstalledProgram, command: Sequence
 
 
 def _begin(new: Path, user: int | None) -> None:
-    """A template to be, with its secret, for the eyes of *user* alone."""
+    """Start a new template with its secret, which only *user* can read."""
     (new / "data").mkdir(mode=0o700)
     (new / "secret").touch(0o600)
     (new / "secret").write_text(secrets.token_urlsafe(24))
@@ -94,29 +100,33 @@ def _failure(service: str, program: str, done: subprocess.CompletedProcess[str])
 
 
 def fill(made: Template, target: Path) -> None:
-    """*target* becomes a copy of the template: one that was made ahead, or a new one."""
+    """Make *target* a copy of the template: a spare copy that was made in advance, or a new one."""
     for spare in made.data.parent.glob("spare-*"):
         with suppress(OSError):
-            os.rename(spare, target)  # whoever is first has it; another file system has none
+            os.rename(spare, target)  # fails if another process was faster, or on another file system
             return
     copy_held(made.data, target)
 
 
 def copy_held(data: Path, target: Path) -> None:
-    """*target* becomes a copy of *data*, whose folder nobody removes meanwhile. Raises OSError: it is not there any more."""
+    """Make *target* a copy of *data*, whose folder cannot be removed at the same time.
+
+    Raises:
+        OSError: *data* no longer exists.
+    """
     with held(data.parent):
         copy(data, target)
 
 
 def copy(data: Path, target: Path) -> None:
-    """*target* becomes a copy of *data*, blocks shared where the file system can."""
+    """Make *target* a copy of *data*; they share blocks if the file system can."""
     if subprocess.run(["cp", *COPY, str(data), str(target)], capture_output=True, check=False).returncode:
         shutil.rmtree(target, ignore_errors=True)
         subprocess.run(["cp", "-Rp", str(data), str(target)], check=True)
 
 
 def make_spare(made: Template) -> None:
-    """A copy for the next instance, where there is none, made by a process that takes its time and belongs to no instance."""
+    """Make a copy for the next instance, unless one exists, in a low-priority process that belongs to no instance."""
     folder = made.data.parent
     if any(folder.glob("spare-*")):
         return
@@ -131,9 +141,12 @@ def make_spare(made: Template) -> None:
 
 
 def prune(cache: Path, *, everything: bool) -> list[str]:
-    """Removes what nobody finished, and templates that nobody has used for a while; they are made again when they are wanted.
+    """Remove incomplete templates, and those not used for `KEPT_SECONDS`, and return their paths; they are made again when needed.
 
-    What is being made or copied stays.
+    Templates that are being made or copied stay.
+
+    Args:
+        everything: whether to remove recently used templates, too.
     """
     removed = []
     for folder in kept_in(cache, "templates").glob("*/"):

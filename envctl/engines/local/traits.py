@@ -1,4 +1,4 @@
-"""What a plan must know of processes of this machine."""
+"""The properties of local processes that a plan depends on."""
 
 from envctl.plan.traits import Addresses, EngineTraits
 

@@ -1,4 +1,4 @@
-"""Environment -> Environment: what is changed before a plan is made. One file a transform, and its line in TRANSFORMS."""
+"""The changes that options of the command line make to an environment before its plan is made. Each is a module, listed in TRANSFORMS."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from envctl.plan.transforms.select import select
 __all__ = ["Selection", "TRANSFORMS", "apply"]
 
 TRANSFORMS: tuple[Callable[[Environment, Selection], Environment], ...] = (select, lanes)
-"""In the order in which they are applied; each takes from the options what is its own."""
+"""The transforms in the order in which they are applied; each reads its own options."""
 
 
 def apply(environment: Environment, options: Selection) -> Environment:
-    """*environment* with everything changed that *options* say.
+    """Return *environment* with all changes that *options* ask for.
 
     Raises:
-        UsageError: they name a service that is not there, or a URL that is none.
+        DefinitionError: a service cannot have lanes.
+        UsageError: an option names a service that does not exist, or has an invalid value.
     """
     for transform in TRANSFORMS:
         environment = transform(environment, options)

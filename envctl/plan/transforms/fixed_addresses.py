@@ -1,7 +1,7 @@
-"""Addresses that a service has as they are, of what each lane has its own of: every lane would use the same.
+"""Fixed addresses of services that each lane has its own copy or unit of: with a fixed address, all lanes would use the same one.
 
-In what a Compose file says they become references where there is no doubt: a URL that names the server and its database, or the two in
-variables that belong together (`DB_HOST`, `DB_NAME`), and any address of a service that is there once per lane. The rest is a mistake.
+In a service of a Compose file, an address becomes a reference if its meaning is certain: a URL with the server and its database, two
+variables that belong together (`DB_HOST`, `DB_NAME`), or any address of a service that exists once per lane. All others are problems.
 """
 
 from __future__ import annotations
@@ -26,11 +26,17 @@ _URL = re.compile(
 _HOST = re.compile(r"(.*?)_?(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)", re.IGNORECASE)
 _DATABASE = ("DATABASE", "DB", "DBNAME", "NAME", "DB_NAME", "VHOST", "BUCKET")
 _AMQP, _DEFAULT = ("amqp://", "amqps://"), "/"
-"""A URL of AMQP without a path means the virtual host `/`."""
+"""The schemes of AMQP URLs, and the virtual host of an AMQP URL without a path."""
 
 
 def with_references(environment: Environment, own: Collection[str]) -> tuple[Environment, list[Problem]]:
-    """*environment* with references in the place of fixed addresses, told among its losses, and what cannot be told for sure."""
+    """Return *environment* with references in place of fixed addresses, and the problems of addresses that cannot be replaced.
+
+    The losses of the returned environment name the replaced variables.
+
+    Args:
+        own: the services that exist once per lane.
+    """
     own = frozenset(own)
     laned = {each.name: each for each in all_laned(environment, own)}
     hosts = by_hosts(laned.values())
@@ -58,7 +64,7 @@ def _losses(name: str, given: Service, found: Service) -> list[str]:
 
 
 def _rewired(service: Service, laned: Mapping[str, Laned], hosts: Hosts) -> tuple[Service, frozenset[str]]:
-    """*service* with references to what each lane has its own of, and the variables with addresses that lead there."""
+    """Return *service* with references in place of fixed addresses, and the names of the variables that contain only such references."""
     given = {key: value for key, value in service.env.items() if isinstance(value, str) and not has_expression(value)}
     changes, settled, used = dict[str, str](), set[str](), set[str]()
     for key, value in given.items():
@@ -97,12 +103,12 @@ def _of_host(other: Laned, key: str, given: Mapping[str, str]) -> dict[str, str]
 
 
 def _fits(other: Laned, port: str) -> bool:
-    """Whether *port*, if there is one, may be of *other*: a Compose file need not say on which ports a service of its own listens."""
+    """Return whether *port* may be a port of *other*. A Compose file need not list the ports of the team's own services."""
     return not port or (port.isdecimal() and (other.own or int(port) in other.ports))
 
 
 def _database_beside(key: str, given: Mapping[str, str]) -> str:
-    """The variable with the database that belongs to the host in *key*; empty where it may be another one."""
+    """Return the variable with the database that belongs to the host in *key*; empty if there is no such variable, or several."""
     found = _HOST.fullmatch(key)
     wanted = {f"{found[1]}{between}{end}".upper() for end in _DATABASE for between in ("", "_")} if found else set()
     names = [name for name in given if name.upper() in wanted and name != key]
@@ -114,10 +120,10 @@ def _is_plain(other: Laned, item: str) -> bool:
 
 
 def _needs(service: Service, env: Mapping[str, object], laned: Mapping[str, Laned], used: Collection[str]) -> dict[str, str]:
-    """What is divided is there for a lane when it is seeded; nobody waits for more services than the file says.
+    """Return the conditions for which *service* waits: divided servers must be seeded, and services new to it are not waited for.
 
     Args:
-        used: those to which references are new.
+        used: the services to which *service* has new references.
     """
     needs: dict[str, str] = dict(service.needs)
     for name in dict.fromkeys(reference.root for reference in referred(env, laned)):

@@ -1,4 +1,4 @@
-"""What each lane has its own of, and under which names others reach it."""
+"""The services that each lane has its own copy or unit of, and the names under which other services reach them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from envctl.plan.reading import refers
 
 
 class Laned(NamedTuple):
-    """What each lane has its own of.
+    """A service that exists once per lane, or that is divided between lanes.
 
     Attributes:
-        hosts: the names under which others reach it.
-        several: what of it is divided; empty where there is one of it per lane.
-        items: those of the divided, by their names.
-        ref: what expressions call it; `self` in its own.
+        hosts: the names under which other services reach it.
+        several: the key of the items that are divided, such as `databases`; empty if the service exists once per lane.
+        items: the names of the divided items.
+        own: whether the service exists once per lane.
+        ref: its name in expressions; `self` in its own.
     """
 
     name: str
@@ -31,25 +32,25 @@ class Laned(NamedTuple):
 
     @property
     def host(self) -> str:
-        """A reference to its host of the lane; without a port there is no address, but its name is one for whoever knows the port."""
+        """A reference to the lane's host. A service without ports has no `host`; its `name`, which is its host name, is used instead."""
         return f"${{{self.ref}.{'host' if self.ports else 'name'}}}"
 
     @property
     def url(self) -> str:
-        """A reference to its URL of the lane, or to what there is of it."""
+        """A reference to the lane's URL; to its host if the service has no port."""
         return f"${{{self.ref}.url}}" if self.ports else self.host
 
     def item(self, item: str, how: str = "") -> str:
-        """A reference to the lane's name of *item*; *how* is what is done with it, as an expression writes it."""
+        """Return a reference to the lane's name of *item*; *how* is a filter that is appended to the expression."""
         return f'${{{self.ref}.{self.several}["{item}"].name{how}}}'
 
 
 Hosts = Mapping[str, Sequence[Laned]]
-"""Who is reached under a name in lower case."""
+"""Host names in lower case, each with the services that it reaches."""
 
 
 def all_laned(environment: Environment, own: Collection[str]) -> Iterator[Laned]:
-    """The services that are there once per lane, *own*, and those of which each lane has a part."""
+    """Yield the services that exist once per lane, which are *own*, and the servers that are divided between lanes."""
     for name, service in environment.definition.services.items():
         kind, ports = environment.kinds[service.kind], ports_of(environment, service)
         aliases = _aliases(service)
@@ -63,7 +64,7 @@ def all_laned(environment: Environment, own: Collection[str]) -> Iterator[Laned]
 
 
 def ports_of(environment: Environment, service: Service) -> list[int]:
-    """The numbers on which *service* listens, as far as anybody says."""
+    """Return the known port numbers on which *service* listens."""
     return [*{**environment.kinds[service.kind].ports, **service.ports}.values(), *([service.port] if service.port else [])]
 
 
@@ -74,12 +75,12 @@ def _aliases(service: Service) -> list[str]:
 
 
 def _listed(given: object) -> list[object]:
-    """Of a definition's own `compose:`, which only Compose checks."""
+    """Return *given* if it is a list. It may have another type, because only Compose checks the `compose:` of a definition."""
     return given if isinstance(given, list) else []
 
 
 def by_hosts(laned: Collection[Laned]) -> dict[str, list[Laned]]:
-    """*laned* by the names under which they are reached, in lower case."""
+    """Return *laned* by host names, in lower case."""
     found: dict[str, list[Laned]] = {}
     for each in laned:
         for host in {host.lower() for host in each.hosts}:
@@ -88,7 +89,7 @@ def by_hosts(laned: Collection[Laned]) -> dict[str, list[Laned]]:
 
 
 def seen_by(name: str, service: Service, laned: Mapping[str, Laned], hosts: Hosts) -> Hosts:
-    """*hosts* with the names that *service* alone has for others (`links: ["db:pg"]`), and with itself as `self`."""
+    """Return *hosts* with the names that only *service* has for other services (`links: ["db:pg"]`), and with itself as `self`."""
     changed = {name: laned[name]._replace(ref="self")} if name in laned else {}
     for link in _listed(service.compose.get("links")):
         other, _, alias = str(link).partition(":")
@@ -99,7 +100,7 @@ def seen_by(name: str, service: Service, laned: Mapping[str, Laned], hosts: Host
 
 
 def _merged(hosts: Hosts, changed: Mapping[str, Laned]) -> dict[str, Sequence[Laned]]:
-    """Those of *hosts* that *changed* has others for."""
+    """Return those entries of *hosts* that change because of *changed*."""
     found: dict[str, Sequence[Laned]] = {}
     for host, several in by_hosts(list(changed.values())).items():
         found[host] = [*(each for each in hosts.get(host, ()) if each.name not in changed), *several]
@@ -107,7 +108,7 @@ def _merged(hosts: Hosts, changed: Mapping[str, Laned]) -> dict[str, Sequence[La
 
 
 def shared_instead(environment: Environment, own: Collection[str], name: str) -> str:
-    """The other way out, for the end of a hint about the service *name*; empty where one for all lanes would be no better."""
+    """Return the end of a hint: `scope: environment` for service *name*; empty if the service cannot be shared by all lanes."""
     divided = is_divided(environment.kinds[environment.definition.services[name].kind])
     if name not in own or divided or not uses_no_lane(environment, own, name):
         return ""
@@ -115,7 +116,7 @@ def shared_instead(environment: Environment, own: Collection[str], name: str) ->
 
 
 def uses_no_lane(environment: Environment, own: Collection[str], name: str) -> bool:
-    """Whether the service *name* has nothing to do with others of which each lane has its own, so that it could be one for all."""
+    """Return whether service *name* uses nothing that each lane has its own copy of, so that all lanes could share it."""
     services, kinds = environment.definition.services, environment.kinds
     others = {other for other, its in services.items() if other in own or is_divided(kinds[its.kind])} - {name}
     return not others & set(services[name].needs) and not refers(services[name], others)

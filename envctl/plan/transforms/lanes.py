@@ -1,6 +1,6 @@
-"""`--lanes N`: each service that is a lane's own is there once per lane; what all of them share is divided by its units.
+"""`--lanes N`: services with the scope `lane` exist once per lane, and shared servers are divided into units.
 
-References stay as they are written: who reads them, in which lane, is known when they are resolved.
+References stay as they are written: their reader and its lane are known only when they are resolved.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MOST = 64
 
 
 def lanes(environment: Environment, selection: Selection) -> Environment:
-    """*environment* with as many lanes as *selection* says; unchanged without any.
+    """Return *environment* with the number of lanes in *selection*; unchanged if it is 0.
 
     Raises:
-        DefinitionError: a service cannot be there twice, or what all lanes share would use what each has its own of.
-        UsageError: a name that a lane's service would get is taken, or a server of `--use` would be shared by all.
+        DefinitionError: a service cannot exist once per lane, or a shared service refers to a service that each lane has its own copy of.
+        UsageError: the name of a lane's service is taken, or all lanes would share a server of `--use`.
     """
     if not selection.lanes:
         return environment
@@ -57,13 +57,13 @@ def _is_own(environment: Environment, name: str, service: Service) -> bool:
 
 
 def _divided(environment: Environment, service: Service) -> Service:
-    """A server that lanes share, with the parameters that it needs for that."""
+    """Return a shared server with the parameters that dividing it requires."""
     unit = environment.kinds[service.kind].unit
     return service.model_copy(update={"with_": {**unit.with_, **service.with_}}) if unit and unit.with_ else service
 
 
 def _copied(service: Service, own: list[str], lane: int) -> Service:
-    """What it waits for is of its own lane."""
+    """Return the copy of *service* for *lane*, which waits for the services of its own lane."""
 
     def there(name: str) -> str:
         return lane_name(name, lane) if name in own else name
@@ -100,7 +100,7 @@ def _problems(environment: Environment, own: list[str], count: int) -> Iterator[
 
 
 def _copies(environment: Environment, own: list[str], name: str, service: Service) -> Iterator[Problem]:
-    """Why it cannot be there twice."""
+    """Yield a problem for each reason why the service cannot exist once per lane."""
     source = environment.loaded.source
     for path, why in cannot_be_copied(service):
         shared = f", or `scope: environment` for '{name}' makes all lanes share it" if uses_no_lane(environment, own, name) else ""
@@ -117,7 +117,7 @@ def _copies(environment: Environment, own: list[str], name: str, service: Servic
 
 
 def _is_laned(environment: Environment, own: list[str], name: str) -> bool:
-    """Whether the service *name* has an address, and each lane has its own of it."""
+    """Return whether service *name* has an address, and each lane has its own copy or unit of it."""
     service = environment.definition.services.get(name)
     if service is None or name in environment.used:
         return False
@@ -126,7 +126,7 @@ def _is_laned(environment: Environment, own: list[str], name: str) -> bool:
 
 
 def _shared(environment: Environment, own: list[str], name: str, service: Service) -> Iterator[Problem]:
-    """One for all lanes cannot use what each lane has its own of; and of a server that is divided there must be something to divide."""
+    """Yield a problem for each reference of a shared service to a lane's own service, and for each server that cannot be divided."""
     definition, kind = environment.definition, environment.kinds[service.kind]
     if not can_divide(service, kind):
         message = f"'{name}' has the configuration of its Compose file, which lanes cannot divide"
@@ -144,10 +144,13 @@ def _shared(environment: Environment, own: list[str], name: str, service: Servic
 
 
 def lanes_of(text: str | None, cores: int) -> int:
-    """The value of `--lanes`.
+    """Return the number of lanes in *text*, the value of `--lanes`; 0 if the option is not given.
+
+    Args:
+        cores: the number that `auto` means.
 
     Raises:
-        UsageError: it is neither a number nor `auto`.
+        UsageError: the value is neither a number from 1 to `MOST` nor `auto`.
     """
     if text is None:
         return 0

@@ -1,4 +1,4 @@
-"""Where a text names a host, as far as a text tells: what stands beside the word decides, since `db` may be a table as well."""
+"""Host names in a text. The characters around a word decide whether it is one, because `db` may also be the name of a table."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple, Protocol, TypeVar
 
 _WORD = re.compile(r"[\w.-]+")
 _NEAR = 200
-"""Characters before and behind a word that are looked at."""
+"""The number of characters before and after a word that are examined."""
 _KEY = re.compile(
     r"(?<!ALLOWED_)(?<!TRUSTED_)(?<!VIRTUAL_)(?:HOSTS?|HOSTNAMES?|SERVERS?|ADDR|ADDRESS|UR[LI]S?|ENDPOINTS?|BROKERS?|DSN)\d*$",
     re.IGNORECASE,
 )
-"""How variables end whose whole value may be the name of a server; `DB_SERVER_TYPE` is none, nor are names that a server answers to."""
+"""Matches variables whose whole value may be a host: not `DB_SERVER_TYPE`, and not `ALLOWED_HOSTS`, which lists a server's own names."""
 _NO_ADDRESS = re.compile(r"(?:IMAGE|TAG|VERSION)$", re.IGNORECASE)
 _ENDS = re.compile(r"[:/?#,;\s\"'`()\[\]{}<>|&\\]|$")
 _IN_URL = re.compile(r"(?<![\w./-])//(?:[^/\s\"']*[@,(])?$")
@@ -29,7 +29,7 @@ _FLAG = re.compile(rf"(?:^|\s)(?:-h|--?[\w-]*(?:{_NAME}|ur[li]))\s+[\"']?$", re.
 
 
 class Host(Protocol):
-    """Somebody who is reached under names, and listens on ports."""
+    """A service with a name and with ports on which it listens."""
 
     @property
     def name(self) -> str: ...
@@ -48,12 +48,12 @@ class _Place(NamedTuple):
 
 
 def named(text: str, hosts: Mapping[str, Sequence[H]], *, key: str = "", command: bool = False) -> list[H]:
-    """Those of *hosts* whose address *text* has, each once, in order.
+    """Return those of *hosts* whose address *text* contains, each once, in order.
 
     Args:
-        hosts: who is reached under a name, by names in lower case: DNS does not tell cases apart, nor `db.` from `db`.
-        key: the variable that has the text; its end says whether a bare name is an address.
-        command: the text is a command, in which `-h db` and `db 5432` are addresses.
+        hosts: lower-case names, each with the services that it reaches: DNS ignores case and a final dot.
+        key: the variable that contains the text; its last word tells whether a bare name is an address.
+        command: whether the text is a command, in which `-h db` and `db 5432` are addresses.
     """
     found: dict[str, H] = {}
     for word in _WORD.finditer(text):
@@ -79,7 +79,7 @@ def _is_address(place: _Place, ports: Sequence[int]) -> bool:
 
 
 def _has_port(place: _Place, ports: Sequence[int]) -> bool:
-    """Whether a port follows: one of *ports*, or any where those are not known or the variable is one of an address."""
+    """Return whether a port follows: one of *ports*, or any if *ports* is empty or the variable is one for addresses."""
     found = (_WORD_AND_PORT if place.command else _PORT).match(place.after)
     if found is None or place.before.endswith("/"):
         return False
@@ -92,7 +92,7 @@ def _in_url(place: _Place) -> bool:
 
 
 def _behind_user(place: _Place) -> bool:
-    """`app:secret@db`, `app@db/shop`; neither `me@db`, which is of a mail, nor `@db/client`, which is of a package."""
+    """Return whether a user name precedes the host: `app:secret@db`, `app@db/shop`; not `me@db` (e-mail) or `@db/client` (a package)."""
     found = _AT.search(place.before) if place.before.endswith("@") else None
     if found is None or _PATH.search(found["before"]) or "mailto:" in found["before"].lower():
         return False

@@ -1,4 +1,4 @@
-"""Fixed addresses that nothing can be put in the place of: where they stand, and what would be right."""
+"""Problems of fixed addresses that no reference can replace: their place, and what would be right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from envctl.plan.transforms.named_hosts import named
 
 
 class _Text(NamedTuple):
-    """A text of a service, what it is called, the place of the definition that it is from, and its variable, if it is one."""
+    """A text of a service: its description, its place in the definition, and the name of its variable, if it is one."""
 
     called: str
     path: TreePath
@@ -27,10 +27,11 @@ class _Text(NamedTuple):
 
 
 def refused(environment: Environment, own: Collection[str], name: str, hosts: Hosts, settled: Collection[str]) -> Iterator[Problem]:
-    """A problem for each text of the service *name* that has the address of what each lane has its own of.
+    """Yield a problem for each text of service *name* that contains a fixed address of a service that each lane has its own copy of.
 
     Args:
-        hosts: as the service sees them; *settled* are its variables that are right.
+        hosts: host names as the service sees them.
+        settled: the variables whose addresses are already replaced.
     """
     service = environment.definition.services[name]
     for given in _texts(environment, name, service):
@@ -42,7 +43,7 @@ def refused(environment: Environment, own: Collection[str], name: str, hosts: Ho
 
 
 def _texts(environment: Environment, name: str, service: Service) -> Iterator[_Text]:
-    """What is said as it is: a text with a reference is somebody's who knows of them."""
+    """Yield the texts without references. Texts with references are not checked, because their authors know references."""
     at = ("services", name)
     for key, value in service.env.items():
         if isinstance(value, str) and not has_expression(value):
@@ -61,12 +62,12 @@ def _texts(environment: Environment, name: str, service: Service) -> Iterator[_T
 def _variables(environment: Environment, name: str, file: str) -> Mapping[str, str]:
     try:
         return variables_of(environment.loaded.path(file, ("services", name, "env_file")), environment.loaded.project, {})
-    except (OSError, FileRefused):  # said when it is read for the plan
+    except (OSError, FileRefused):  # reported when the file is read for the plan
         return {}
 
 
 def _pairs(given: object) -> Iterator[tuple[str, str]]:
-    """The variables of Compose's `environment:`, a map or a list."""
+    """Yield the variables of Compose's `environment:`, which is a map or a list."""
     listed = [str(each).partition("=")[::2] for each in given] if isinstance(given, list) else []
     items = given.items() if isinstance(given, Mapping) else listed
     yield from ((str(key), value) for key, value in items if isinstance(value, str))

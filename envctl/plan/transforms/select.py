@@ -1,4 +1,4 @@
-"""`--only`, `--stub`, `--use`, `--image`: a part of an environment, or other things in the place of some services."""
+"""`--only`, `--stub`, `--use`, `--image`: a part of an environment, or other programs in place of some services."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from envctl.plan.reading import refers, texts
 
 
 def select(environment: Environment, selection: Selection) -> Environment:
-    """*environment* with the selection applied.
+    """Return *environment* with the selection applied.
 
     Raises:
-        UsageError: a service that is not there, a URL that is none.
+        UsageError: a service does not exist, or a URL is not valid.
     """
     services = dict(environment.definition.services)
     for option, names in (("--only", selection.only), ("--stub", selection.stub), ("--use", selection.use), ("--image", selection.image)):
@@ -46,26 +46,26 @@ def _is_url(text: str) -> bool:
 
 
 def refuse_unknown(option: str, names: Iterable[str], services: Mapping[str, Service]) -> None:
-    """Raises UsageError where *option* names a service that is not there."""
+    """Raise UsageError if *option* names a service that does not exist."""
     for name in names:
         if name not in services:
             raise UsageError(f"{option} {name}: there is no such service", hint=did_you_mean(name, list(services)))
 
 
 def _stub(environment: Environment, name: str, service: Service) -> Service:
-    """A stub on the same port, with the routes that stand in `stubs/NAME.json` or `stubs/NAME/`."""
+    """Return a stub on the same port, with the routes in `stubs/NAME.json` or `stubs/NAME/`."""
     folder = environment.loaded.folder / "stubs"
     routes = next((f"stubs/{path.name}" for path in (folder / f"{name}.json", folder / name) if path.exists()), None)
     port = service.port or next(iter(service.ports.values()), None)
     found: dict[str, object] = {"kind": "stub", "with": {"routes": routes} if routes else {}}
     found |= {"port": port} if port else {}
-    if networks := service.compose.get("networks"):  # with the names that it has there
+    if networks := service.compose.get("networks"):  # the service's other names on its networks must reach the stub
         found["compose"] = {"networks": networks}
     return Service.model_validate(found)
 
 
 def _closure(services: Mapping[str, Service], wanted: Iterable[str], used: Mapping[str, str]) -> set[str]:
-    """The wanted services and all that they need."""
+    """Return the wanted services and all services that they need."""
     found: set[str] = set()
     waiting = list(wanted)
     while waiting:
@@ -79,14 +79,14 @@ def _closure(services: Mapping[str, Service], wanted: Iterable[str], used: Mappi
 
 
 def needed_by(service: Service, names: Sequence[str]) -> list[str]:
-    """The services that its references, its `needs` and its seed steps name."""
+    """Return the services that the references, the `needs` and the seed steps of *service* name."""
     referred = [ref.root for ref in refers(service, names)]
     steps = [name for step in service.seed for name in (*step.needs, step.in_) if name in names]
     return [*referred, *(name for name, condition in service.needs.items() if condition != "none"), *(name for name in steps if name)]
 
 
 def _without(definition: Definition, gone: set[str]) -> Definition:
-    """Outputs and tests that refer to what is left out are left out too."""
+    """Return *definition* without the outputs and tests that refer to services in *gone*."""
     if not gone:
         return definition
     outputs = definition.outputs and {key: text for key, text in definition.outputs.items() if not _refers(text, gone)}

@@ -1,4 +1,4 @@
-"""What of a service two copies of it would fight for: numbers and names of the machine, and data on it."""
+"""Settings that prevent two copies of a service, because both would use the same ports, names or data of the machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ALONE = {"container_name": "two containers cannot have one name", "mac_address"
 
 
 def cannot_be_copied(service: Service) -> Iterator[tuple[TreePath, str]]:
-    """Places below the service, and what is wrong there."""
+    """Yield a path below the service and the reason, for each setting that prevents a second copy."""
     given = service.compose
     if service.publish:
         ports = service.publish.values() if isinstance(service.publish, Mapping) else [service.publish]
@@ -22,7 +22,7 @@ def cannot_be_copied(service: Service) -> Iterator[tuple[TreePath, str]]:
             yield ("compose", key), f"`{key}`: {why}"
     if given.get("network_mode") == "host":
         yield ("compose", "network_mode"), "`network_mode: host`: all of its copies would listen on the same ports of this machine"
-    if not service.from_compose:  # host ports of a Compose file are not taken over
+    if not service.from_compose:  # envctl does not use the host ports of a Compose file
         yield from ((("compose", "ports", number), f"port {port} of this machine") for number, port in _fixed_ports(given))
     yield from _addresses(given)
     yield from _volumes(given)
@@ -30,7 +30,7 @@ def cannot_be_copied(service: Service) -> Iterator[tuple[TreePath, str]]:
 
 
 def _fixed_ports(given: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    """Of `"8080:80"` and `{target: 80, published: 8080}`; `"80"` leaves the number to Docker."""
+    """Yield the position and number of fixed ports: `"8080:80"`, `{target: 80, published: 8080}`. `"80"` leaves the number to Docker."""
     ports = given.get("ports")
     for number, port in enumerate(ports if isinstance(ports, list) else ()):
         if isinstance(port, Mapping):
@@ -51,7 +51,7 @@ def _addresses(given: Mapping[str, Any]) -> Iterator[tuple[TreePath, str]]:
 
 
 def _volumes(given: Mapping[str, Any]) -> Iterator[tuple[TreePath, str]]:
-    """Named volumes that it may write to."""
+    """Yield the named volumes that the service can write to."""
     volumes = given.get("volumes")
     for number, volume in enumerate(volumes if isinstance(volumes, list) else ()):
         if isinstance(volume, Mapping):
@@ -65,7 +65,7 @@ def _volumes(given: Mapping[str, Any]) -> Iterator[tuple[TreePath, str]]:
 
 
 def _kubernetes(tree: Any, path: TreePath) -> Iterator[tuple[TreePath, str]]:
-    """`hostNetwork`, `hostPort` and `nodePort`, wherever they stand."""
+    """Yield each `hostNetwork`, `hostPort` and `nodePort`, at any depth."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             if key in ("hostNetwork", "hostPort", "nodePort") and value:

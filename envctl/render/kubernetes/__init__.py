@@ -1,6 +1,6 @@
-"""Plan -> Kubernetes objects, as data; `render_kubernetes` makes them all, `once_job` one that runs a command of a seed.
+"""Render a plan as Kubernetes objects, as data: `render_kubernetes` for all objects, `once_job` for one command of a seed step.
 
-What runs under `up` is these very objects, applied service by service.
+`up` applies these same objects, service by service.
 """
 
 from __future__ import annotations
@@ -32,36 +32,39 @@ __all__ = ["Manifests", "Options", "known_user", "manifests_yaml", "once_job", "
 
 
 SMALL = {"cpu": "10m", "memory": "24Mi", "ephemeral-storage": "64Mi"}
-"""What a container asks for that says nothing: without it the cluster takes the most that it may have."""
+"""The requests of a container that sets none. Without them, Kubernetes would request as much as the limits."""
 
 
 class Parts(NamedTuple):
-    """The objects of one service: what its pod needs, and what makes the pod."""
+    """The objects of one service: what its pod needs, and the workload that creates the pod."""
 
     objects: tuple[Object, ...]
     workload: tuple[Object, ...]
     added: tuple[Object, ...] = ()
-    """Those among the objects that the definition has itself."""
+    """The objects in `objects` that the definition itself contains."""
 
 
 class Manifests(NamedTuple):
+    """The objects of a plan: those of the instance, those of each service, and descriptions of what is not supported here."""
+
     common: tuple[Object, ...]
     services: Mapping[str, Parts]
     losses: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    """What is as it should be, and good to know."""
+    """Facts for users that are no losses."""
 
     def everything(self) -> tuple[Object, ...]:
-        """In an order that `kubectl apply` takes: what is referred to stands first."""
+        """Return all objects in an order for `kubectl apply`: an object comes after the objects that it refers to."""
         objects = [each for parts in self.services.values() for each in parts.objects]
         return (*self.common, *objects, *(each for parts in self.services.values() for each in parts.workload))
 
 
 def render_kubernetes(plan: Plan, options: Options) -> Manifests:
-    """The objects of *plan*.
+    """Return the objects of *plan*.
 
     Raises:
-        UsageError: a file is too large, two objects would have one name, or a template is wrong.
+        UsageError: a file is too large, or two objects would have the same name.
+        DefinitionError: a template is wrong.
     """
     rendering = _rendering(plan, options)
     made: dict[str, Made] = {}
@@ -75,12 +78,15 @@ def render_kubernetes(plan: Plan, options: Options) -> Manifests:
 
 
 def once_job(plan: Plan, service: ServicePlan, argv: Sequence[str], name: str, options: Options) -> Object:
-    """A Job that runs *argv* once with the image, environment, files and network of *service*, whose other objects must be there."""
+    """Return a Job that runs *argv* once, with the image, environment, files and network of *service*.
+
+    The other objects of the service must exist already.
+    """
     return once(_rendering(plan, options._replace(standalone=False)), service, argv, name)
 
 
 def manifests_yaml(manifests: Manifests) -> str:
-    """For `kubectl apply -f`, and for people to read."""
+    """Return *manifests* as YAML for `kubectl apply -f`."""
     return "".join(yaml_text(each, separated=True) for each in manifests.everything())
 
 
@@ -94,7 +100,7 @@ def _rendering(plan: Plan, options: Options) -> Rendering:
 def _common(rendering: Rendering) -> Iterator[Object]:
     plan, options, render = rendering.plan, rendering.options, rendering.templates.render
     if not plan.setting.shared:
-        # What may change, or is no label by its characters.
+        # Annotations, because these values can change or contain characters that labels do not allow.
         told = {
             PROJECT: plan.setting.checkout or str(plan.setting.project),
             OWNER: plan.setting.owner,
@@ -105,7 +111,7 @@ def _common(rendering: Rendering) -> Iterator[Object]:
         told = {**options.cluster.annotations, **told}
         yield render("namespace", namespace=options.namespace, labels=labels(plan, options), annotations=told)
     yield render("serviceaccount", metadata=rendering.metadata(rendering.account))
-    if options.cluster.quota and not plan.setting.shared:  # in a namespace of others it would bind them, too
+    if options.cluster.quota and not plan.setting.shared:  # In a shared namespace, the quota would apply to other users too.
         yield render("resourcequota", metadata=rendering.metadata(common_name(plan, "quota")), hard=dict(options.cluster.quota))
     if options.cluster.limits and not plan.setting.shared:
         metadata, most = rendering.metadata(common_name(plan, "limits")), dict(options.cluster.limits)
@@ -125,7 +131,7 @@ def _parts(rendering: Rendering, service: ServicePlan) -> tuple[Parts, Made]:
 
 
 def _contents(rendering: Rendering, service: ServicePlan, made: Made) -> Iterator[Object]:
-    """The Secret and the ConfigMaps that its pod refers to."""
+    """Yield the Secret and the ConfigMaps that the service's pod refers to."""
     if made.drawer.held and rendering.options.existing_secret is None:
         yield rendering.templates.render("secret", metadata=rendering.metadata(made.drawer.secret, service), data=made.drawer.data())
     for name, texts, binaries in config_maps(made.files):
@@ -152,7 +158,7 @@ def _service(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
 
 
 def _merged(below: Object, raw: Mapping[str, object]) -> Object:
-    """The fragment wins, but for what the object and its pods are found by."""
+    """Return *below* with the fragment *raw* merged into it. The labels that select the object and its pods stay."""
     found = merged(below, raw)
     found["metadata"] = labelled(found["metadata"], below["metadata"])
     template = found["spec"]["template"]
@@ -233,7 +239,7 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
 
 
 def _alone(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
-    """What `up` does and plain kubectl does not."""
+    """Yield what `up` does and plain kubectl does not do."""
     if service.steps:
         yield "its seeds; plain kubectl starts it empty, `envctl up` seeds it"
     if service.sets_up:

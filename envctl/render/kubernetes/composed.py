@@ -1,4 +1,4 @@
-"""What a Compose file says of a service, as far as a pod can have it."""
+"""Translate what a Compose file says about a service into what a pod supports."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ TRANSLATED = (
     "secrets",
 )
 UNSAID = ("networks", "init", "labels", "expose", "tty", "stdin_open", "restart", "develop", "attach")
-"""What makes no difference in a pod, or has a counterpart of ours."""
+"""Keys that make no difference in a pod, or that envctl replaces by something else."""
 
 
 class Composed(NamedTuple):
+    """Settings of a Compose service for its container. Resources are Compose's texts, for example `cpus: "0.5"`."""
+
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     user: int | None = None
@@ -43,6 +45,7 @@ class Composed(NamedTuple):
 
 
 def composed(service: ServicePlan) -> Composed:
+    """Return the settings of the Compose file that apply to the main container of *service*."""
     given = service.compose if service.from_compose else {}
     user = str(given.get("user", "")).partition(":")[0]
     return Composed(
@@ -57,7 +60,7 @@ def composed(service: ServicePlan) -> Composed:
 
 
 def plain(value: Any) -> Any:
-    """Compose prints a literal `$` doubled."""
+    """Return *value* with `$$` replaced by `$`, because `docker compose config` doubles each literal `$`."""
     return value.replace("$$", "$") if isinstance(value, str) else value
 
 
@@ -66,7 +69,7 @@ def _words(value: Any) -> tuple[str, ...]:
 
 
 def _writable(given: Mapping[str, Any]) -> Iterator[str]:
-    """Volumes and file systems in memory; what is bound from the machine is a loss."""
+    """Yield the paths of volumes and in-memory file systems. Bind mounts are not among them."""
     tmpfs = given.get("tmpfs", [])
     yield from (str(path).partition(":")[0].rstrip("/") for path in ([tmpfs] if isinstance(tmpfs, str) else tmpfs))
     for volume in given.get("volumes", []):
@@ -75,14 +78,14 @@ def _writable(given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def composed_probe(service: ServicePlan) -> dict[str, Any] | None:
-    """Its health check, where it has one."""
+    """Return the probe for the health check in the Compose file; None if it has none."""
     given = service.compose.get("healthcheck")
     test = given.get("test") if isinstance(given, Mapping) and not given.get("disable") else None
     return exec_probe([str(plain(word)) for word in test]) if isinstance(test, list) else None
 
 
 def exec_probe(test: Sequence[str]) -> dict[str, Any] | None:
-    """Compose's `test` as the kubelet asks it: CMD and arguments, or CMD-SHELL and a text; None for NONE."""
+    """Return the probe for Compose's `test`: CMD with arguments, or CMD-SHELL with a text. For NONE, return None."""
     if not test or test[0] == "NONE":
         return None
     words = test[1:] if test[0] == "CMD" else ["sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else test
@@ -90,7 +93,7 @@ def exec_probe(test: Sequence[str]) -> dict[str, Any] | None:
 
 
 def composed_files(plan: Plan, service: ServicePlan) -> dict[str, File]:
-    """The files that its Compose file puts into it: bound ones of the project as they are now, configs and secrets."""
+    """Return the files that the Compose file puts into the service: bind mounts of project files (a copy), configs and secrets."""
     if not service.from_compose:
         return {}
     found: dict[str, File] = {}
@@ -113,7 +116,10 @@ def _bound(service: ServicePlan) -> list[Mapping[str, Any]]:
 
 
 def is_copied(plan: Plan, source: Path) -> bool:
-    """A few small files of the project; a source tree that is bound for development is in the image anyway."""
+    """Return whether the bind mount *source* is copied: at most MOST_FILES files of the project with MOST_BYTES bytes in total.
+
+    A larger folder is usually a source tree bound for development, which the image contains anyway.
+    """
     if not source.resolve().is_relative_to(plan.setting.project.resolve()):
         return False
     files = list(islice(_files(source, plan.setting.project), MOST_FILES + 1))
@@ -125,7 +131,7 @@ def _files(source: Path, project: Path) -> Iterator[Path]:
 
 
 def _shared(plan: Plan, what: str, mount: Mapping[str, Any]) -> File | None:
-    """A config or secret of the file's own; one of a variable that nobody sets, or of the cluster, is a loss."""
+    """Return a config or secret that the Compose file defines; None if its variable is not set, or if it is external."""
     given = plan.compose_extra.get(what, {}).get(mount.get("source")) or {}
     if (name := given.get("environment")) in plan.compose_variables:
         return File(text=plan.compose_variables[str(name)], secret=what == "secrets")
@@ -136,7 +142,7 @@ def _shared(plan: Plan, what: str, mount: Mapping[str, Any]) -> File | None:
 
 
 def aliases(service: ServicePlan) -> list[str]:
-    """The other names by which its Compose file lets it be found, as far as they are names in a cluster."""
+    """Return the network aliases in the Compose file that are valid names in a cluster."""
     given = service.compose.get("networks") if service.from_compose else None
     networks = given.values() if isinstance(given, Mapping) else []
     names = [str(alias) for network in networks if network for alias in network.get("aliases") or []]
@@ -144,7 +150,7 @@ def aliases(service: ServicePlan) -> list[str]:
 
 
 def kept_apart(services: Iterable[ServicePlan]) -> list[str]:
-    """The networks of a Compose file, where they keep some of its *services* from others; none where all have one in common."""
+    """Return the networks of a Compose file if some of *services* have no network in common; otherwise an empty list."""
     composed = [service.compose for service in services if service.from_compose and "network_mode" not in service.compose]
     joined = {frozenset(given.get("networks") or ("default",)) for given in composed}
     apart = any(one.isdisjoint(other) for one, other in combinations(joined, 2))
@@ -152,6 +158,7 @@ def kept_apart(services: Iterable[ServicePlan]) -> list[str]:
 
 
 def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
+    """Yield descriptions of what a pod does not support of the service's Compose file."""
     if not service.from_compose:
         if service.compose:
             yield f"`compose:` ({', '.join(service.compose)}) has no effect here; use `kubernetes:` for the same"
@@ -178,7 +185,10 @@ def composed_losses(plan: Plan, service: ServicePlan) -> Iterator[str]:
 
 
 def _as_in_a_pod(key: str, value: Any) -> bool:
-    """Whether a pod is like that by itself: it reaches others by their names, keeps its logs on its node, pulls what is not there."""
+    """Return whether a pod behaves like this setting anyway.
+
+    A pod reaches other services by name, its logs are kept on the node, and missing images are pulled.
+    """
     if key == "links":
         return all(alias in ("", name) for name, _, alias in (str(link).partition(":") for link in value))
     if key == "logging":

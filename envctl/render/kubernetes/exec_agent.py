@@ -1,7 +1,7 @@
-"""The exec agent and its ears: commands beside a server, with its own client, without the right to `exec`.
+"""The exec agent: two more containers in a server's pod, which run commands with the server's own client without the right to `exec`.
 
-Two containers more in a server's pod. `envctl-ears` (ours, `templates/kubernetes/exec_agent.py`) listens on the pod's loopback, where only
-a port forward arrives, and writes what it is asked as scripts; `envctl-exec-agent` is the server's image with a loop that runs them.
+`envctl-ears` is envctl's own (`templates/kubernetes/exec_agent.py`). It listens on the pod's loopback interface, which only a port forward
+reaches, and writes the requested commands as scripts. `envctl-exec-agent` has the server's image and runs the scripts in a loop.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from envctl.render.kubernetes.templates import Object
 
 PORT = 15099
 AGENT = "envctl-exec-agent"
-"""Its container, and its volume."""
+"""The name of the container that runs commands, and of the volume that both containers share."""
 FOLDER = "/run/envctl-exec-agent"
 TOKEN_KEY = "exec-agent"
 SCRIPT_KEY = "exec_agent.py"
@@ -36,10 +36,11 @@ while :; do
   esac
 done
 """
-"""Each request in a shell of its own, twice removed, so that this one never has to wait for it. Read by dash, bash and busybox alike."""
+"""A shell loop that runs each request in a background subshell, so that the loop never waits. It works in dash, bash and busybox."""
 
 
 def has_exec_agent(rendering: Rendering, service: ServicePlan) -> bool:
+    """Return whether the pod of *service* has an exec agent: seed steps, its setup or its checks run commands in it."""
     if rendering.options.standalone or service.once or rendering.options.existing_secret is not None:
         return False
     inside = any((step.feed is not None and step.feed.command) or step.step.runs_in == "server" for step in service.steps)
@@ -47,16 +48,18 @@ def has_exec_agent(rendering: Rendering, service: ServicePlan) -> bool:
 
 
 def script_name(service: ServicePlan) -> str:
+    """Return the name of the ConfigMap with the listener's script."""
     return f"{service.host}-exec-agent"
 
 
 @lru_cache
 def script() -> str:
+    """Return the text of the listener's script."""
     return templates("kubernetes", "exec_agent.py").read_text("utf-8")
 
 
 def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer: Drawer) -> tuple[list[Object], list[Object]]:
-    """The listener, then the exec agent, whose loop waits for the ears' pipes; and the volumes between them."""
+    """Return the exec agent's containers and volumes for *service*; two empty lists if the service needs no exec agent."""
     if not has_exec_agent(rendering, service):
         return [], []
     token = rendering.plan.setting.secret(service.name, TOKEN_KEY).encode()
@@ -83,6 +86,7 @@ def containers(rendering: Rendering, service: ServicePlan, main: Object, drawer:
 
 
 def config_map(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
+    """Yield the ConfigMap with the listener's script, if *service* has an exec agent."""
     if has_exec_agent(rendering, service):
         meta = rendering.metadata(script_name(service), service)
         yield rendering.templates.render("configmap", metadata=meta, data={SCRIPT_KEY: script()}, binary={})

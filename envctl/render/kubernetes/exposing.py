@@ -1,4 +1,4 @@
-"""A URL for browsers: an Ingress or an HTTPRoute, and the way of its controller through the NetworkPolicy."""
+"""Render the URL of an exposed service: an Ingress or an HTTPRoute, and the NetworkPolicy rule that admits its controller."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NO_DOMAIN = "a URL for browsers: envctl.toml names no domain; [kubernetes.expose
 
 
 def objects(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
-    """The objects of the URL of *service*, where it has one.
+    """Yield the objects for the URL of *service*; nothing if it is not exposed.
 
     Raises:
-        UsageError: what `[kubernetes.expose]` says does not go together.
+        UsageError: settings in `[kubernetes.expose]` are missing or contradict each other.
     """
     if service.exposed is None:
         return
@@ -49,7 +49,7 @@ def objects(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
 
 
 def peer(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
-    """A rule that lets the controller in."""
+    """Yield a NetworkPolicy rule that admits the controller, if *service* is exposed."""
     if service.exposed is not None:
         namespace = Exposure.of(rendering.options.cluster.expose).namespace
         source = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
@@ -57,7 +57,10 @@ def peer(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
 
 
 def htpasswd(user: str, password: str) -> str:
-    """A line of htpasswd, in base64. The password is random, of 92 bits: a slow hash would add nothing, and every server knows SHA-1's."""
+    """Return a line of htpasswd, in base64.
+
+    It uses SHA-1, which every server supports. A slow hash would add nothing, because the password is random with 92 bits.
+    """
     digest = base64.b64encode(hashlib.sha1(password.encode()).digest()).decode()
     return base64.b64encode(f"{user}:{{SHA}}{digest}\n".encode()).decode()
 

@@ -1,4 +1,4 @@
-"""The objects that a definition adds itself: with the instance's names and labels, and what refers to them with it."""
+"""Render the Kubernetes objects that a definition contains itself, with the instance's names and labels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ NAMED: Mapping[str, str] = {
     "service": "Service", "backendRefs": "Service", "configMap": "ConfigMap", "configMapRef": "ConfigMap", "configMapKeyRef": "ConfigMap",
     "secretRef": "Secret", "secretKeyRef": "Secret",
 }  # fmt: skip
-"""What `{key: {name: X}}` refers to; in a list of such maps, too."""
+"""Keys of references in the form `{key: {name: X}}`, each with the kind of object that it names. The map may also be in a list."""
 PLAIN: Mapping[str, str] = {"secretName": "Secret", "claimName": "PersistentVolumeClaim", "serviceAccountName": "ServiceAccount"}
-"""What `{key: X}` refers to."""
+"""Keys of references in the form `{key: X}`, each with the kind of object that it names."""
 Names = Mapping[tuple[str, str], str]
-"""Kind and name, as a definition says it, to the name that it has in the cluster."""
+"""Pairs of a kind and a name in the definition, each with the object's name in the cluster."""
 
 
 def names(plan: Plan) -> Names:
-    """Of services, and of what is added: in a namespace of others two instances would have the same."""
+    """Return the cluster's names of services and of added objects. In a shared namespace they are unique for each instance."""
     found = {("Service", service.name): service.host for service in plan.services.values()}
     for item in (item for service in plan.services.values() for item in _list(service)):
         found[item["kind"], item["metadata"]["name"]] = _own_name(plan, str(item["metadata"]["name"]))
@@ -38,7 +38,7 @@ def _own_name(plan: Plan, name: str) -> str:
 
 
 def added(rendering: Rendering, service: ServicePlan) -> tuple[Object, ...]:
-    """In our namespace, with our labels."""
+    """Return the objects that *service* adds, in the instance's namespace and with its labels."""
     known = names(rendering.plan)
     return tuple(_added(rendering, service, item, known) for item in _list(service))
 
@@ -50,7 +50,7 @@ def _added(rendering: Rendering, service: ServicePlan, given: Object, known: Nam
 
 
 def renamed(tree: Any, known: Names, key: str = "") -> Any:
-    """*tree* with the names that it refers to as they are in the cluster."""
+    """Return *tree* with references to known objects changed to their names in the cluster."""
     if isinstance(tree, list):
         return [renamed(item, known, key) for item in tree]
     if not isinstance(tree, Mapping):
@@ -62,4 +62,5 @@ def renamed(tree: Any, known: Names, key: str = "") -> Any:
 
 
 def labelled(meta: Object, own: Object) -> Object:
+    """Return *meta* with the labels of *own*, which replace labels with the same name."""
     return {**meta, "labels": {**(meta.get("labels") or {}), **own["labels"]}}

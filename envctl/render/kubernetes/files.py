@@ -1,4 +1,4 @@
-"""The files of a service as ConfigMaps, those with secrets in its Secret, and where they are mounted."""
+"""Render the files of a service: as ConfigMaps, or in the service's Secret if they contain secrets, and with their mounts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from envctl.plan.model import File, ServicePlan
 from envctl.render.kubernetes.secrets import Drawer, key_of, unused
 
 LIMIT = 1 << 20
-"""Bytes of a ConfigMap or Secret, which the API server enforces."""
+"""The largest size of a ConfigMap or Secret in bytes, which the API server enforces."""
 APPLIED = 200_000
-"""Bytes of JSON that plain `kubectl apply` can take: it keeps what it applied in an annotation, which may have 256 KiB."""
+"""The largest JSON that plain `kubectl apply` accepts, in bytes: it keeps a copy in an annotation, which is limited to 256 KiB."""
 OURS = "/opt/envctl-"
-"""Folders that no image has: mounted whole, where a file of any other folder is mounted by itself beside those of the image."""
+"""The prefix of folders that no image contains. They are mounted as a whole; in other folders, each file is mounted separately."""
 SECRETS = "/run/secrets/"
-"""Where Compose puts its secrets."""
+"""The folder in which Compose mounts secrets."""
 READ, RUN = 0o444, 0o555
 
 
 @dataclass(frozen=True)
 class Entry:
+    """A file of a service, with its key in a ConfigMap or Secret."""
+
     path: str
     key: str
     content: bytes
@@ -36,12 +38,13 @@ class Entry:
 
     @cached_property
     def size(self) -> int:
-        """As JSON has it."""
+        """The size of the content in JSON, in bytes."""
         text = self.text
         return len(json.dumps(text)) if text is not None else len(self.content) * 4 // 3 + 4
 
     @property
     def text(self) -> str | None:
+        """The content as text; None if it is not UTF-8."""
         try:
             return self.content.decode()
         except UnicodeDecodeError:
@@ -49,19 +52,21 @@ class Entry:
 
 
 class Filed(NamedTuple):
+    """The files of a service as ConfigMaps, with the volumes and mounts of its pod."""
+
     maps: Mapping[str, Sequence[Entry]]
-    """ConfigMaps by their names."""
+    """The entries of each ConfigMap, by the ConfigMap's name."""
     volumes: Sequence[dict[str, Any]]
     mounts: Sequence[dict[str, Any]]
     large: Sequence[Entry]
-    """Those that plain `kubectl apply` cannot take."""
+    """The entries that are too large for plain `kubectl apply`."""
 
 
 def entries(service: ServicePlan, files: Mapping[str, File], drawer: Drawer) -> Iterator[Entry]:
-    """Every file with its content read.
+    """Yield an entry for each file, with its content.
 
     Raises:
-        UsageError: one is too large for Kubernetes, or its path is none there.
+        UsageError: a file is too large for Kubernetes, or its path contains a colon.
     """
     taken: set[str] = set()
     for given, file in files.items():
@@ -92,7 +97,11 @@ def _key(path: str, taken: set[str]) -> str:
 
 
 def filed(service: ServicePlan, files: Mapping[str, File], drawer: Drawer, map_name: str) -> Filed:
-    """ConfigMaps are called *map_name*, *map_name*-2 and so on."""
+    """Return the files of *service* as ConfigMaps and mounts. The ConfigMaps are named *map_name*, *map_name*-2 and so on.
+
+    Raises:
+        UsageError: the files are too large for Kubernetes, or a path contains a colon.
+    """
     found = list(entries(service, files, drawer))
     groups = _packed(entry for entry in found if not entry.secret)
     maps = {map_name if number == 1 else f"{map_name}-{number}": group for number, group in enumerate(groups, 1)}
@@ -104,7 +113,7 @@ def filed(service: ServicePlan, files: Mapping[str, File], drawer: Drawer, map_n
 
 
 def _packed(found: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """In the order of their paths, as many in one as `kubectl apply` takes."""
+    """Yield groups of entries, sorted by path; a group is as large as plain `kubectl apply` allows."""
     group: list[Entry] = []
     for entry in sorted(found, key=lambda entry: entry.path):
         if group and sum(each.size for each in group) + entry.size > APPLIED:
@@ -151,7 +160,10 @@ def _mounted(sources: Sequence[_Source]) -> tuple[list[dict[str, Any]], list[dic
 
 
 def _own_folder(path: str) -> str:
-    """Empty where an image may have it. One with folders inside is not mounted whole: they would be links, which few programs follow."""
+    """Return the folder that is mounted as a whole for *path*; empty if the image may contain the folder.
+
+    A folder with subfolders is not mounted as a whole: its entries would be symbolic links to folders, which few programs follow.
+    """
     parts = PurePosixPath(path).parts
     return "/".join(("", *parts[1:3])) if path.startswith(OURS) and len(parts) > 3 else ""
 
@@ -167,7 +179,7 @@ def _folder(name: str, folder: str, group: list[_Source]) -> dict[str, Any]:
 
 
 def _volume(name: str, kind: str, source: str, executable: bool, group: list[_Source]) -> dict[str, Any]:
-    """Of a Secret only what is mounted: the rest is no business of a file system."""
+    """Return a volume. Of a Secret, it contains only the keys that are mounted as files."""
     mode = {"defaultMode": RUN if executable else READ}
     if kind == "configMap":
         return {"name": name, "configMap": {"name": source, **mode}}
@@ -176,7 +188,7 @@ def _volume(name: str, kind: str, source: str, executable: bool, group: list[_So
 
 
 def config_maps(filed: Filed) -> Iterator[tuple[str, Mapping[str, str], Mapping[str, str]]]:
-    """Name, texts and binaries of each."""
+    """Yield the name, the texts and the binary data (in base64) of each ConfigMap."""
     for name, group in filed.maps.items():
         texts = {entry.key: entry.text for entry in group if entry.text is not None}
         binaries = {entry.key: base64.b64encode(entry.content).decode() for entry in group if entry.text is None}

@@ -1,4 +1,4 @@
-"""Who may reach whom: nobody anybody, DNS, and exactly what the references need."""
+"""Render the NetworkPolicies: all traffic is denied, except DNS and the connections that references need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from envctl.render.kubernetes.workload import DONE_PORT, listens_when_done
 
 
 def readers(plan: Plan) -> dict[str, frozenset[str]]:
-    """Every service and those that may reach it: by a reference, by a need, or by a seed step that runs in their place."""
+    """Return, for each service, the services that may connect to it.
+
+    A connection is allowed for each reference, for each need, and for seed steps that run in the place of another service.
+    """
     found: dict[str, set[str]] = {name: set() for name in plan.services}
     for reader, target in _pairs(plan):
         if target in found and reader in found:
@@ -30,11 +33,11 @@ def readers(plan: Plan) -> dict[str, frozenset[str]]:
 
 def _pairs(plan: Plan) -> Iterator[tuple[str, str]]:
     names = list(plan.services)
-    # Services of a Compose file reach each other without saying so.
+    # Services of a Compose file can reach each other without a reference.
     yield from permutations([service.name for service in plan.services.values() if service.from_compose], 2)
     for service in plan.services.values():
         yield from ((service.name, other) for other in (*service.needs, *service.refers))
-        if service.advertised:  # its own clients, too, are sent on to the address that it advertises
+        if service.advertised:  # clients in its own pod use the advertised address too
             yield service.name, service.name
         for step in service.steps:
             where = step.step.runs_in if step.step.runs_in and step.step.runs_in in plan.services else service.name
@@ -44,14 +47,14 @@ def _pairs(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def common(rendering: Rendering) -> Iterator[Object]:
-    """Deny everything, allow DNS."""
+    """Yield the policies of the instance: deny all traffic, and allow DNS."""
     plan, everybody = rendering.plan, selector(rendering.plan)
     yield _policy(rendering, common_name(plan, "deny"), everybody, types=["Ingress", "Egress"])
     yield _policy(rendering, common_name(plan, "dns"), everybody, types=["Egress"], egress=rendering.options.cluster.dns_peers)
 
 
 def policies(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
-    """One for a service: who comes in, and where it goes."""
+    """Yield the policy of *service*: which services may connect to it, and where it may connect to."""
     ingress, egress = list(_ingress(rendering, service)), list(_egress(rendering, service))
     if ingress or egress:
         types = [*(["Ingress"] if ingress else []), *(["Egress"] if egress else [])]
@@ -89,7 +92,10 @@ def _egress(rendering: Rendering, service: ServicePlan) -> Iterator[Object]:
 
 
 def _ports(rendering: Rendering, service: ServicePlan) -> Object | None:
-    """Those of *service*, for a rule; None where it listens on none. A Compose file names only those that it publishes: all of them."""
+    """Return the ports of *service* for a rule; None if it listens on no port.
+
+    For a service of a Compose file, the rule allows all ports, because the file names only the published ones.
+    """
     if service.from_compose:
         return {}
     found = [*numbers(service), *([DONE_PORT] if listens_when_done(rendering, service) else [])]
@@ -97,7 +103,10 @@ def _ports(rendering: Rendering, service: ServicePlan) -> Object | None:
 
 
 def _outside(url: str) -> Object | None:
-    """A server that runs already: its address where the URL has one, else its port anywhere, since a policy knows no names."""
+    """Return a rule for a server that runs outside the instance; None if the server is on the loopback interface or has no port.
+
+    If the URL has a host name instead of an address, the rule allows its port on every host, because policies cannot contain names.
+    """
     parts = urlsplit(url)
     port = parts.port or DEFAULT_PORTS.get(parts.scheme)
     if port is None or parts.hostname in LOOPBACK:

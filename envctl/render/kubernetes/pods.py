@@ -1,4 +1,4 @@
-"""The pod of a service: admitted under restricted Pod Security, whatever it runs."""
+"""Render the pod of a service. Every pod meets the restricted Pod Security standard."""
 
 from __future__ import annotations
 
@@ -23,21 +23,28 @@ from envctl.render.kubernetes.secrets import Composer, Drawer
 from envctl.render.kubernetes.templates import Object
 
 NOBODY = 65534
-"""The user where neither a kind nor the definition names one."""
+"""The user id of a pod if neither the kind, the definition nor the image names one."""
 STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
-"""Data goes with its pod: a cluster that tidies up its nodes would take it from a running test."""
+"""Annotations that keep a pod on its node. Data is lost with its pod, so an autoscaler would take it from a running test."""
 _OWN = Amount(cpu="25m", memory="48Mi")
 _MOST = Amount(cpu="2", memory="512Mi")
 
 
 class Made(NamedTuple):
+    """A pod template, the content of the service's Secret, and the service's files."""
+
     pod: Object
     drawer: Drawer
     files: Filed
 
 
 def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object] = (), argv: Sequence[str] | None = None) -> Made:
-    """The pod template of *service*, with *waits* before everything else; or of a Job that runs *argv* in the place of its own program."""
+    """Return the pod template of *service*, with the content of its Secret and its files.
+
+    Args:
+        waits: init containers that run before all others.
+        argv: the command of a Job, which replaces the service's own program.
+    """
     drawer, given = rendering.drawer(service), composed(service)
     files = {**composed_files(rendering.plan, service), **service.files}
     found = filed(service, files, drawer, f"{service.host}-files")
@@ -47,7 +54,7 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
     init = [*waits, *(_copy(rendering, service, source, target) for source, target in service.pod.init_copies.items())]
     containers = [main, *helpers]
     if not rendering.options.standalone:
-        drawer.note(*rendering.later.get(service.name, ()))  # jobs that run in its place refer to its Secret
+        drawer.note(*rendering.later.get(service.name, ()))  # Jobs that run in its place refer to its Secret.
     pod = rendering.templates.render(
         "pod",
         labels={**labels(rendering.plan, rendering.options, service, once=argv is not None), NETWORK: label_value(service.name)},
@@ -77,38 +84,43 @@ def made_pod(rendering: Rendering, service: ServicePlan, waits: Sequence[Object]
 
 
 def gated(rendering: Rendering, service: ServicePlan) -> bool:
-    """Whether its pod counts as ready only once `up` has said that it is seeded."""
+    """Return whether the pod counts as ready only after `up` has reported that its data is seeded."""
     return service.gated and not rendering.options.standalone
 
 
 def known_user(service: ServicePlan) -> int | None:
-    """The user that something names: not root's number, which no pod may have."""
+    """Return the user id that the Compose file, the definition or the kind names; None if there is none, or if it is 0.
+
+    Restricted pods may not run as root.
+    """
     return composed(service).user or service.user or service.pod.user or None
 
 
 def _user(rendering: Rendering, service: ServicePlan) -> int | None:
-    """None where the cluster gives one from the range of the namespace."""
+    """Return the user id of the pod; None if the cluster assigns one from the namespace's range."""
     if rendering.options.ranged or rendering.options.cluster.users == "namespace":
         return None
     return known_user(service) or facts(rendering, service).user or NOBODY
 
 
 def facts(rendering: Rendering, service: ServicePlan) -> ImageFacts:
+    """Return what is known about the image of *service*."""
     return rendering.options.images.get(service.image, ImageFacts())
 
 
 def _platform(rendering: Rendering, service: ServicePlan) -> dict[str, str]:
-    """An image that was built here runs on nodes like this one only."""
+    """Return a node selector: an image that was built on this machine runs only on nodes of the same platform."""
     platform = facts(rendering, service).platform if service.build is not None else None
     return {"kubernetes.io/os": platform[0], "kubernetes.io/arch": platform[1]} if platform else {}
 
 
 def pushed_image(image: str, registry: str | None) -> str:
-    """The name of an image that was built here, in the registry from which the cluster pulls."""
+    """Return the name of an image that was built here in *registry*, from which the cluster pulls."""
     return f"{registry.rstrip('/')}/{image}" if registry else image
 
 
 def image_of(rendering: Rendering, service: ServicePlan) -> str:
+    """Return the image of the service's container, with its digest if it is known."""
     image = pushed_image(service.image, rendering.options.registry) if service.build is not None else service.image
     digest = facts(rendering, service).digest
     return f"{image}@{digest}" if digest and "@" not in image else image
@@ -117,7 +129,7 @@ def image_of(rendering: Rendering, service: ServicePlan) -> str:
 def _main(
     rendering: Rendering, service: ServicePlan, given: Composed, drawer: Drawer, mounts: list[Object], argv: Sequence[str] | None
 ) -> tuple[Object, list[Object]]:
-    """The container of the service itself, and the volumes that its probe wants."""
+    """Return the container of the service itself, and the volumes that its probe needs."""
     composer = Composer(drawer, {**service.pod.env, **service.env})
     command: Sequence[str] = service.run or service.entrypoint or given.command
     args: Sequence[str] = service.command or (() if service.run else given.args)
@@ -146,16 +158,17 @@ def _main(
 
 
 def main_name(service: ServicePlan) -> str:
-    """Of the container that is the service itself."""
+    """Return the name of the container that runs the service itself."""
     return re.sub(r"[^a-z0-9-]", "-", service.name.lower()).strip("-")[:50].strip("-") or "main"
 
 
 def numbers(service: ServicePlan) -> list[int]:
+    """Return the port numbers of *service*, each once."""
     return list(dict.fromkeys(port.number for port in service.ports))
 
 
 def _volumes(service: ServicePlan, given: Composed, found: Filed) -> tuple[list[Object], list[Object]]:
-    """Empty folders where it writes, and its files."""
+    """Return the volumes and mounts: empty folders for paths that the service writes to, and its files."""
     folders = _folders(service, given)
     size = _said(service, given).storage
     folder = {"sizeLimit": size_text(size, "i")} if size else {}
@@ -170,7 +183,7 @@ def _folders(service: ServicePlan, given: Composed) -> list[str]:
 
 
 def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) -> Object:
-    """Fills a writable folder with what the image has there."""
+    """Return an init container that copies the image's content of a folder into the empty folder mounted there."""
     folders = _folders(service, Composed())
     return rendering.container(
         f"copy-{folders.index(target)}",
@@ -181,7 +194,10 @@ def _copy(rendering: Rendering, service: ServicePlan, source: str, target: str) 
 
 
 def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: Filed) -> dict[str, str]:
-    """A pod must be made anew when its files or passwords are others. With a key: a hash would give a weak password away."""
+    """Return an annotation that changes with the files and passwords, so that the pod is recreated for new ones.
+
+    The hash has a key, because a plain hash could reveal a weak password.
+    """
     key = rendering.plan.setting.secret(service.name, "content").encode()
     files = [[entry.key, hashlib.sha256(entry.content).hexdigest()] for group in found.maps.values() for entry in group]
     digest = hmac.new(key or b"envctl", json.dumps(files).encode(), hashlib.sha256)
@@ -191,9 +207,10 @@ def _content(rendering: Rendering, service: ServicePlan, drawer: Drawer, found: 
 
 
 def _resources(service: ServicePlan, given: Composed) -> dict[str, Amount]:
-    """Requests and limits always: a quota admits no pod without. What is asked for is never more than the limit.
+    """Return the requests and limits of the container.
 
-    Where more is asked for than the usual limit is, that is the limit.
+    Both are always set, because a quota rejects pods without them. Requests are never more than the limits: a request above the usual limit
+    raises the limit.
     """
     own, said = service.pod, _said(service, given)
     limit = Amount(cpu=own.limits.cpu or _MOST.cpu, memory=own.limits.memory or _MOST.memory, storage=own.limits.storage)
@@ -202,7 +219,7 @@ def _resources(service: ServicePlan, given: Composed) -> dict[str, Amount]:
 
 
 def _said(service: ServicePlan, given: Composed) -> Limits:
-    """What the definition says, or the Compose file."""
+    """Return the resources in the definition, or in the Compose file."""
     if service.resources is not None:
         return service.resources
     limits, kept = given.resources or {}, given.reservations or {}
@@ -217,7 +234,7 @@ def _amount(said: Limits | Requested, standard: Amount) -> Amount:
 
 
 def _bounded(standard: Amount, said: Limits | Requested, pick: Callable[[int, int], int]) -> Amount:
-    """*standard*, or what is said where that is less (*pick* is min) or more (max)."""
+    """Return *standard* bounded by *said*: at most *said* if *pick* is min, at least *said* if *pick* is max."""
     found = {"cpu": said.cpu and f"{pick(max(1, round(said.cpu * 1000)), _milli(standard.cpu))}m"}
     found |= {"memory": said.memory and size_text(pick(said.memory, bytes_of(standard.memory)), "i")}
     if said.storage and standard.storage:

@@ -1,4 +1,4 @@
-"""When a pod is ready: the kind's check, or the definition's, as the kubelet asks it."""
+"""Render the readiness check of a kind or a definition as probes of the kubelet."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from envctl.render.kubernetes.composed import composed_probe, exec_probe
 from envctl.render.kubernetes.secrets import Drawer, key_of
 
 PATIENCE = 5
-"""Times the ready timeout until the kubelet kills what does not become ready: a server killed while it makes its data never will."""
+"""The kubelet kills a container that is not ready after this many times the ready timeout.
+
+The factor is generous: a server that is killed while it creates its data never becomes ready.
+"""
 SCRIPT = "/opt/envctl-probe"
 Handler = dict[str, Any]
 
 
 def handler(service: ServicePlan) -> Handler | None:
-    """The check as Kubernetes has it; None where nothing can be asked."""
+    """Return the check as a probe handler of Kubernetes; None if Kubernetes cannot make the check."""
     if service.once:
         return None
     if service.from_compose and (given := composed_probe(service)):
         return given
     ports = {port.name: port.number for port in service.ports}
-    asks_more = len(service.checks) > 1 and service.own  # than the kind does, in a way that a command can
+    asks_more = len(service.checks) > 1 and service.own  # The definition has more checks than the kind; a command can make all of them.
     if service.pod.probe and not asks_more:
         return _numbered(service.pod.probe, ports)
     native = [found for check in service.checks if (found := _native(check, ports))]
@@ -34,7 +37,7 @@ def handler(service: ServicePlan) -> Handler | None:
 
 
 def _numbered(probe: Mapping[str, Any], ports: Mapping[str, int]) -> Handler:
-    """The kind's probe with numbers for the names of its ports, which a definition may have moved."""
+    """Return the kind's probe with port numbers instead of names, because a definition can change the number of a port."""
     return {how: {**what, "port": ports.get(what["port"], what["port"])} if "port" in what else dict(what) for how, what in probe.items()}
 
 
@@ -49,7 +52,10 @@ def _native(check: Check, ports: Mapping[str, int]) -> Handler | None:
 
 
 def without_secrets(service: ServicePlan, found: Handler | None, drawer: Drawer) -> tuple[Handler | None, list[dict[str, Any]]]:
-    """A command that names a password is a script in the Secret: probes know no references. With the volume of the script."""
+    """Return the probe without secrets, and the volumes that it needs.
+
+    Probes cannot refer to Secrets, so a command that contains a password becomes a script in the Secret, which is mounted.
+    """
     words = (found or {}).get("exec", {}).get("command", [])
     if not any(drawer.vault.hidden(word) for word in words):
         return found, []
@@ -63,16 +69,18 @@ def without_secrets(service: ServicePlan, found: Handler | None, drawer: Drawer)
 
 
 def startup(service: ServicePlan, found: Handler) -> dict[str, Any]:
+    """Return the startup probe: one attempt each second, until PATIENCE times the ready timeout has passed."""
     tries = max(30, math.ceil(service.ready_timeout * PATIENCE))
     return {**found, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": tries}
 
 
 def readiness(found: Handler) -> dict[str, Any]:
+    """Return the readiness probe, which the kubelet runs after the startup probe has succeeded."""
     return {**found, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3}
 
 
 def left_out(service: ServicePlan) -> list[str]:
-    """The checks that no probe makes."""
+    """Return the checks that no probe makes, as texts for the user."""
     if service.once or service.from_compose:
         return []
     ports = {port.name: port.number for port in service.ports}

@@ -1,6 +1,6 @@
-"""Passwords live in Secrets only: what contains one is composed of references to them.
+"""Keep passwords in Secrets only: a text that contains a password refers to the Secret instead.
 
-Kubernetes replaces `$(NAME)` in `env`, `command` and `args` by the variable NAME that is defined before, and `$$` by `$`; nothing else.
+In `env`, `command` and `args`, Kubernetes replaces `$(NAME)` by the value of a variable that is defined earlier, and `$$` by `$`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ VARIABLE = "ENVCTL_SECRET_"
 
 
 class Vault(NamedTuple):
-    """Every secret text of a plan and the key under which Secrets hold it."""
+    """The secret texts of a plan, each with its key in Secrets, and a pattern that finds them."""
 
     keys: Mapping[str, str]
     pattern: re.Pattern[str] | None
 
     def hidden(self, text: str) -> bool:
+        """Return whether *text* contains a secret."""
         return self.pattern is not None and self.pattern.search(text) is not None
 
     def pieces(self, text: str) -> Iterator[tuple[str, bool]]:
-        """*text* in pieces, with whether each is a secret; the longest one wins where several begin."""
-        pieces = self.pattern.split(text) if self.pattern else [text]  # every second one is what its group has matched
+        """Yield the pieces of *text*, each with whether it is a secret. If several secrets begin at one place, the longest is found."""
+        pieces = self.pattern.split(text) if self.pattern else [text]  # Every second piece is a match of the group.
         return ((piece, number % 2 == 1) for number, piece in enumerate(pieces) if piece)
 
 
 def vault_of(plan: Plan) -> Vault:
+    """Return the vault of all secrets in *plan*, including their percent-encoded forms in URLs."""
     named: dict[str, str] = {}
     for key, text in _named(plan):
         named.setdefault(text, key)
@@ -51,15 +53,18 @@ def vault_of(plan: Plan) -> Vault:
 
 
 def one_of(texts: Sequence[str]) -> str:
-    """An expression for the longest of *texts*, branching at each letter: trying a thousand of them everywhere would take seconds."""
-    common = commonprefix(texts)  # noqa: RUF071  of letters is what is meant
+    """Return a regular expression for the longest of *texts*.
+
+    It branches at each letter: trying a thousand alternatives at every position would take seconds.
+    """
+    common = commonprefix(texts)  # noqa: RUF071  a prefix of letters is meant
     rest = [text[len(common) :] for text in texts]
     branches = [one_of(list(group)) for _, group in groupby(filter(None, rest), key=lambda text: text[0])]
     return re.escape(common) + (f"(?:{'|'.join(branches)}){'?' if '' in rest else ''}" if branches else "")
 
 
 def _named(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Keys and texts: what properties call a password, then what a variable holds and is one of the plan's secrets."""
+    """Yield keys and secret texts: first passwords in properties of services, then variables whose value is a secret of the plan."""
     for service in plan.services.values():
         for path, text in walk(service.inside):
             if isinstance(text, str) and text and (text in plan.secrets or _SECRET_NAMES.search(str(path[-1]))):
@@ -69,7 +74,7 @@ def _named(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def unused(stem: str, taken: set[str]) -> str:
-    """*stem*, or with the first number behind it that makes it none of those *taken*, which it is from then on."""
+    """Return *stem*, or *stem* with the first number that makes it unused, and add the result to *taken*."""
     names = chain([stem], (f"{stem}-{number}" for number in count(2)))
     own = next(name for name in names if name not in taken)
     taken.add(own)
@@ -77,60 +82,62 @@ def unused(stem: str, taken: set[str]) -> str:
 
 
 def key_of(*words: str) -> str:
-    """The words as a key of a Secret or ConfigMap."""
+    """Return *words* as a key of a Secret or ConfigMap."""
     return ".".join(re.sub(r"[^-._a-zA-Z0-9]+", "-", word).strip("-") or "x" for word in words)[:200]
 
 
 @dataclass
 class Drawer:
-    """What one service's Secret must hold: filled while its pod is made."""
+    """The content of one service's Secret. It is filled while the service's pod is rendered."""
 
     vault: Vault
     secret: str
     """The Secret's name."""
     held: dict[str, tuple[bytes, str]] = field(default_factory=dict)
-    """Key to content, and to what that is, for whoever fills a Secret by hand."""
+    """Keys, each with its content and a description for users who write the Secret themselves."""
 
     def put(self, key: str, content: bytes, what: str) -> dict[str, Any]:
-        """A reference to *content*, which is in the Secret from now on."""
+        """Add *content* to the Secret and return a reference to it."""
         self.held[key] = content, what
         return {"name": self.secret, "key": key}
 
     def note(self, *texts: str) -> None:
-        """Secrets that somebody composes later."""
+        """Add the secrets in *texts* to the Secret, for containers that are rendered later."""
         for text in texts:
             for piece, hidden in self.vault.pieces(text):
                 if hidden:
                     self.text(piece)
 
     def text(self, text: str) -> dict[str, Any]:
-        """A reference to one of the vault's texts."""
+        """Add *text*, a secret of the vault, to the Secret and return a reference to it."""
         key = self.vault.keys[text]
         return self.put(key, text.encode(), "percent-encoded for URLs" if key.endswith(".url") else "as it is")
 
     def data(self) -> dict[str, str]:
+        """Return the content of the Secret by key, in base64."""
         return {key: base64.b64encode(content).decode() for key, (content, _) in sorted(self.held.items())}
 
 
 class Composer:
-    """The variables and arguments of one container. Secrets become variables of their own, defined before all others."""
+    """The variables and arguments of one container. Each secret in them becomes a variable of its own, defined before all others."""
 
     def __init__(self, drawer: Drawer, env: Mapping[str, str]) -> None:
         self._drawer, self._env = drawer, env
         self._names: dict[str, str] = {}
 
     def env(self) -> list[dict[str, Any]]:
-        """Every variable. To be called last: it begins with the secrets that anything here was composed of."""
+        """Return all variables of the container. Call it last: the list begins with the secrets that `word` referred to."""
         own = [self._variable(name, value) for name, value in self._env.items()]
         secrets = sorted((name, text) for text, name in self._names.items())
         return [*(self._secret(name, text) for name, text in secrets), *own]
 
     def word(self, text: str) -> str:
-        """*text* as Kubernetes is to read it: literal, but for its secrets."""
+        """Return *text* as Kubernetes must get it: with references in place of secrets, and everything else escaped."""
         pieces = self._drawer.vault.pieces(text)
         return "".join(f"$({self._reference(piece)})" if hidden else piece.replace("$", "$$") for piece, hidden in pieces)
 
     def words(self, texts: Iterable[str]) -> list[str]:
+        """Return *texts*, each converted by `word`."""
         return [self.word(text) for text in texts]
 
     def _variable(self, name: str, value: str) -> dict[str, Any]:
@@ -140,7 +147,7 @@ class Composer:
         return {"name": name, "valueFrom": {"secretKeyRef": self._drawer.text(text)}}
 
     def _reference(self, text: str) -> str:
-        """The variable that holds *text*; a name that is taken gets another letter."""
+        """Return the name of the variable that holds the secret *text*. If the name is in use, `_` is appended."""
         if text not in self._names:
             name = VARIABLE + re.sub(r"[^A-Z0-9]", "_", self._drawer.vault.keys[text].upper())
             while name in self._env or name in self._names.values():

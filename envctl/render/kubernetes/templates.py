@@ -1,7 +1,7 @@
-"""The objects as Jinja2 templates of YAML; a project's own `templates/kubernetes/` wins over ours.
+"""Render objects from Jinja2 templates of YAML. A project's own `templates/kubernetes/` takes precedence over envctl's.
 
-A value never becomes a part of the YAML: an expression leaves a mark in the text, and the value takes its place when the text has been
-read. So no value needs quoting, whatever it holds, and texts that differ in values alone are read once.
+A value never becomes part of the YAML text: an expression writes a mark, and the value replaces the mark after the text is parsed. So
+values need no quoting, and texts that differ only in values are parsed once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LARGEST = 1_000_000
 
 
 class Templates:
-    """The templates of a project, each compiled once; where some are its own, all that is rendered shares one budget."""
+    """The templates of a project, each compiled once. If some are the project's own, a budget limits the whole rendering."""
 
     def __init__(self, project: Path) -> None:
         ours, own = templates("kubernetes"), project / "templates" / "kubernetes"
@@ -65,10 +65,10 @@ class Templates:
         return None
 
     def render(self, name: str, /, **values: Any) -> Object:
-        """The object that `NAME.yaml.j2` makes of *values*.
+        """Return the object that the template `NAME.yaml.j2` makes from *values*.
 
         Raises:
-            DefinitionError: the template, or the YAML that it makes, is wrong, or it costs too much.
+            DefinitionError: the template or its YAML is wrong, or rendering exceeds the budget.
         """
         file = f"{name}.yaml.j2"
         kept: list[Any] = []
@@ -78,7 +78,7 @@ class Templates:
             raise
         except yaml.YAMLError as error:
             raise self._problem(file, error, " ".join(str(error).split())) from None
-        except Exception as error:  # whatever a filter raises
+        except Exception as error:  # A filter can raise any exception.
             raise self._problem(file, error, _words(error)) from None
         if not isinstance(found, dict) or not _complete(found):
             raise self._problem(file, None, "not a Kubernetes object: it needs `apiVersion`, `kind` and `metadata` with a `name`")
@@ -87,7 +87,7 @@ class Templates:
     def _object(self, text: str, kept: list[Any]) -> Any:
         if self._budget is None:
             return filled(_read(text), kept)
-        document = parse(text, Path("what it makes"))  # which says what is too much of it
+        document = parse(text, Path("what it makes"))  # `parse` reports what exceeds its limits.
         if document.tree is None:
             raise yaml.YAMLError("; ".join(map(str, document.problems)))
         return filled(_read(text), kept, self._budget)
@@ -102,7 +102,7 @@ def _wrong(file: Path, line: int, what: str) -> DefinitionError:
 
 
 def _place(error: Exception | None) -> tuple[Path, int] | None:
-    """The template and its line where *error* was raised: Jinja gives them frames of their own."""
+    """Return the template and line in which *error* was raised; None if it is not known. Jinja adds frames with the template's lines."""
     if isinstance(error, TemplateSyntaxError) and error.filename:
         return Path(error.filename), error.lineno
     trace, found = error.__traceback__ if error else None, None
@@ -126,7 +126,7 @@ def _marked(context: Context, value: Any) -> Any:
         return value
     kept: list[Any] = context[_VALUES]
     if isinstance(value, StrictUndefined):
-        str(value)  # raises
+        str(value)  # This raises an error.
     kept.append(value)
     return f"\ue000{len(kept) - 1}\ue001"
 
@@ -137,7 +137,7 @@ def _read(text: str) -> Any:
 
 
 def filled(tree: Any, values: list[Any], budget: Budget | None = None) -> Any:
-    """A copy of *tree* with values where their marks are; what they add is counted."""
+    """Return a copy of *tree* with values in place of their marks. The size of the values counts towards *budget*."""
     if budget is not None:
         budget.step()
     if isinstance(tree, str):
@@ -156,7 +156,7 @@ def _value(values: list[Any], mark: re.Match[str], budget: Budget | None) -> Any
 
 
 def _complete(found: Mapping[str, Any]) -> bool:
-    """Whether it is an object; pods and containers are parts of one."""
+    """Return whether *found* is a complete object. Pods and containers are parts of objects and need no `apiVersion`."""
     if "apiVersion" not in found and "kind" not in found:
         return "spec" in found or "image" in found
     return bool(found.get("apiVersion") and found.get("kind") and (found.get("metadata") or {}).get("name"))

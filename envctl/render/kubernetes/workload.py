@@ -1,6 +1,6 @@
-"""What runs a service's pod: a Deployment, or a Job for what runs once.
+"""Render the workload of a service: a Deployment, or a Job for a service that runs once.
 
-For plain `kubectl apply`, init containers keep the order of starting, which `up` keeps itself.
+For plain `kubectl apply`, init containers wait for other services. `up` starts services in order itself.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from envctl.render.kubernetes.templates import Object
 
 
 def workload(rendering: Rendering, service: ServicePlan) -> tuple[Object, Made]:
+    """Return the Deployment or Job of *service*, and the pod that was made for it."""
     made = made_pod(rendering, service, waits(rendering, service))
     meta, pod = rendering.metadata(service.host, service), made.pod
     if listens_when_done(rendering, service):
@@ -25,20 +26,20 @@ def workload(rendering: Rendering, service: ServicePlan) -> tuple[Object, Made]:
 
 
 def _job_that_listens(rendering: Rendering, pod: Object) -> Object:
-    """The job as the last init container. Pods of a Deployment always restart, so a job that fails is tried again."""
+    """Return a pod with the job as its last init container. A failed job is retried, because a Deployment's pods always restart."""
     spec = pod["spec"]
     spec = {**spec, "initContainers": [*spec.get("initContainers", []), *spec["containers"]], "restartPolicy": "Always"}
     return {**pod, "spec": {**spec, "containers": [done_container(rendering)]}}
 
 
 def once(rendering: Rendering, service: ServicePlan, argv: Sequence[str], name: str) -> Object:
-    """A Job that runs *argv* with everything that *service* has."""
+    """Return a Job that runs *argv* with the image, variables and files of *service*."""
     made = made_pod(rendering, service, argv=argv)
     return rendering.templates.render("job", metadata=rendering.metadata(name, service, once=True), pod=made.pod)
 
 
 DONE_PORT = 15098
-"""On which a job's pod says that the job is done."""
+"""The port on which a job's pod accepts connections after the job is done."""
 _WAIT = """\
 import socket, sys, time
 for place in sys.argv[1:]:
@@ -62,7 +63,10 @@ with socket.create_server(("", int(sys.argv[1])), family=socket.AF_INET6 if both
 
 
 def waits(rendering: Rendering, service: ServicePlan) -> list[Object]:
-    """One init container that waits for all that *service* needs: a Service without a ready pod refuses connections."""
+    """Return an init container that waits for the services that *service* needs, in a list, which is empty if none is needed.
+
+    It waits until they accept connections: a Kubernetes Service without a ready pod refuses them.
+    """
     ports = {other.host: DONE_PORT if other.once else other.ports[0].number for other in _awaited(rendering, service) if _listens(other)}
     if not rendering.options.standalone or not ports:
         return []
@@ -71,7 +75,7 @@ def waits(rendering: Rendering, service: ServicePlan) -> list[Object]:
 
 
 def _awaited(rendering: Rendering, service: ServicePlan) -> Iterator[ServicePlan]:
-    """The services whose end or readiness it needs."""
+    """Yield the services whose end or readiness *service* needs."""
     others = ((rendering.plan.services.get(name), condition) for name, condition in service.needs.items())
     yield from (other for other, condition in others if other is not None and condition != "started")
 
@@ -81,17 +85,20 @@ def _listens(other: ServicePlan) -> bool:
 
 
 def not_awaited(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
-    """What it needs ready and cannot wait for: nothing listens there."""
+    """Yield the names of services that must be ready first but that a pod cannot wait for, because they listen on no port."""
     yield from (other.name for other in _awaited(rendering, service) if not _listens(other))
 
 
 def listens_when_done(rendering: Rendering, service: ServicePlan) -> bool:
-    """Pods may not ask the API server about a job, so its own pod tells those that wait for it."""
+    """Return whether the job's pod listens on a port after the job is done.
+
+    Pods may not ask the API server about a job, so this port tells other pods that the job is done.
+    """
     return rendering.options.standalone and service.once and rendering.needed(service)
 
 
 def done_container(rendering: Rendering) -> Object:
-    """Runs after the job itself, which is an init container then."""
+    """Return the container that accepts connections after the job, which is an init container in this case, is done."""
     return rendering.container(
         "envctl-done",
         rendering.python,

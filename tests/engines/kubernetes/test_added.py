@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from envctl.engines.kubernetes.deployment import KubernetesDeployment
+from envctl.engines.kubernetes.objects import InstanceObjects
 from envctl.errors import UsageError
 
 ADDED = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"envctl.instance": "e-123456"}}}
 
 
 def check(there: dict[str, Any] | None) -> None:
-    deployment: Any = SimpleNamespace(api=SimpleNamespace(get=lambda *_: there), namespace="theirs")
-    KubernetesDeployment._check_free(deployment, ADDED)
+    objects: Any = SimpleNamespace(api=SimpleNamespace(get=lambda *_: there), namespace="theirs")
+    InstanceObjects._check_free(objects, ADDED)
 
 
 def test_what_is_not_there_or_ours_is_applied() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from envctl.engines import MadeElsewhere
-from envctl.engines.kubernetes import deployment as deployment_module
-from envctl.engines.kubernetes import removal
+from envctl.engines.kubernetes import own_namespace, removal
 from envctl.engines.kubernetes.api import connect
 from envctl.engines.kubernetes.contexts import find_context
 from envctl.engines.kubernetes.deployment import KubernetesDeployment
+from envctl.engines.kubernetes.objects import InstanceObjects
 from envctl.engines.protocol import DeploymentSettings
 from envctl.engines.registry import traits
 from envctl.errors import EnvctlError
@@ -89,10 +89,10 @@ def created(played: Played, made: KubernetesDeployment, monkeypatch: pytest.Monk
     """The annotations with which its namespace, or its record in one of others, is applied or patched first."""
     monkeypatch.setattr(KubernetesDeployment, "_take_in", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_set_forwards", lambda *_: None)
-    monkeypatch.setattr(KubernetesDeployment, "_apply", lambda self, item: self.api.apply(item) if item["kind"] == "Namespace" else item)
+    monkeypatch.setattr(InstanceObjects, "apply", lambda self, item: self.api.apply(item) if item["kind"] == "Namespace" else item)
     monkeypatch.setattr(KubernetesDeployment, "_publish", lambda *_, **__: None)
-    monkeypatch.setattr(KubernetesDeployment, "_remove_strays", lambda *_: None)
-    monkeypatch.setattr(KubernetesDeployment, "_check_free", lambda *_: None)
+    monkeypatch.setattr(InstanceObjects, "remove_strays", lambda *_: None)
+    monkeypatch.setattr(InstanceObjects, "_check_free", lambda *_: None)
     for path in (ID, f"{ID}/secrets/{record_name(ID)}"):
         played.answers[f"PATCH /api/v1/namespaces/{path}"] = {"metadata": {}}
     made.create(whole=whole)
@@ -122,11 +122,11 @@ def test_a_service_account_without_the_right_is_refused_at_once(played: Played, 
     item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "envctl", "namespace": ID}}
     played.answers[path] = (403, {"message": CANNOT, "reason": "Forbidden"})
     with pytest.raises(EnvctlError, match="ServiceAccount envctl: no right to make it: "):
-        made._apply(item)
+        made._objects.apply(item)
     assert len(copied(played)) == 1
     answers = iter([(403, {"message": EARLY, "reason": "Forbidden"}), (200, {"metadata": {"uid": "u"}})])
     played.answers[path] = lambda _: next(answers)
-    assert made._apply(item) == {"metadata": {"uid": "u"}}
+    assert made._objects.apply(item) == {"metadata": {"uid": "u"}}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_namespace_that_goes_while_services_are_waited_for(
     pods.clear()
     assert made.barred(first) is None, "a new pod may come"
     assert path.removeprefix("GET ") not in [what.removeprefix("GET ") for what, _ in played.asked]
-    monkeypatch.setattr(deployment_module, "PODLESS", 0)
+    monkeypatch.setattr(own_namespace, "PODLESS", 0)
     found = made.barred(first)
     assert (found.message if found is not None else None) == why
 
@@ -160,18 +160,18 @@ def test_a_namespace_that_is_being_removed_is_waited_for(played: Played, tmp_pat
     """A push after the reaper, or a pull request that is opened again: the run was red before."""
     made, path = deployment(played, tmp_path), f"GET /api/v1/namespaces/{ID}"
     meta = {"uid": "u", "resourceVersion": "7", "labels": {INSTANCE: ID}}
-    assert not made._is_there()
+    assert not made._own.exists()
     played.answers[path] = {"metadata": meta}
-    assert made._is_there()
+    assert made._own.exists()
     ending = {"metadata": {**meta, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
     answers = iter([ending, ending, (404, {"message": "not found"})])
     played.answers[path] = lambda _: next(answers)
     monkeypatch.setattr(removal, "PAUSE", 0)
-    assert not made._is_there()
+    assert not made._own.exists()
     played.answers[path] = ending
     monkeypatch.setattr(removal, "PATIENCE", 0)
     with pytest.raises(EnvctlError, match="is still being removed"):
-        made._is_there()
+        made._own.exists()
 
 
 class Namespaces:
@@ -206,7 +206,7 @@ def first(played: Played, folder: Path, secret: str) -> KubernetesDeployment:
 
 
 def begin(made: KubernetesDeployment, there: bool = False) -> Any:
-    return made._namespace_made({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ID, "labels": {INSTANCE: ID}}}, there)
+    return made._own.make({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ID, "labels": {INSTANCE: ID}}}, there)
 
 
 def test_of_two_machines_one_makes_the_namespace(played: Played, tmp_path: Path) -> None:

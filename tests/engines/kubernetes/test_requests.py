@@ -110,5 +110,5 @@ def test_what_an_earlier_plan_has_left_is_removed_whatever_the_cluster_lacks(pla
         played.answers |= {f"GET {version}/namespaces/{ID}/{kind}": {"items": []} for kind in kinds}
     played.answers |= {f"GET /apis/networking.k8s.io/v1/namespaces/{ID}/{kind}": {"items": []} for kind in ("networkpolicies", "ingresses")}
     played.answers |= {f"GET {namespace}/secrets": {"items": [record]}, f"GET {namespace}/endpoints": {"items": [stray]}}
-    deployment._remove_strays()
+    deployment._objects.remove_strays(deployment.manifests)
     assert [what for what, _ in played.asked if what.startswith("DELETE")] == [f"DELETE {namespace}/endpoints/gone"]
