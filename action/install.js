@@ -1,4 +1,4 @@
-// envctl in a virtual environment of its own below the runner's tool cache, where the next job of this machine finds it.
+// Installs envctl in its own virtual environment in the runner's tool cache, where the next job on this machine finds it.
 'use strict'
 const crypto = require('node:crypto')
 const fs = require('node:fs')
@@ -9,10 +9,10 @@ const { addPath, input } = require('./runner')
 const PACKAGE = 'envctl-testing'
 const ROOT = path.dirname(__dirname)
 
-// What this Action itself is a checkout of: the version that its user has pinned by `uses: ...@REF`.
+// The parts of the package in this Action's own checkout, which is the version that the user pinned with `uses: ...@REF`.
 const PARTS = ['pyproject.toml', 'README.md', 'LICENSE', 'envctl', 'templates', 'environments']
 
-// A branch or a tag may move: content alone says whether what is installed is still this.
+// Only a hash of the content shows whether the installed version is current, because a branch or a tag may move.
 function digest(paths) {
   const hash = crypto.createHash('sha256')
   const add = (file) => {
@@ -33,7 +33,7 @@ function requirement(version, from, extras) {
     throw new Error(`extras: ${extras}: these are not extras; write them like "local,seeds"`)
   }
   const some = extras ? `[${extras}]` : ''
-  // Not an option of pip, whatever it begins with: a path or a requirement.
+  // The result never starts with a dash, so pip cannot read it as an option: it is a path or a requirement.
   if (version && !from) return `${PACKAGE}${some}==${version}`
   if (!from) return `${ROOT}${some}`
   if (from.startsWith('-')) throw new Error(`from: ${from}: this is an option; a folder, a wheel or a URL is expected`)
@@ -46,7 +46,7 @@ async function checked(program, args) {
   return out.trim()
 }
 
-/** Puts `envctl` on PATH, for this step and those that follow. */
+/** Puts `envctl` on PATH for this step and later ones, and resolves to its version. */
 async function install() {
   if (input('version') === 'installed') {
     return checked('envctl', ['--version'])
@@ -64,14 +64,14 @@ async function install() {
   const label = [from ? 'from' : version || digest(PARTS.map((name) => path.join(ROOT, name))), kind, input('extras').replace(/,/g, '-')].filter(Boolean).join('-')
   const folder = path.join(cache, 'envctl', label)
   const program = path.join(folder, 'path', 'envctl')
-  // What was half installed, or came from elsewhere, is made anew; what `from:` names may have changed.
+  // An incomplete or foreign installation is replaced. An installation with `from:` always is, because its source may have changed.
   if (from || !fs.existsSync(`${folder}.complete`) || (await run(program, ['--version'], { quiet: true }).catch(() => ({}))).status !== 0) {
     fs.rmSync(`${folder}.complete`, { force: true })
     fs.rmSync(folder, { recursive: true, force: true })
     console.log(`installing envctl into ${folder}`)
     await checked(python, ['-m', 'venv', folder])
     await checked(path.join(folder, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', wanted])
-    // Later steps are to find envctl alone: with `bin`, their `python` and `pip` would be those of this environment.
+    // Only envctl goes on PATH: with the whole `bin` folder, `python` and `pip` of later steps would be those of this environment.
     fs.mkdirSync(path.dirname(program))
     fs.symlinkSync(path.join(folder, 'bin', 'envctl'), program)
     fs.writeFileSync(`${folder}.complete`, '')

@@ -1,4 +1,4 @@
-// The Action's step: installs envctl, brings the environment up, hands its outputs on.
+// The Action's main step: installs envctl, brings the environment up, and passes its outputs to later steps.
 'use strict'
 const fs = require('node:fs')
 const path = require('node:path')
@@ -10,7 +10,7 @@ const { input, lines, saveState, say, setOutput, setVariable, words } = require(
 const SINGLE = ['name', 'engine', 'lanes', 'registry', 'ttl', 'timeout']
 const LISTS = { set: lines, image: lines, only: words, stub: words, local: words }
 
-// Each option with its value in one word: what begins with a dash is a value all the same.
+// Option and value are one word, so that a value may begin with a dash.
 function options() {
   const single = SINGLE.filter((name) => input(name)).map((name) => `--${name}=${input(name)}`)
   const lists = Object.entries(LISTS).flatMap(([name, read]) => read(name).map((value) => `--${name}=${value}`))
@@ -22,7 +22,7 @@ function reportFolder(cwd) {
 }
 
 async function up(environment, cwd) {
-  // The end of the job removes it, whatever becomes of this step: what is needed for that is said first.
+  // The end of the job removes the instance even if this step fails or is killed, so the state that this needs is saved first.
   const before = await run('envctl', ['list', '--json'], { cwd, quiet: true })
   const ids = before.status === 0 ? JSON.parse(before.out).map((each) => each.id) : []
   const kept = { folder: cwd, report: reportFolder(cwd), before: JSON.stringify(ids), name: input('name') }

@@ -1,9 +1,9 @@
-// The instance's outputs for the steps that follow.
+// Passes the instance's outputs to later steps.
 'use strict'
 const { setOutput, setVariable, words } = require('./runner')
 const { run } = require('./program')
 
-// Reads lines for $GITHUB_ENV: `KEY=VALUE`, or `KEY<<MARK`, lines, and the mark.
+// Parses lines for $GITHUB_ENV: `KEY=VALUE`, or `KEY<<MARK`, the lines of the value, and the mark.
 function parse(text) {
   const values = {}
   const lines = text.split('\n')
@@ -21,10 +21,10 @@ function parse(text) {
   return values
 }
 
-/** Hides every credential, then hands the outputs on: all as outputs of the step, those of `export:` as variables. */
+/** Masks every credential, then sets all outputs as outputs of the step, and those in `export:` as variables. Resolves to their names. */
 async function handOn(name, cwd) {
   const { status, out, err } = await run('envctl', ['env', name, '--format', 'github'], { cwd, quiet: true })
-  // The masks come first: nothing may be printed, by us or a later step, before the runner knows what to hide.
+  // The masks come first: the runner must know what to hide before this step or a later one prints anything.
   process.stdout.write(err)
   if (status !== 0) throw new Error(`envctl env ${name} ended with ${status}`)
   const values = parse(out)

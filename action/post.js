@@ -1,10 +1,10 @@
-// The end of the job, after success, failure and cancellation: logs and states in a folder, a summary of the tests, and it is gone.
+// Runs at the end of the job, also after failure or cancellation: collects logs and states, summarises the tests, removes the instance.
 'use strict'
 const path = require('node:path')
 const { run } = require('./program')
 const { input, lines, say, state, summarise } = require('./runner')
 
-/** The id that the step was told, else whatever has come up since it began: it may have been killed in the middle. */
+/** Resolves to the id or name that the main step saved; if it was killed before that, to the ids of all instances that came up since. */
 async function mine(cwd) {
   if (state('name')) return [state('name')]
   const { status, out } = await run('envctl', ['list', '--json'], { cwd })
@@ -24,7 +24,7 @@ async function report(cwd, folder) {
 
 async function post() {
   const cwd = state('folder')
-  if (!cwd) return // nothing was to be brought up, or envctl could not be installed
+  if (!cwd) return // no environment was given, or envctl could not be installed
   const names = await mine(cwd)
   for (const name of names) {
     const { status } = await run('envctl', ['logs', name, '-o', state('report')], { cwd })

@@ -1,13 +1,13 @@
-// Programs, started with their arguments as a list: nothing of an input is ever read by a shell.
+// Runs programs with their arguments as a list, so that no shell ever interprets an input.
 'use strict'
 const { spawn } = require('node:child_process')
 
-// What a cancelled job's step is sent goes on to the program, which ends in order; the step ends with it.
+// Signals that a cancelled job sends are passed to the program, which then shuts down in order; the step ends with the program.
 const SIGNALS = ['SIGINT', 'SIGTERM']
 
 /**
- * Runs `program` and resolves to `{status, out, err}`; what it says on stderr is shown as it comes.
- * @param quiet stderr is kept, not shown
+ * Runs `program` and resolves to `{status, out, err}`. Its stderr is shown as it arrives.
+ * @param quiet returns stderr in `err` instead of showing it
  */
 function run(program, args, { cwd, quiet = false, env = process.env } = {}) {
   return new Promise((resolve, reject) => {

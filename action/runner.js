@@ -1,4 +1,4 @@
-// What the runner of GitHub gives a step, and takes from it: inputs, files of values, commands on stdout.
+// The interface to GitHub's runner: inputs, files of values, and commands on stdout.
 'use strict'
 const crypto = require('node:crypto')
 const fs = require('node:fs')
@@ -8,7 +8,7 @@ const input = (name) => (process.env[`INPUT_${name.replace(/ /g, '_').toUpperCas
 const lines = (name) => input(name).split(/\r?\n/).map((line) => line.trim()).filter(Boolean)
 const words = (name) => input(name).split(/\s+/).filter(Boolean)
 
-// A delimiter that nobody can know beforehand: a value cannot end itself and add a variable of its own.
+// The delimiter is random, so that a value cannot contain it, end itself and set another variable.
 function append(file, name, value) {
   const path = process.env[file]
   if (!path) throw new Error(`${file} is not set: this is not a step of GitHub Actions`)

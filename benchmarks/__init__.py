@@ -1,1 +1,1 @@
-"""How fast envctl is, beside what a team would use without it: `python -m benchmarks --help`."""
+"""Measure the speed of envctl beside the tools that a team would use without it: `python -m benchmarks --help`."""

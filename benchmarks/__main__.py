@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--runs N] [--write] [ROW...]`."""
+"""Run the benchmarks: `python -m benchmarks [--runs N] [--write] [ROW...]`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).with_name("results.md")
 
 def main() -> int:
     given = _arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is up is taken down
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that running instances are removed
     results: list[Result] = []
     status = 0
     for name in given.rows or ROWS:
@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measured(name: str, runs: int) -> Result:
-    """In a folder of its own, which is gone afterwards."""
+    """Measure a row in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="envctl-bench-") as work:
         return measured(name, runs, Path(work), _say)
 

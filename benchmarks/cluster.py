@@ -1,4 +1,4 @@
-"""The shop on a cluster as each side brings it up and takes it away, and where images that are built here are pushed."""
+"""The shop on a cluster, as each side brings it up and removes it, and the registry for images that are built here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = "--timeout=300s"
 
 
 class Ours:
-    """An instance of the benchmark's own."""
+    """An instance that only the benchmark uses."""
 
     def __init__(self, work: Path, definition: str = "shop") -> None:
         self.env, self.definition = environment(work), definition
@@ -31,7 +31,7 @@ class Ours:
         return seconds(self.command, self.env)
 
     def shown(self) -> Any:
-        """What `up --json` prints; it comes up where it is not up yet."""
+        """Return the document that `up --json` prints; bring the instance up if it is not."""
         return json.loads(run([*self.command, "--json"], self.env))
 
     def down(self) -> None:
@@ -40,7 +40,7 @@ class Ours:
 
 
 class Theirs:
-    """What `envctl render` writes, applied by kubectl, which waits until all of it is ready."""
+    """The manifests that `envctl render` writes, applied by kubectl, which waits until all pods are ready."""
 
     def __init__(self, work: Path) -> None:
         self.namespace, self.folder = "bench-kubectl", work / "rendered"

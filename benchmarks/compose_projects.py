@@ -1,7 +1,9 @@
-"""Each Compose file of `tests/compose_projects`, as it is, beside `docker compose up --wait`: `python -m benchmarks.compose_projects`.
+"""Compare `envctl up` with `docker compose up --wait` for each Compose file of `tests/compose_projects`.
 
-Images are there on both sides, and ours has its snapshots, as on every day but the first one; the first pair of each is not counted. Ours
-returns when its servers have answered in their protocols.
+Run it with `python -m benchmarks.compose_projects`.
+
+Both sides have their images, and envctl has its snapshots, as on every day except the first. The first pair of each file is not counted.
+envctl returns when its servers have answered in their protocols.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ GOAL = 1.3
 
 @dataclass(frozen=True)
 class Plain:
-    """Host ports are left to the engine: what the file publishes may be in use here."""
+    """The Compose file with plain Docker Compose; the engine chooses the host ports, because the published ones may be in use."""
 
     file: Path
     env: Mapping[str, str]

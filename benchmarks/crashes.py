@@ -1,4 +1,4 @@
-"""`python -m benchmarks.crashes`: SIGKILL at random moments, and how long it takes until nothing is left; a table in Markdown."""
+"""Send SIGKILL at random moments, and print a Markdown table of how long it takes until nothing is left: `python -m benchmarks.crashes`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Instance:
-    """One that is going to be hit, and the command that works on it."""
+    """An instance whose processes will be killed, and the command that works on it."""
 
     id: str
     process: subprocess.Popen[bytes]
@@ -76,7 +76,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Case:
-    """What is killed, at which part of which command, and whether another command comes after that."""
+    """A case: what is killed, during which part of which command, and whether another command runs afterwards."""
 
     what: str
     words: Sequence[str]
@@ -106,17 +106,17 @@ CASES = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds from the kill, or from the end of the command after it, until nothing was left; what was, when patience ended."""
+    """The seconds from the kill (or the end of the command after it) until nothing was left, or else what was left at the time limit."""
 
     seconds: float = 0.0
     left: tuple[str, ...] = ()
     stayed: bool = False
-    """It had come up before, and was there and whole after that."""
+    """Whether the instance was up before the kill, and remained complete."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where it happens."""
+    """The folder and the engine of a benchmark run."""
 
     work: Path
     engine: Engine
@@ -134,7 +134,7 @@ class Bench:
         return Instance(instance_id(name, self.work), process)
 
     def prepare(self, case: Case, workers: int) -> float:
-        """Writes the definition; how long the command takes, undisturbed and warm, as many at a time as there will be."""
+        """Write the definition. Return the mean seconds that the undisturbed command takes, warm, with *workers* running at a time."""
         (self.work / "environments").mkdir(exist_ok=True)
         (self.work / "environments/env.yaml").write_text(PAIR.replace("SECONDS", f"{case.seeding}"))
         with ThreadPoolExecutor(workers) as pool:
@@ -172,7 +172,7 @@ class Bench:
         while left := self.left(id):
             waited = time.monotonic() - began
             state = _state(self.work / "state/envctl" / id / "instance.json")
-            if state == "up" and (stays or waited > 5):  # killed after its last word
+            if state == "up" and (stays or waited > 5):  # the command was killed when the instance was already up
                 return Outcome(stayed=True)
             if waited > PATIENCE:
                 return Outcome(waited, tuple(left))

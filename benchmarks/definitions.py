@@ -1,4 +1,4 @@
-"""A definition of many services, each of which refers to others."""
+"""Generate a definition of many services that refer to each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIVE = """\
 
 
 def large(folder: Path, services: int = 500) -> Path:
-    """The file of a definition with that many *services*, a fifth of them the team's own."""
+    """Write a definition with the given number of *services*, a fifth of them the team's own, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "large.yaml"
     path.write_text("name: large\nservices:\n" + "".join(FIVE.format(n=n) for n in range(services // 5)), "utf-8")

@@ -1,4 +1,4 @@
-"""Two sides measured in turn, A B A B, so that whatever else the machine does falls on both."""
+"""Measure two sides in turn (A B A B), so that other load on the machine affects both."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ ROWS = (
     "postgres_local", "render", "render_process", "version", "memory", "keeper_memory", "up_kubernetes", "forward", "apply_200",
     "keeper_kubernetes",
 )  # fmt: skip
-"""In the order of the table: each is a module of `benchmarks.rows`."""
+"""The rows in the order of the table; each is a module of `benchmarks.rows`."""
 
 Measure = Callable[[], float]
-"""One run, set-up and clean-up of its own not counted: seconds, or what the row's unit is."""
+"""A function that measures one run without its set-up and clean-up, and returns seconds, or a figure in the row's unit."""
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Ours, and what it is compared with; a row without a rival has an absolute goal."""
+    """The side of envctl, and the side it is compared with; a row without the latter has an absolute goal."""
 
     ours: Measure
     theirs: Measure | None = None
@@ -31,7 +31,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Goal:
-    """At most *limit*: times the rival, or in the row's unit where there is none. None is a row for comparison only."""
+    """At most *limit*: a multiple of the rival's figure, or a figure in the row's unit without a rival. None means no goal."""
 
     limit: float | None
     unit: str = "s"
@@ -45,7 +45,7 @@ class Goal:
 
 
 class Row(Protocol):
-    """A module of `benchmarks.rows`: what it measures, its goal, and both sides, opened for the length of the row."""
+    """A module of `benchmarks.rows`: what it measures, its goal, and a context manager that keeps both sides open during the row."""
 
     WHAT: str
     GOAL: Goal
@@ -55,7 +55,7 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """What a row gave: a figure per run for each side."""
+    """The result of a row: one figure per run for each side."""
 
     name: str
     what: str
@@ -69,7 +69,7 @@ class Result:
 
     @property
     def figure(self) -> float:
-        """What the goal is about: the median of the ratios of pairs, or our median."""
+        """The figure that the goal limits: the median of the ratios of the pairs, or envctl's median without a rival."""
         return statistics.median(self.ratios or self.ours)
 
     @property
@@ -83,7 +83,7 @@ def load(name: str) -> Row:
 
 
 def measured(name: str, runs: int, work: Path, say: Callable[[str], None]) -> Result:
-    """One row: a warm-up that is not counted, then *runs* pairs."""
+    """Measure one row: a warm-up run that is not counted, then *runs* pairs."""
     row = load(name)
     with row.sides(work) as sides:
         pairs = list(_pairs(sides, runs, say))

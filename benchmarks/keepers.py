@@ -1,4 +1,4 @@
-"""The memory of a running instance's keeper."""
+"""Measure the memory of a running instance's keeper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.lifecycle import Side
 
 
 def keeper_memory(side: Side, work: Path) -> Callable[[], float]:
-    """Measures megabytes of the keeper of the only instance below *work*."""
+    """Return a function that measures the megabytes of the keeper of the only instance below *work*."""
 
     def measure() -> float:
         side.up()
@@ -22,7 +22,7 @@ def keeper_memory(side: Side, work: Path) -> Callable[[], float]:
 
 
 def _resident(config: str) -> float:
-    """Megabytes of the process that was started with *config*."""
+    """Return the resident megabytes of the process that was started with *config*."""
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             if config in (status.parent / "cmdline").read_text():

@@ -1,4 +1,4 @@
-"""What the rows do with either side: bring it up, take it away, and leave nothing however they end."""
+"""Operations of the rows on either side: bring it up, remove it, and clean up however the row ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.programs import ENVCTL, Failed, run
 
 
 class Side(Protocol):
-    """An environment as one of the two sides has it."""
+    """An environment as one of the two sides runs it."""
 
     def up(self) -> float: ...
 
@@ -22,14 +22,14 @@ S = TypeVar("S", bound=Side)
 
 
 def all_down(env: Mapping[str, str]) -> None:
-    """Of the state folder of *env* alone, whatever checkout they are of: `list --all` names others of this user, too."""
+    """Remove all instances in the state folder of *env*. `list --all` would also include other instances of this user."""
     for record in Path(env["XDG_STATE_HOME"], "envctl").glob("*/instance.json"):
         run([ENVCTL, "down", record.parent.name], env)
 
 
 @contextmanager
 def gone(side: S) -> Iterator[S]:
-    """Nothing of it is left, however the row ends."""
+    """Remove the side at the end, however the row ends."""
     try:
         yield side
     finally:
@@ -38,7 +38,7 @@ def gone(side: S) -> Iterator[S]:
 
 
 def upping(side: Side) -> Callable[[], float]:
-    """Measures seconds of `up`; it is down again afterwards."""
+    """Return a function that measures the seconds of `up`, and removes the side afterwards."""
 
     def measure() -> float:
         took = side.up()

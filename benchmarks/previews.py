@@ -1,7 +1,7 @@
-"""`python -m benchmarks.previews requests|together|machines|push`: what CI and previews promise of a cluster, measured once.
+"""Measure what CI and previews do on a cluster: `python -m benchmarks.previews requests|together|machines|push`.
 
-requests: to the API server, of one `up`. together: many previews at once. machines: two jobs at once on machines of one hostname.
-push: `preview up` with one changed image beside kubectl.
+requests: the number of requests of one `up` to the API server. together: many previews at once. machines: two jobs at once on machines with
+the same hostname. push: `preview up` with one changed image, compared with kubectl.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ while name == "second" and not Path("first-is-over").exists():
 assert cache.keys() == [b"job"] and cache.get("job") == name.encode()
 """
 WIDTH = 5
-"""Runners at a time: here all of them, the cluster too, have the same two processors."""
+"""The number of runners at a time; on this machine, all of them and the cluster share two processors."""
 MACHINE = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", 'hostname runner; exec "$@"', "sh"]
 
 
@@ -101,7 +101,7 @@ def _requests(work: Path, given: argparse.Namespace) -> int:
 
 @contextmanager
 def _previews(work: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """An environment for previews with locks of its own, and a repository that nobody else has."""
+    """Yield an environment for previews with its own namespace for locks, and the name of a repository that nothing else uses."""
     place = f"envctl-bench-{uuid.uuid4().hex[:8]}"
     run(["kubectl", "create", "namespace", place])
     (work / "envctl.toml").write_text(f'[preview]\nlocks = "{place}"\n')
@@ -208,7 +208,7 @@ def _push(work: Path, given: argparse.Namespace) -> int:
 
 
 def _pair(place: str, images: list[str], up: object) -> float:
-    """Theirs to the second image and ours back to the first."""
+    """Change to the second image with kubectl and back to the first with envctl; return the ratio of the times."""
     assert callable(up)
     theirs = seconds(["kubectl", "-n", place, "set", "image", "deployment/web", f"web={images[1]}"])
     theirs += seconds(["kubectl", "-n", place, "rollout", "status", "deployment/web", "--timeout=120s"])
@@ -218,7 +218,7 @@ def _pair(place: str, images: list[str], up: object) -> float:
 
 
 def _image(work: Path, digit: str) -> str:
-    """One that the cluster can pull, other than that of another *digit*."""
+    """Push an image that the cluster can pull, and return its name; each *digit* gives a different image."""
     name = f"{REGISTRY}/envctl-bench-push:{digit}"
     run(["docker", "build", "-q", "-t", name, "--build-arg", f"N={digit}", str(_context(work))])
     run(["docker", "push", "-q", name])

@@ -1,4 +1,4 @@
-"""Programs under the clock: a run that fails ends the benchmark, with what the program said."""
+"""Run programs and measure them. A program that fails ends the benchmark with the program's output."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ COMPOSE = ("docker", "compose")
 
 
 class Failed(Exception):
-    """A program did not end with 0."""
+    """A program that did not exit with 0."""
 
 
 def environment(work: Path) -> dict[str, str]:
-    """A state folder of the benchmark's own, and no defaults of whoever runs it."""
+    """Return the environment variables for commands: a state folder of the benchmark's own, and none of the caller's defaults."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ENVCTL_")}
     return {**kept, "XDG_STATE_HOME": str(work / "state"), "CI": "1", "ENVCTL_NO_SNAPSHOTS": "1"}
 
 
 def with_snapshots(work: Path) -> dict[str, str]:
-    """The same, with snapshots of its own."""
+    """Return the same variables with snapshots enabled, in a cache folder of the benchmark's own."""
     return {**environment(work), "XDG_CACHE_HOME": str(work / "cache"), "ENVCTL_NO_SNAPSHOTS": ""}
 
 
 def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
-    """What *argv* prints on stdout.
+    """Run *argv* and return its stdout.
 
     Raises:
-        Failed: with the end of its stderr.
+        Failed: The program failed; the error has the end of its output.
     """
     done = subprocess.run(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -48,10 +48,13 @@ def seconds(argv: Sequence[str], env: Mapping[str, str] | None = None) -> float:
 
 
 def peak_megabytes(argv: Sequence[str], env: Mapping[str, str]) -> float:
-    """The peak resident memory of the program itself.
+    """Return the peak resident memory of the program itself in megabytes.
 
-    Read from VmHWM while it runs: `ru_maxrss` counts the memory that a child had before its exec (ours), and the largest
-    of its own children too.
+    It is read from VmHWM while the program runs: `ru_maxrss` would include the memory that the child process had before its exec (the
+    benchmark's own), and the largest of the program's own children.
+
+    Raises:
+        Failed: The program failed.
     """
     process = subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peak = 0
@@ -64,7 +67,7 @@ def peak_megabytes(argv: Sequence[str], env: Mapping[str, str]) -> float:
 
 
 def _high_water(pid: int) -> int:
-    """Kilobytes; 0 where the process has just ended."""
+    """Return the peak resident kilobytes of a process; 0 if it has just ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The figures as a table, and where they were taken."""
+"""Write the figures as a table, and describe the machine on which they were taken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("envctl", "testcontainers")
 
 
 def table(results: Sequence[Result]) -> str:
-    """In Markdown, padded so that it reads well in a terminal too."""
+    """Return a Markdown table, padded so that it is readable in a terminal, too."""
     rows = [HEADS, *(_cells(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
@@ -39,14 +39,14 @@ def _median(figures: Sequence[float], unit: str) -> str:
 
 
 def _ratio(result: Result) -> str:
-    """The median of the pairs, and how far they lie apart."""
+    """Return the median of the ratios and their range."""
     if not result.ratios:
         return "-"
     return f"{result.figure:.2f} ({min(result.ratios):.2f} to {max(result.ratios):.2f})"
 
 
 def document(results: Sequence[Result], days: Sequence[str]) -> str:
-    """What `--write` writes; *days* are those on which a row was measured."""
+    """Return the text that `--write` writes; *days* are the days on which the rows were measured."""
     when = " and ".join(sorted(set(days)))
     head = f"Measured on {when}: medians of {_runs(results)} runs, both sides in turn, one run before them not counted; the ratio is the"
     return "\n".join([f"{head}\nmedian of the ratios of the pairs (lowest to highest).", "", table(results), "", *machine(), ""])

@@ -1,4 +1,4 @@
-"""The shop (`environments/shop`) as each side brings it up and takes it away."""
+"""The shop (`environments/shop`) as each side brings it up and removes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROJECT = "bench-compose"
 
 @dataclass(frozen=True)
 class Ours:
-    """An instance of the benchmark's own."""
+    """An instance that only the benchmark uses."""
 
     env: Mapping[str, str]
     engine: str = "docker"
@@ -37,7 +37,7 @@ class Ours:
 
 @dataclass(frozen=True)
 class Theirs:
-    """The file that `envctl render` writes, under plain Docker Compose."""
+    """The file that `envctl render` writes, run with plain Docker Compose."""
 
     file: Path
 
@@ -57,7 +57,7 @@ def ours(work: Path, engine: str = "docker") -> AbstractContextManager[Ours]:
 
 @contextmanager
 def ours_from_snapshots(work: Path) -> Iterator[Ours]:
-    """Its database has been kept before."""
+    """Yield the side of envctl, with a snapshot of the shop's database built in advance."""
     env = with_snapshots(work)
     run([ENVCTL, "snapshots", "build", "shop", "--engine", "docker"], env)
     try:
@@ -78,7 +78,7 @@ def rendered(work: Path) -> Path:
 
 
 def lean(work: Path) -> Path:
-    """The same without what plain Compose is slow at: images are built beforehand, texts are bind mounts."""
+    """Return the rendered file without the features that are slow in plain Compose: images are built in advance, texts are bind mounts."""
     file = rendered(work)
     tree: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
     texts = {name: _written(work / "texts" / name, config["content"]) for name, config in tree.pop("configs", {}).items()}

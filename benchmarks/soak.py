@@ -1,4 +1,4 @@
-"""`python -m benchmarks.soak [--engine E] [--cycles N] [--together N]`: what is left after many instances, and after many at once."""
+"""Look for leftovers after many instances, and after many at once: `python -m benchmarks.soak [--engine E] [--cycles N] [--together N]`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.programs import ENVCTL, Failed, environment, run
 
 DEFINITION = "name: soak\nservices:\n  cache: {kind: valkey}\n  site: {kind: stub}\noutputs: {CACHE: '${cache.url}', SITE: '${site.url}'}\n"
 WIDTH = 4
-"""Commands at a time: more only wait for the processors."""
+"""The number of commands at a time; more would only wait for the processors."""
 DAEMONS = ("dockerd", "containerd")
 
 
@@ -78,7 +78,7 @@ class Soak:
 
 
 def seen(work: Path) -> dict[str, int]:
-    """Whatever could grow: ours must be what it was, the daemons' may breathe."""
+    """Return the counts of everything that could grow: envctl's own must return to their start, those of Docker's daemons may vary."""
     from envctl.keeper.process_marks import marked
 
     return {
@@ -96,7 +96,7 @@ def seen(work: Path) -> dict[str, int]:
 
 
 OURS = 6
-"""The first rows: equal, or something of ours was left."""
+"""The number of rows at the start that belong to envctl; if they differ at the end, envctl left something behind."""
 
 
 def _ours(found: Mapping[str, int]) -> list[int]:

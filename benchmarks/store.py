@@ -1,4 +1,4 @@
-"""What was measured, row by row: a row that is measured again replaces itself, and the others stay."""
+"""Keep the measurements by row: a new measurement replaces the row's previous one, and the other rows stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIGURES = Path(__file__).with_name("results.json")
 
 
 def keep(results: Iterable[Result], path: Path = FIGURES) -> tuple[list[Result], list[str]]:
-    """All rows that were ever measured, in the order of the table, and the days on which they were."""
+    """Store *results*. Return all rows that were ever measured, in the order of the table, and the days on which they were measured."""
     kept: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     for result in results:

@@ -1,4 +1,7 @@
-"""The shop in testcontainers-python: `python -m benchmarks.testcontainers_shop IMAGE` says `up`, and ends with its input."""
+"""Run the shop with testcontainers-python: `python -m benchmarks.testcontainers_shop IMAGE`.
+
+The program prints `up` when all services are ready, and ends when its input ends.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ SERVERS = ROOT / "envctl" / "servers"
 
 
 def containers(app: str) -> Iterator[DockerContainer]:
-    """In the order in which they need each other, with the images of `environments/shop`."""
+    """Yield the containers in the order of their dependencies, with the images of `environments/shop`."""
     yield PostgresContainer("postgres:17", username="shop", password="shop", dbname="shop").with_network_aliases("db")
     yield (
         DockerContainer("nats:2.10")

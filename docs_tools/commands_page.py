@@ -1,4 +1,4 @@
-"""The commands with their arguments and options, out of the Typer application, and the exit codes, out of the errors."""
+"""Generate the reference of the commands, their arguments and options from the Typer application, and the exit codes from the errors."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from envctl.cli.usage import word
 
 
 def commands() -> str:
+    """Return a Markdown section for each command."""
     found: Any = typer.main.get_command(build([]))
     return "\n\n".join("\n\n".join(_section(name, command)) for name, command in _flat(found))
 
 
 def _flat(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
-    """The commands, and those of their own commands."""
+    """Yield the full name and the object of each command, including the commands of groups."""
     for name, command in group.commands.items():
         yield from _flat(command, f"{before}{name} ") if hasattr(command, "commands") else [(f"{before}{name}", command)]
 
@@ -53,7 +54,7 @@ def _row(param: Any) -> tuple[str, str, str]:
 
 
 def options_table() -> str:
-    """What `up`, `run` and `test` share."""
+    """Return the table of the options that `up`, `run` and `test` share."""
 
     @expanded
     def nothing(options: Running) -> None:
@@ -70,7 +71,7 @@ def _shared() -> set[str]:
 
 
 def tree_of_errors() -> str:
-    """The tree as `envctl.errors` draws it."""
+    """Return the tree of errors as the docstring of `envctl.errors` draws it."""
     text = inspect.getdoc(errors) or ""
     drawn = [line[4:] for line in text.splitlines() if line.startswith("    ")]
     return "```text\n" + "\n".join(drawn) + "\n```"

@@ -1,6 +1,9 @@
-"""Writes what is generated: schema.json, the pages of tools/, and in pages whatever stands between `<!-- generated: NAME -->` and its end.
+"""Write the generated documentation.
 
-`python -m docs_tools.generate` (`make docs`) writes; with `--check` it only says what is out of date, and ends with 1.
+This is schema.json, the pages of docs/tools/, and in other pages each block between `<!-- generated: NAME -->` and `<!-- /generated -->`.
+
+`python -m docs_tools.generate` (`make docs`) writes the files; with `--check` it only reports files that are out of date, and exits with 1
+if any are.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- /generated -->)",
 
 
 def results() -> str:
-    """What `python -m benchmarks --write` has measured."""
+    """Return the benchmark results that `python -m benchmarks --write` wrote."""
     return RESULTS.read_text("utf-8") if RESULTS.exists() else "Not measured yet: `make bench`.\n"
 
 
@@ -37,11 +40,11 @@ SHOWN = (
     ("`envctl up shop`, seeded", "testcontainers-python"),
     ("`envctl down` of the shop", "docker compose down"),
 )
-"""The rows of the README: what was measured, and a part of what it was compared with. Those that we lose are among them."""
+"""The rows of the README: the measured command, and part of the text that names the comparison. Some are comparisons that envctl loses."""
 
 
 def chosen_results() -> str:
-    """The rows of SHOWN, without the goals, which the README does not explain."""
+    """Return the rows of SHOWN as a table, without the goals, which the README does not explain."""
     head, line, *rows = (row.split("|")[1:6] for row in results().splitlines() if row.startswith("|"))
     chosen = [next(row for row in rows if row[0].strip() == what and part in row[1]) for what, part in SHOWN]
     return "\n".join(f"|{'|'.join(cells)}|" for cells in (head, line, *chosen))
@@ -61,6 +64,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
 
 
 def main(arguments: list[str]) -> int:
+    """Write or check the generated files, and return the exit code."""
     stale = {path: text for path, text in _wanted().items() if not path.exists() or path.read_text("utf-8") != text}
     for path, text in stale.items():
         if "--check" in arguments:
@@ -79,7 +83,7 @@ def _wanted() -> dict[Path, str]:
 
 
 def filled(text: str) -> str:
-    """A page with the blocks that it has written anew."""
+    """Return the page *text* with the content of its generated blocks renewed."""
     return BLOCK.sub(lambda block: f"{block[1]}\n{BLOCKS[block[2]]().strip()}\n\n{block[3]}", text)
 
 

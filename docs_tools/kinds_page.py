@@ -1,4 +1,4 @@
-"""A section for each kind, out of `templates/kinds/` and `docs/examples/`."""
+"""Generate a section for each kind from `templates/kinds/` and `docs/examples/`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from envctl.definition.kinds import Kind, Several, load_kinds
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 GENERAL = ("api", "service", "job", "stub")
-"""These come first: they are what a team brings itself."""
+"""The kinds that come first on the page, because a team brings their programs itself."""
 SHARED = {
     "http": "it answers HTTP on `{path}`",
     "tcp": "its port accepts a connection",
@@ -27,17 +27,18 @@ SHARED = {
     "s3": "it answers a signed request for the list of buckets",
     "smtp": "it accepts an SMTP login, and its web page answers",
 }
-"""When the probe of that name succeeds."""
+"""By the name of a probe: the condition under which the probe succeeds."""
 
 
 def all_kinds() -> dict[str, Kind]:
-    """Each kind once, under its first name."""
+    """Return each kind once, under its first name."""
     kinds = load_kinds()
     found = {name: kind for name in kinds if (kind := kinds[name]).kind == name}
     return {name: found[name] for name in (*GENERAL, *sorted(set(found) - set(GENERAL)))}
 
 
 def overview() -> str:
+    """Return the table of all kinds."""
     rows = [
         (f"[`{name}`](#{name})", kind.title, f"`{kind.image}:{kind.version}`" if kind.image else "yours", ", ".join(kind.seeds) or "")
         for name, kind in all_kinds().items()
@@ -46,6 +47,7 @@ def overview() -> str:
 
 
 def kinds() -> str:
+    """Return a Markdown section for each kind."""
     return "\n\n".join("\n\n".join(_section(name, kind)) for name, kind in all_kinds().items())
 
 
@@ -63,7 +65,7 @@ def _section(name: str, kind: Kind) -> Iterator[str]:
 
 
 def _example(name: str) -> Iterator[str]:
-    """The example's definition, and before it the files that it refers to."""
+    """Yield the files that the example's definition refers to, and then the definition."""
     folder = EXAMPLES / name
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     for path in files:
@@ -97,7 +99,7 @@ def _when(kind: Kind, port: str) -> str:
 
 
 def _properties(kind: Kind) -> list[str]:
-    """Those of its own; parameters, and what every service has, can be named too."""
+    """Return the names of the kind's own properties; the parameters and the properties that every service has can be referenced, too."""
     return list(dict.fromkeys(["host", "port", *kind.properties, *kind.credentials]))
 
 
@@ -120,7 +122,7 @@ def _takes(schema: Mapping[str, Any]) -> str:
 
 
 def _several(key: str, several: Several) -> str:
-    """A list, or a map of name to options."""
+    """Describe a declaration that is a list of names or a map of names to options."""
     default = f" (default: {', '.join(code(name) for name in several.default)})" if several.default else ""
     lines = [f"`{key}` is a name, a list of names, or a map of names to options{default}."]
     if several.properties:

@@ -1,4 +1,4 @@
-"""The few forms that generated pages are made of."""
+"""Render the few Markdown elements that generated pages consist of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table without the rows' own bars and line ends in the way."""
+    """Return a Markdown table; bars in cells are escaped, and line breaks become spaces."""
     lines = [list(heads), ["---"] * len(heads), *([_cell(text) for text in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -18,9 +18,10 @@ def _cell(text: str) -> str:
 
 
 def code(value: Any) -> str:
-    """A value as it would stand in a definition."""
+    """Return a value as inline code, as it is written in a definition."""
     return f"`{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}`"
 
 
 def sentence(text: str) -> str:
+    """Return the text with a full stop at its end; an empty text stays empty."""
     return text if not text or text.endswith(".") else f"{text}."

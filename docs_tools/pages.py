@@ -1,4 +1,4 @@
-"""What stands in a page: fenced blocks and their file names, links, headings. For the tests of the documentation."""
+"""Parse the pages for the tests of the documentation: fenced blocks and their file names, links and headings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"(?:^`([^`\n]+)`:\n+)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-"""A line that is a path and a colon before a block makes the block that file of the project."""
+"""A fenced block; a line before the block that consists of a path and a colon names the project file that the block shows."""
 EMPTY = re.compile(r"^<!-- files: (.+) -->$", re.MULTILINE)
-"""Files that examples refer to, and whose contents do not matter."""
+"""A comment that lists files that examples refer to and whose content does not matter."""
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 INLINE = re.compile(r"(?<!`)`(envctl [^`\n]+)`(?!`)")
@@ -33,7 +33,7 @@ class Block:
 
     @property
     def definition(self) -> str:
-        """The file of a definition; empty where the block is none."""
+        """The path of the definition file; empty if the block is no definition."""
         if self.language != "yaml" or (self.file and not self.file.startswith("environments/")):
             return ""
         name = re.match(r"(?:#.*\n)*name: ([\w-]+)\n", self.text)
@@ -48,16 +48,16 @@ def blocks(page: Path) -> Iterator[Block]:
 
 @dataclass(frozen=True)
 class Step:
-    """A command line of a page that is followed from top to bottom, with what the page says about it."""
+    """A command line of a page that is followed from top to bottom, with the exit code and the output that the page states."""
 
     line: str
     status: int
     shown: tuple[str, ...]
-    """Texts of the output, in this order."""
+    """Texts that the output contains, in this order."""
 
 
 def steps(page: Path) -> Iterator[Block | Step]:
-    """The files and the commands of *page* in its order: what a reader does who does everything that it says."""
+    """Yield the files and the commands of *page* in order, as a reader follows them."""
     found = list(blocks(page))
     for block, after in zip(found, [*found[1:], None], strict=True):
         if block.file:
@@ -75,11 +75,11 @@ def _status(line: str) -> int:
 
 
 LEAST = {".json": '{"mappings": []}', ".csv": "id\n"}
-"""What a file of that kind holds at least."""
+"""By suffix: the minimal content of a file."""
 
 
 def write_project(page: Path, folder: Path) -> None:
-    """Every file and definition of *page* in a project of its own."""
+    """Write every file and definition of *page* to the project *folder*."""
     (folder / "envctl.toml").touch()
     for name in (name for found in EMPTY.finditer(page.read_text("utf-8")) for name in found[1].split()):
         write(folder / name, LEAST.get(Path(name).suffix, ""))
@@ -94,7 +94,7 @@ def write(path: Path, text: str) -> None:
 
 
 def commands(page: Path) -> Iterator[tuple[str, str]]:
-    """`envctl ...` in shell blocks and workflows: where, and the line without its comment, pipe or redirection."""
+    """Yield each `envctl ...` in shell blocks and workflows: its place, and the line without comment, pipe or redirection."""
     for block in blocks(page):
         if block.language in ("sh", "yaml"):
             for found in SCRIPTED.finditer(block.text):
@@ -102,7 +102,7 @@ def commands(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def mentions(page: Path) -> Iterator[str]:
-    """`envctl ...` within sentences, which may leave words out."""
+    """Yield each `envctl ...` in running text, which may be incomplete."""
     yield from (found[1] for found in INLINE.finditer(FENCE.sub("", page.read_text("utf-8"))))
 
 
@@ -111,6 +111,6 @@ def links(page: Path) -> Iterator[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The headings as GitHub names them."""
+    """Return the anchors of the headings as GitHub names them."""
     headings = HEADING.findall(FENCE.sub("", page.read_text("utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,6 +1,6 @@
-"""Draws run.svg: what the table of `envctl run shop` shows, from states that were recorded; the same bytes each time.
+"""Draw run.svg, the table that `envctl run shop` shows, from recorded states; the result is the same on each run.
 
-`python -m docs_tools.picture`. The times are those of one run on two cores; the drawing is `envctl.cli.progress.Table`'s own.
+Run it with `python -m docs_tools.picture`. The times are those of one run on two cores; `envctl.cli.progress.Table` draws the table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from envctl.session.session import Mask
 FILE = Path(__file__).resolve().parent.parent / "docs" / "run.svg"
 COMMAND = "envctl run shop -- pytest environments/shop/tests"
 HALFWAY = 2.7
-"""Seconds: the first of the two moments that the picture shows."""
+"""The time in seconds of the first of the two moments that the picture shows."""
 MOMENTS = {
     "db": (Phase.SEEDING, "command python -m shop.migrate", None, 3.6),
     "events": (Phase.SEEDED, "", 0.8, 0.8),
@@ -28,12 +28,12 @@ MOMENTS = {
     "orders": (Phase.PENDING, "", None, 4.6),
     "web": (Phase.PENDING, "", None, 4.7),
 }
-"""Service to its phase halfway and what is being done, when it was done by then, and when it was done."""
+"""By service: its phase halfway, its step at that time, the second in which it was done (None if later), and the final such second."""
 TESTS = ("...................................................                      [100%]", "51 passed in 8.40s")
 
 
 class Recorded(Table):
-    """The table at a moment of its own, and not of the clock."""
+    """The table at a fixed moment instead of the current time."""
 
     def __init__(self, at: float, events: list[Event], done: dict[str, float]) -> None:
         super().__init__(Mask())
@@ -56,7 +56,7 @@ def finished() -> RenderableType:
 
 
 def picture() -> str:
-    """The drawing as SVG; a clock that stands still keeps the spinners where they are."""
+    """Return the drawing as SVG; a constant clock keeps the spinners still."""
     console = Console(
         record=True, width=88, file=io.StringIO(), force_terminal=True, color_system="truecolor", get_time=lambda: 0.0, highlight=False
     )

@@ -1,4 +1,4 @@
-"""The reference of the definition, out of its JSON Schema."""
+"""Generate the reference of the definition from its JSON Schema."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ SECTIONS = {
 }
 """The parts of the schema in the order of the page, with their headings."""
 HANDED_OVER = "as in Compose"
-"""What the schema leaves open."""
+"""The type shown for keys that the schema does not describe."""
 
 
 def definition() -> str:
+    """Return the sections of the reference."""
     schema = json_schema(load_kinds())
     parts = schema["$defs"]
     text = ["## The file", _keys(schema)]
@@ -49,7 +50,7 @@ def _keys(part: Schema) -> str:
 
 
 def _shown(part: Schema) -> Iterator[tuple[str, Schema]]:
-    """Keys that only pass through to Compose share one line at the end."""
+    """Yield the keys with their schemas; keys that are passed to Compose unchanged share one row at the end."""
     open_keys = [name for name, schema in part["properties"].items() if not schema]
     yield from ((name, schema) for name, schema in part["properties"].items() if schema)
     if open_keys:
@@ -68,7 +69,7 @@ def _default(schema: Schema, required: bool) -> str:
 
 
 def kind_of(schema: Schema) -> str:
-    """What a key takes, in words; that an expression may stand anywhere is said once, above."""
+    """Return in words what a key accepts, without mentioning expressions, which every key accepts (the page says so once)."""
     return " or ".join(dict.fromkeys(_kinds(schema)))
 
 

@@ -1,7 +1,7 @@
-"""`python -m docs_tools.site` (`make site`): the pages as HTML in build/site, by mkdocs-material.
+"""Render the pages as HTML to build/site with mkdocs-material: `python -m docs_tools.site` (`make site`).
 
-The pages are copied to build/pages in the layout of the repository, so that their links stay as they are; what they link to is copied
-beside them. Every warning of MkDocs, a dead link among them, ends it with 1.
+The pages are copied to build/pages in the layout of the repository, so that their links work unchanged; the files that they link to are
+copied, too. Any warning of MkDocs, such as a dead link, makes the command exit with 1.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from docs_tools.pages import PAGES, ROOT, links
 
 BUILD = ROOT / "build"
 SECTION = re.compile(r"^- \*\*(.+?):?\*\*(.*?)(?=^- |^$|\Z)", re.MULTILINE | re.DOTALL)
-"""An entry of README's list of pages: its heading, and the text with the links."""
+"""An entry of the README's list of pages: its heading, and the text with the links."""
 NAMED = re.compile(r"\[([^\]]+)\]\(([^)#\s]+\.md)\)")
 ASIDE = [ROOT / name for name in ("CHANGELOG.md", "SECURITY.md")]
 
 
 def navigation(readme: str) -> list[dict[str, Any]]:
-    """The pages as README lists them: first those to start with, then a section for each entry of `All pages`."""
+    """Return the navigation in the order of the README: first the pages to start with, then a section for each entry of `All pages`."""
     start, _, listed = readme.partition("## All pages")
     first = [{_title(text): target} for text, target in NAMED.findall(start.partition("**Start here:**")[2].partition("\n\n")[0])]
     sections = {heading: [{_title(text): target} for text, target in NAMED.findall(body)] for heading, body in SECTION.findall(listed)}
@@ -36,7 +36,7 @@ def _title(text: str) -> str:
 
 
 def stage(folder: Path) -> None:
-    """The pages in *folder*, and the files that they link to; a link to a folder of the repository becomes its text."""
+    """Copy the pages and the files that they link to into *folder*; a link to a folder of the repository becomes plain text."""
     shutil.rmtree(folder, ignore_errors=True)
     waiting, seen = [*PAGES, *ASIDE], set[Path]()
     while waiting:
@@ -71,7 +71,7 @@ def _put(folder: Path, file: Path, text: str | None) -> None:
 
 
 def main() -> int:
-    # Imported here: the navigation is tested where MkDocs is not installed.
+    # Imported here, because the navigation is tested where MkDocs is not installed.
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
     from mkdocs.exceptions import Abort

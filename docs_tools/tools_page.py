@@ -1,4 +1,4 @@
-"""A page for each test tool, out of `examples/`: its README, its entry under `tests:`, and its suite."""
+"""Generate a page for each test tool from `examples/`: its README, its entry under `tests:`, and its suite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFINITION = EXAMPLES / "shop.yaml"
 SUITES = {
     "pytest": "test_shop.py",
     "testcontainers": "conftest.py",
-    "newman": "",  # a page of JSON says nothing
+    "newman": "",  # a JSON file would not help the reader
     "vitest": "tests/shop.test.js",
     "playwright": "tests/page.spec.js",
     "go": "shop_test.go",
@@ -22,17 +22,17 @@ SUITES = {
     "cypress": "cypress/e2e/shop.cy.js",
     "keploy": "keploy/test-set-0/tests/wrong-password.yaml",
 }
-"""The tools in the order of their pages, each with the file that shows what a test looks like."""
+"""The tools in the order of their pages, each with the file that shows what a test looks like; empty for none."""
 
 
 def overview() -> str:
-    """A row for each tool."""
+    """Return a table with a row for each tool."""
     rows = [[f"[{title(name)}](tools/{name}.md)", f"`envctl test examples/shop.yaml {name}`", told(name, "Tested")] for name in SUITES]
     return table(["Tool", "Command", "Tested"], rows)
 
 
 def pages() -> Mapping[str, str]:
-    """The text of each tool's page, by the tool's name."""
+    """Return the text of each tool's page, by the tool's name."""
     return {name: _page(name) for name in SUITES}
 
 
@@ -45,7 +45,11 @@ def title(name: str) -> str:
 
 
 def told(name: str, what: str) -> str:
-    """What the README of a tool says in the row *what*."""
+    """Return the cell that the README of the tool *name* has in the row *what*.
+
+    Raises:
+        ValueError: The README has no such row.
+    """
     found = re.search(rf"^\| {what} \| (.*) \|$", readme(name), re.MULTILINE)
     if found is None:
         raise ValueError(f"examples/{name}/README.md has no row '{what}'")
@@ -62,7 +66,11 @@ def _page(name: str) -> str:
 
 
 def entry(name: str) -> str:
-    """The lines of a tool under `tests:`."""
+    """Return the lines of the tool *name* under `tests:` in the definition.
+
+    Raises:
+        ValueError: The definition has no such test.
+    """
     _, _, tests = DEFINITION.read_text("utf-8").partition("\ntests:\n")
     found = re.search(rf"^  {name}:\n(?:    .*\n)+", tests, re.MULTILINE)
     if found is None:

@@ -1,4 +1,4 @@
-"""Plans and their parts made by hand, and an engine's deployment that runs nothing."""
+"""Build plans and their parts directly, and simulate an engine's deployment that runs nothing."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ FIRST_PORT = 20000
 
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write *files* (path to content) below *folder*; the indentation of texts is removed."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,18 +37,18 @@ def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
 
 
 def environment_of(folder: Path, text: str, files: Mapping[str, str | bytes] | None = None, **options: Any) -> Environment:
-    """The environment `t` of *folder*, which is also its project."""
+    """Return the environment `t` of *folder*, which is also its project."""
     write(folder, {**(files or {}), "envctl.toml": "", "environment.yaml": "name: t\n" + dedent(text)})
     return open_environment(folder / "environment.yaml", cwd=folder, **{"environ": {}, **options})
 
 
 def ports_of(environment: Environment) -> Allocation:
-    """A number for every port, counted from FIRST_PORT."""
+    """Return an allocation with a number for every port, counted from FIRST_PORT."""
     return Allocation({key: FIRST_PORT + number for number, key in enumerate(published(environment))})
 
 
 def setting_of(environment: Environment, **changes: Any) -> Setting:
-    """Credentials are `<service>-<parameter>`, outside ports count from FIRST_PORT."""
+    """Return a setting with credentials `<service>-<parameter>` and outside ports counted from FIRST_PORT, with *changes*."""
     standard: dict[str, Any] = {
         "name": "t",
         "id": "t-123456",
@@ -66,7 +67,7 @@ def plan_of(folder: Path, text: str, files: Mapping[str, str | bytes] | None = N
 
 
 def service(name: str, **changes: Any) -> ServicePlan:
-    """A service that needs nothing and is ready at once."""
+    """Return a service that needs nothing and is ready at once."""
     standard: dict[str, Any] = {
         "name": name,
         "kind": "service",
@@ -140,25 +141,25 @@ def record_of(**changes: Any) -> Record:
 
 
 def session_in(folder: Path, cwd: Path | None = None, **environ: str) -> Session:
-    """One whose instances are known in *folder* alone."""
+    """Return a session that only knows instances in *folder*."""
     return Session({"PATH": os.environ.get("PATH", os.defpath), "XDG_STATE_HOME": str(folder), **environ}, cwd or folder)
 
 
 def ended_mark() -> str:
-    """The mark of a process of this machine that has ended."""
+    """Return the mark of a process on this machine that has ended."""
     host, pid, _ = process_mark().rsplit(":", 2)
     return f"{host}:{pid}:0"
 
 
 @dataclass
 class FakeDeployment:
-    """What an engine does for one instance, remembered instead of done.
+    """A deployment that records calls instead of acting on them.
 
-    `started` gets the names in order, `executed` service and arguments, `fed` what each execution read.
+    `started` has the services' names in order, `executed` the service and arguments of each execution, `fed` its input.
     """
 
     seen: dict[str, ServiceState] = field(default_factory=dict)
-    """A service's state once it is started."""
+    """The state of a service once it is started."""
     answers: dict[tuple[str, ...], CommandResult] = field(default_factory=dict)
     on_start: dict[str, Callable[[], None]] = field(default_factory=dict)
     logged: dict[str, str] = field(default_factory=dict)
@@ -175,7 +176,7 @@ class FakeDeployment:
     created: list[bool] = field(default_factory=list)
     finished: list[Collection[str]] = field(default_factory=list)
     known: dict[str, EnvctlError] = field(default_factory=dict)
-    """Why a service ended, where its engine knows it."""
+    """By service: why it ended, if the engine knows the reason."""
     on_exit: Callable[[str, int], None] = lambda service, status: None
     on_loss: Callable[[BaseException], None] = lambda error: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -249,6 +250,6 @@ class FakeDeployment:
         yield
 
     def exits(self, service: str, status: int, **changes: Any) -> None:
-        """The service ends now, and the engine says so."""
+        """Let the service end now, and report the exit as an engine does."""
         self.seen[service] = ServiceState(False, status, **changes)
         self.on_exit(service, status)

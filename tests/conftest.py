@@ -1,4 +1,4 @@
-"""Engines that are here, a state folder of the session's own, and the promise that nothing is left."""
+"""Fixtures for all tests: the available engines, a separate state folder for the session, and the check that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from envctl.instance.ci import SYSTEMS
 from tests.processes import until
 from tests.support import ENGINES, NOTHING_KEPT, REQUIRED, Project, command, labelled, missing, namespaces, why_not
 
-# Tests check, benchmarks measure: an example takes as long as a busy machine makes it.
+# No deadline: benchmarks measure times, and on a busy machine an example may take long.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
 def _heed_signals() -> None:
-    """What runs under nohup, or behind a shell's `&`, is born ignoring signals, and so is all that it starts."""
+    """Reset ignored signals: processes under nohup, or behind a shell's `&`, ignore signals, and so would all of their children."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
@@ -31,7 +31,7 @@ def _heed_signals() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     _heed_signals()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each command of a test would compile the package anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each command of a test would compile the package again
     _leave_ci()
     for name in ENGINES:
         if why := why_not(name):
@@ -39,20 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _leave_ci() -> None:
-    """In a job of CI ids are made of that; what tests bring up has ids of folders, as on a desk."""
+    """Remove the variables of CI systems: in a CI job ids are made from them, but tests expect ids that are made from folders."""
     for system in SYSTEMS:
         os.environ.pop(system.mark, None)
 
 
 ON_A_CLUSTER = re.compile(r"/kubernetes/test_live|\[(.*-)?kubernetes\b")
-"""They mostly wait for it: a queue of their own, from the first moment on; those of one kind of service are shorter ones."""
+"""Tests on a cluster, which mostly wait for it: they share a queue that starts first, and each file of tests/kinds has a shorter one."""
 ONE_BY_ONE = re.compile(r"^tests/(cli|crash|faults)/|^tests/conformance/test_services")
-"""They collect what nobody owns any more, wherever it is, or look at the whole machine: never two at once."""
+"""Tests that remove resources without an owner from the whole machine, or inspect all of it: no two of them run at the same time."""
 QUICK = re.compile(
     r"^tests/(definition|docs|environment|errors|files|fuzz|init|instance|keeper|keeper_client|leases|outputs|plan|process|readiness"
     r"|render|reports|seeding|servers|session|units)/"
 )
-"""Rooms whose tests bring up little or nothing: they even out what is left at the end."""
+"""Packages whose tests bring up little or nothing; they run last, to even out the lengths of the queues."""
 
 
 def _queue(nodeid: str) -> str:
@@ -70,9 +70,9 @@ def _turn(nodeid: str) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Files in their order, the longest queues first; who has finished takes the next one.
+    """Return a scheduler that runs files in order, the longest queues first; a worker that has finished takes the next queue.
 
-    (`--dist loadgroup` of xdist 3.8 does not group anything under pytest 9.2.)
+    `--dist loadgroup` of xdist 3.8 does not group anything under pytest 9.2.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -93,7 +93,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Once, when no queue can need them any more."""
+    """Remove the images once, when no queue needs them any more."""
     if not hasattr(session.config, "workerinput") and "docker" not in missing:
         command(["gc", "--images"])
 
@@ -111,7 +111,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """State of instances that no other run sees; at the end nothing of ours is anywhere."""
+    """Keep the state of instances apart from other runs, and check at the end that nothing is left anywhere."""
     folder = tmp_path_factory.mktemp("state")
     os.environ.update(NOTHING_KEPT)
     before = os.environ.get("XDG_STATE_HOME")
@@ -142,7 +142,7 @@ def _nothing_is_left(folder: Path) -> None:
 
 @pytest.fixture(params=ENGINES)
 def on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:
-    """A project on the engine under test: what uses it runs once for every engine that is here."""
+    """Yield a project on the engine under test; a test that uses it runs once for every available engine."""
     engine = str(request.param)
     if engine in missing and engine not in REQUIRED:
         pytest.skip(f"no {engine} here: {missing[engine]}")
@@ -156,7 +156,7 @@ def on(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    """An empty project; whatever a test left up in it is removed."""
+    """Yield an empty project; what a test left up in it is removed."""
     folder = tmp_path / "envctl-tests"
     folder.mkdir()
     (folder / "envctl.toml").write_text("")

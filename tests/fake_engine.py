@@ -1,6 +1,6 @@
-"""An engine that runs nothing: everything that the seam promises, in memory. `installed` makes it one that `--engine fake` names.
+"""Simulate an engine in memory that fulfils the whole engine protocol and runs nothing. `installed` makes it available as `--engine fake`.
 
-What its services do is said by scripts, and what commands do by a function; everything else is as with the real ones.
+Scripts define what its services do, and a function defines what commands do; all other code is the same as with real engines.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ids = count(1)
 
 @dataclass(frozen=True)
 class Script:
-    """What a service does when it is started: it prints, and goes on, or ends with a status."""
+    """What a service does when it is started: it prints, and then runs on or ends with an exit code."""
 
     prints: str = ""
     ends: int | None = None
@@ -63,7 +63,7 @@ class Replica:
 
 @dataclass
 class Created:
-    """A service that is there."""
+    """A service that has been created."""
 
     plan: ServicePlan
     replicas: list[Replica]
@@ -72,7 +72,7 @@ class Created:
 
 @dataclass
 class Instance:
-    """What there is of one instance; `changed` is notified of every change."""
+    """The state of one instance; `changed` is notified of every change."""
 
     id: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Instance:
             self.end(service, script.ends)
 
     def end(self, service: str, status: int, replica: int | None = None) -> None:
-        """One of its processes, or all of them, end now, and whoever listens is told."""
+        """Let one process of the service, or all of them, end now, and notify the listeners."""
         with self.changed:
             every = self.services[service].replicas
             ended = [each for each in (every if replica is None else [every[replica]]) if each.running]
@@ -104,7 +104,7 @@ class Instance:
             listener(service, status)
 
     def lose(self, error: BaseException) -> None:
-        """The engine cannot tell of exits any more."""
+        """Report that the engine cannot observe exits any more."""
         for listener in list(self.lost):
             listener(error)
 
@@ -115,13 +115,13 @@ def no_commands(argv: Sequence[str], env: Mapping[str, str], stdin: bytes) -> Co
 
 @dataclass
 class FakeEngine:
-    """Its instances, by id; what its services and their commands do."""
+    """The instances by id, and what their services and commands do."""
 
     scripts: Mapping[str, Script] = field(default_factory=dict)
     commands: Commands = no_commands
     instances: dict[str, Instance] = field(default_factory=dict)
     unpreparable: Mapping[str, EnvctlError] = field(default_factory=dict)
-    """Services whose image cannot be had."""
+    """Services whose image is not available."""
     name: str = NAME
 
     def addresses(self) -> Addresses:
@@ -158,14 +158,14 @@ def _found(there: Instance) -> FoundInstance:
 
 @dataclass
 class FakeInstance:
-    """An instance that is there, or not."""
+    """A handle for an instance, which may not exist."""
 
     engine: FakeEngine
     id: str
 
     @property
     def there(self) -> Instance:
-        """As it is now; an empty one that nobody keeps where there is none."""
+        """Return the instance as it is now, or an empty one that is not stored if it does not exist."""
         return self.engine.instances.get(self.id) or Instance(self.id)
 
     def created(self, service: str) -> Created:
@@ -216,7 +216,7 @@ def _last(text: str, lines: int | None) -> str:
 
 @dataclass
 class FakeDeployment(FakeInstance):
-    """An instance with its plan."""
+    """An instance together with its plan."""
 
     plan: Plan
     settings: DeploymentSettings
@@ -238,7 +238,7 @@ class FakeDeployment(FakeInstance):
                 del there.services[name]
 
     def _make(self, there: Instance, service: ServicePlan) -> None:
-        """What has changed is made anew, with its data."""
+        """Create a service, or replace one that has changed; its data stays if it has a data folder."""
         before = there.services.get(service.name)
         if before is not None and before.plan == service:
             return
@@ -301,17 +301,17 @@ class FakeDeployment(FakeInstance):
         return service.outside_ports
 
     def finish(self, whole: Collection[str]) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
 
 _AN_ENGINE: Engine = FakeEngine()
 _A_DEPLOYMENT: type[Deployment] = FakeDeployment
-"""For the type checker: the fake has every verb, as the seam has it."""
+"""Lets the type checker verify that the simulation has every method of the protocols."""
 
 
 @contextmanager
 def installed(engine: FakeEngine) -> Iterator[FakeEngine]:
-    """Whoever opens the engine called `fake` gets *engine*, as long as the block runs."""
+    """Let the engine name `fake` open *engine* while the block runs."""
     patch = pytest.MonkeyPatch()
     package = f"envctl.engines.{NAME}"
     for module in (

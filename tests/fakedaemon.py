@@ -1,4 +1,4 @@
-"""A small HTTP server that stands for Docker's daemon, on a Unix socket or on TCP."""
+"""Simulate Docker's daemon with a small HTTP server on a Unix socket or on TCP."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 Answer = tuple[int, Any]
-"""A status, and bytes as they are or anything else as JSON; None is no body."""
+"""A status and a body: bytes are sent unchanged, None sends no body, anything else is sent as JSON."""
 
 
 @dataclass
 class FakeDaemon:
-    """What was asked (`METHOD /path`), and with which queries; *answer* gets method, path and query.
+    """A simulated daemon that records requests (`METHOD /path`) and their queries.
 
-    With *hangs_up* a connection is closed after every answer, without a word before; with *silent* there is no answer at all.
+    *answer* receives method, path and query. With *hangs_up*, each connection is closed after an answer without notice; with *silent*,
+    there is no answer.
     """
 
     answer: Callable[[str, str, dict[str, str]], Answer]
@@ -74,10 +75,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running(answer: Callable[[str, str, dict[str, str]], Answer], *, tcp: bool = False, **options: Any) -> Iterator[FakeDaemon]:
-    """A daemon until the block ends; its connections are closed too."""
+    """Run a daemon until the block ends; then close its connections, too."""
     found = FakeDaemon(answer, **options)
     sockets: list[socket.socket] = []
-    folder = tempfile.mkdtemp()  # pytest's are too long for a socket's name
+    folder = tempfile.mkdtemp()  # pytest's folders are too long for the name of a socket
 
     class Handler(_Handler):
         daemon = found
@@ -101,7 +102,7 @@ def running(answer: Callable[[str, str, dict[str, str]], Answer], *, tcp: bool =
         server.shutdown()
         thread.join(5)
         for each in sockets:
-            with suppress(OSError):  # closed already
+            with suppress(OSError):  # the connection is already closed
                 each.shutdown(socket.SHUT_RDWR)
         server.server_close()  # waits for the threads
         shutil.rmtree(folder)

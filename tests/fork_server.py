@@ -1,7 +1,9 @@
-"""`envctl` as a process for each command, forked from one that has imported it: thousands of tests would wait for imports otherwise.
+"""Run each `envctl` command as a process forked from one that has imported envctl.
 
-What a command inherits is handed over for each: its words, its folder, its variables, where it prints. `tests/test_fork_server.py`
-compares it with a process that was started.
+Thousands of tests would otherwise wait for imports.
+
+Everything that a command would inherit is passed for each command: its arguments, folder, environment variables and output.
+`tests/test_fork_server.py` compares a forked command with a normally started process.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ IMPORTED = (
     "envctl.engines.docker.engine", "envctl.engines.local.engine", "docker",
 )  # fmt: skip
 LONGEST = 1 << 17
-"""Bytes of one request."""
+"""The maximum size of a request in bytes."""
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
@@ -36,20 +38,20 @@ class Ended(NamedTuple):
 
 
 def can_fork(environ: Mapping[str, str]) -> bool:
-    """Python reads these variables once, as it starts."""
+    """Return whether a forked process can stand in for a new one: Python reads some variables only at its start."""
     names = [name for name in {*environ, *os.environ} if name.startswith(("PYTHON", "LC_")) or name == "LANG"]
     return all(environ.get(name) == os.environ.get(name) for name in names)
 
 
 class ForkServer:
-    """Ends with whoever has made it."""
+    """A server process that ends with its creator."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("ENVCTL_", "PYTEST_"))}
         with theirs:
             words = [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())]
-            pipe = subprocess.PIPE  # what prints into a pipe from its first moment on never asks where in a file it is
+            pipe = subprocess.PIPE  # a process whose output is a pipe from its start never queries a file position
             self.process = subprocess.Popen(
                 words, cwd=Path(__file__).parent.parent, env=environ, pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
@@ -61,10 +63,10 @@ class ForkServer:
         self.process.communicate()
 
     def run(self, words: Sequence[str], cwd: Path | None, environ: Mapping[str, str], timeout: float) -> Ended:
-        """Returns when `envctl WORDS` has ended and nobody holds its output any more.
+        """Run `envctl WORDS`; return when the command has ended and no process holds its output open.
 
         Raises:
-            TimeoutExpired: it was killed.
+            TimeoutExpired: The command took longer than *timeout* seconds and was killed.
         """
         out, err, status = (os.pipe() for _ in range(3))
         request = json.dumps([list(words), str(cwd or Path.cwd()), dict(environ)]).encode()
@@ -99,8 +101,8 @@ class _Reader(threading.Thread):
 
 
 def serve(requests: socket.socket) -> None:
-    """A process for each request, which waits for that of the command and says how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those
+    """For each request, fork a process that waits for the command's process and reports its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no process waits for these children
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, LONGEST, 3)
         if not request:
@@ -114,7 +116,7 @@ def serve(requests: socket.socket) -> None:
 
 
 def _attend(request: tuple[list[str], str, dict[str, str]], out: int, err: int, status: int) -> None:
-    """Returns in the command's own process, once it has what it needs."""
+    """Fork the command's process; return in it once its output, folder and environment variables are set."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid:

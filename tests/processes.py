@@ -1,4 +1,4 @@
-"""Commands that run while a test does something to them, and waiting with a deadline."""
+"""Run commands in the background while a test acts on them, and wait with a deadline."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tests.support import NOTHING_KEPT, Done, Project, labelled, missing, namesp
 
 Found = TypeVar("Found")
 Moments = Callable[[str], list[float]]
-"""Moments (seconds) of the time that a command takes."""
+"""A function that returns moments (in seconds) within the time that a command takes."""
 
 
 def running(pid: int) -> bool:
-    """Whether there is such a process; one that has ended and whom nobody has asked (a zombie) is none."""
+    """Return whether the process exists; a zombie does not count."""
     return bool(system.start_time(pid))
 
 
 def until(condition: Callable[[], Found], seconds: float = 60.0, what: str = "") -> Found:
-    """What *condition* gives, as soon as that is something."""
+    """Return the result of *condition* as soon as it is true. Raise AssertionError after *seconds*."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -46,7 +46,7 @@ def until(condition: Callable[[], Found], seconds: float = 60.0, what: str = "")
 
 @dataclass(frozen=True)
 class Running:
-    """`envctl` as a process that is still running; what it prints goes to files, so that nothing ever waits for a reader."""
+    """`envctl` as a running process; its output goes to files, so that it never waits for a reader."""
 
     process: subprocess.Popen[bytes]
     folder: Path
@@ -72,7 +72,7 @@ class Running:
 
 @contextmanager
 def started(project: Project, *words: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """`envctl WORDS` in the background, in a process group of its own; killed when it outlives the block."""
+    """Run `envctl WORDS` in the background, in its own process group; kill it if it is still running at the end of the block."""
     folder = project.folder / ".output" / str(time.monotonic_ns())
     folder.mkdir(parents=True)
     environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith("ENVCTL_")}
@@ -96,7 +96,7 @@ def started(project: Project, *words: str, env: Mapping[str, str] | None = None)
 
 @dataclass
 class Terminal:
-    """`envctl` on a terminal of its own, which a test can close."""
+    """`envctl` on its own terminal, which a test can close."""
 
     process: subprocess.Popen[bytes]
     side: int
@@ -110,12 +110,12 @@ class Terminal:
             try:
                 self.seen += os.read(self.side, 1 << 16).decode(errors="replace")
             except OSError:
-                break  # nobody holds the other side any more
+                break  # the other side is closed
         assert text in self.seen or self.process.poll() is None, self.seen
         return text in self.seen
 
     def close(self) -> None:
-        """As when its window is closed: the foreground processes get SIGHUP, and nothing can be written any more."""
+        """Close the terminal like a window: the foreground processes get SIGHUP, and nothing can be written any more."""
         if self.side >= 0:
             os.close(self.side)
             self.side = -1
@@ -123,7 +123,7 @@ class Terminal:
 
 @contextmanager
 def controlled(project: Project, *words: str) -> Iterator[Terminal]:
-    """`envctl WORDS` as the leader of a session with a terminal; killed when it outlives the block."""
+    """Run `envctl WORDS` as the leader of a session with a terminal; kill it if it is still running at the end of the block."""
     ours, theirs = os.openpty()
     environ = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or (not key.startswith("ENVCTL_") and key != "CI")}
     process = subprocess.Popen(
@@ -148,29 +148,32 @@ def controlled(project: Project, *words: str) -> Iterator[Terminal]:
 
 
 def things_of(project: Project) -> list[str]:
-    """What carries the project's label: containers, networks and volumes on Docker, namespaces on a cluster."""
+    """Return the resources that carry the project's label: containers, networks and volumes on Docker, namespaces on a cluster."""
     if project.engine == "kubernetes":
         return [f"namespace {name}" for name, folder in namespaces().items() if folder == str(project.folder)]
     return [thing for thing in labelled() if thing.endswith(f" {project.folder}")] if "docker" not in missing else []
 
 
 def digits_of(project: Project) -> str:
-    """The end of the ids of the project's instances."""
+    """Return the end of the ids of the project's instances."""
     return instance_id("x", project.folder)[1:]
 
 
 def states_of(project: Project) -> list[Path]:
-    """The state folders of the project's instances."""
+    """Return the state folders of the project's instances."""
     return sorted(Path(os.environ["XDG_STATE_HOME"], "envctl").glob(f"*{digits_of(project)}"))
 
 
 def folders_of(project: Project) -> list[Path]:
-    """Where its local services have their files."""
+    """Return the folders with the files of the project's local services."""
     return sorted(services_folder("x", state_home(os.environ)).parent.glob(f"*{digits_of(project)}"))
 
 
 def processes_of(mark: str) -> dict[int, str]:
-    """Processes, this one left out, whose command line, folder or mark holds *mark* (a folder's name, or an id); zombies hold none."""
+    """Return the processes whose command line, folder or mark contains *mark* (the name of a folder, or an id), with their command lines.
+
+    The current process and zombies are left out.
+    """
     marks = system.variables(["ENVCTL_MARK"])
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
@@ -192,19 +195,19 @@ def supervisors_of(id: str) -> list[int]:
 
 
 def kill(pids: Iterable[int]) -> None:
-    """All at once, as far as a test can."""
+    """Send SIGKILL to all processes, as nearly at once as a test can."""
     for pid in pids:
         system.send(pid, signal.SIGKILL)
 
 
 def left_of(project: Project) -> list[str]:
-    """Whatever is there of the project's instances, on every engine."""
+    """Return everything that exists of the project's instances, on every engine."""
     processes = {**processes_of(str(project.folder)), **processes_of(digits_of(project))}
     return [*things_of(project), *map(str, states_of(project)), *map(str, folders_of(project)), *processes.values()]
 
 
 def nothing_is_left(project: Project) -> None:
-    """At once, but for a keeper that has answered that it goes."""
+    """Assert that nothing is left of the project's instances; a keeper that has announced its end gets 3 seconds."""
     with suppress(AssertionError):
         until(lambda: not left_of(project), 3.0)
     left = left_of(project)
@@ -212,7 +215,7 @@ def nothing_is_left(project: Project) -> None:
 
 
 def nothing_stays(project: Project) -> None:
-    """Without any command: those who notice are quicker than the deadline here by far, unless the machine is busy."""
+    """Assert that everything disappears without any command. The limit of 45 seconds is long, for busy machines."""
     with suppress(AssertionError):
         until(lambda: not left_of(project), 45.0)
     left = left_of(project)
@@ -221,7 +224,7 @@ def nothing_stays(project: Project) -> None:
 
 @contextmanager
 def held_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """A port that somebody else listens on."""
+    """Yield a port on which another socket listens."""
     with socket.socket() as holder:
         holder.bind((host, 0))
         holder.listen()

@@ -1,4 +1,4 @@
-"""Daemons that are not at the usual socket: a second one on a machine of its own (a network namespace), and a way by TCP to the first."""
+"""Docker daemons that are not at the usual socket: a second daemon in its own network namespace, and TCP access to the first one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOCKET = "/var/run/docker.sock"
 
 
 class Forward(socketserver.BaseRequestHandler):
-    """Bytes to the daemon's socket and back; an end of one side is handed on, as an exec with input needs it."""
+    """Copy bytes to the daemon's socket and back; the end of one side is passed on, because an exec with input needs it."""
 
     def handle(self) -> None:
         with socket.socket(socket.AF_UNIX) as daemon:
@@ -48,7 +48,7 @@ class Forwarder(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def on_loopback(port: int = 0) -> Iterator[str]:
-    """The first daemon at a TCP address of this machine."""
+    """Yield a TCP address of this machine that leads to the first daemon."""
     with Forwarder(("127.0.0.1", port), Forward) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"tcp://127.0.0.1:{server.server_address[1]}"
@@ -57,13 +57,13 @@ def on_loopback(port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def on_another_machine(images: Sequence[str]) -> Iterator[str]:
-    """A second daemon that has *images*. Its addresses, ports and rules are its own: to us it is another machine."""
+    """Yield the address of a second daemon that has *images*. Its own addresses, ports and rules make it another machine for envctl."""
     if os.geteuid() != 0 or not all(map(shutil.which, ("ip", "nsenter", "unshare"))):
         pytest.skip("a second daemon needs root, ip, nsenter and unshare")
     folder = Path(tempfile.mkdtemp(prefix="envctl-remote-"))
     with network(number := os.getpid() % 250) as (namespace, address):
         host = f"tcp://{address}:2375"
-        # Not `ip netns exec`: that mounts another /sys, without the control groups.
+        # Not `ip netns exec`, which mounts another /sys without the control groups.
         line = ["nsenter", f"--net={namespace}", "dockerd", "-H", host, "--tls=false", "--bip", f"10.233.{number}.1/24"]
         line += ["--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid")]
         with (folder / "log").open("wb") as log:
@@ -81,9 +81,10 @@ def on_another_machine(images: Sequence[str]) -> Iterator[str]:
 
 @contextmanager
 def network(number: int) -> Iterator[tuple[str, str]]:
-    """A namespace's file, and its address; it reaches us by a pair of interfaces.
+    """Create a network namespace, connected by a pair of interfaces, and yield its file and its address.
 
-    Not `ip netns add`: its first call mounts /run/netns over itself, and no pod of this machine that runs at that moment ever ends.
+    `ip netns add` is not used: its first call mounts /run/netns over itself, and then pods that run on this machine at that moment never
+    end.
     """
     ours, theirs = f"ect{os.getpid()}", f"ecr{os.getpid()}"
     with subprocess.Popen(["unshare", "--net", "sleep", "infinity"]) as holder:

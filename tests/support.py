@@ -1,7 +1,7 @@
-"""What tests share: the command line as a process, a project folder, which engines are here.
+"""Helpers for tests: the command line as a process, a project folder, and the available engines.
 
-ENVCTL_TEST_REQUIRE=docker,local names engines whose absence is a failure; without it their tests are skipped, and the
-missing engines are named at the end.
+ENVCTL_TEST_REQUIRE=docker,local names engines that must be available. The tests of other missing engines are skipped, and the engines are
+named at the end.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 REPO = Path(__file__).resolve().parent.parent
 ENGINES = ("docker", "kubernetes", "local")
 REGISTRY = os.environ.get("ENVCTL_TEST_REGISTRY", "127.0.0.1:5000")
-"""Where the cluster under test pulls what is built here."""
+"""The registry to which envctl pushes images that it builds, and from which the cluster under test pulls them."""
 REQUIRED = [name for name in os.environ.get("ENVCTL_TEST_REQUIRE", "").split(",") if name]
 NOTHING_KEPT = {"ENVCTL_NO_SNAPSHOTS": "1"}
-"""Twins in the background would outlive the tests that they are for: those of snapshots make them in the foreground."""
+"""Snapshots that are built in the background would outlive the tests; the tests of snapshots build them in the foreground."""
 missing: dict[str, str] = {}
 
 
 def engine_here(name: str) -> Engine:
-    """The engine *name* as a command that is started now would open it.
+    """Return the engine *name* as a command that starts now would open it.
 
     Raises:
-        EnvctlError: it is not here.
+        EnvctlError: The engine is not available.
     """
     from envctl.engines import open_engine
 
@@ -46,6 +46,7 @@ def engine_here(name: str) -> Engine:
 
 
 def why_not(engine: str) -> str:
+    """Return why the engine is not available; empty if it is."""
     try:
         engine_here(engine)
     except EnvctlError as error:
@@ -54,7 +55,7 @@ def why_not(engine: str) -> str:
 
 
 def labelled(label: str = "envctl.instance") -> list[str]:
-    """What carries our label on Docker, with the project that it belongs to."""
+    """Return the resources on Docker that carry the label *label*, each with its type, name, instance and project."""
     form = '{{.ID}} {{.Label "envctl.instance"}} {{.Label "envctl.project"}}'
     found = []
     for kind, options in (("container", ["ps", "-a"]), ("network", ["network", "ls"]), ("volume", ["volume", "ls"])):
@@ -67,7 +68,7 @@ def labelled(label: str = "envctl.instance") -> list[str]:
 
 
 def namespaces() -> dict[str, str]:
-    """The namespaces that are instances, and the projects that they belong to; those that are on their way out are gone."""
+    """Return the namespaces that are instances, with their projects; namespaces that are being deleted are left out."""
     words = ["kubectl", "get", "namespaces", "-l", "envctl.instance", "-o", "json"]
     found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)["items"]
     there = [item["metadata"] for item in found if "deletionTimestamp" not in item["metadata"]]
@@ -76,7 +77,7 @@ def namespaces() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """The exit code and output of a command that has ended."""
 
     status: int
     out: str
@@ -92,7 +93,7 @@ class Done:
 
 
 def command(words: list[str], cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300) -> Done:
-    """`envctl WORDS` as a process of its own, piped; forked from one that has imported it, where that makes no difference."""
+    """Run `envctl WORDS` as a process with piped output, forked from one that has imported envctl if that makes no difference."""
     ours = {key: value for key, value in os.environ.items() if key in NOTHING_KEPT or not key.startswith(("ENVCTL_", "PYTEST_XDIST_"))}
     environ = ours | dict(env or {})
     if can_fork(environ):
@@ -112,13 +113,13 @@ def command(words: list[str], cwd: Path | None = None, env: Mapping[str, str] | 
 
 @cache
 def _forking() -> ForkServer:
-    """One of each process that runs tests."""
+    """Return the fork server of this test process."""
     return ForkServer()
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder whose environments are written by a test."""
+    """A project folder in which a test writes environments."""
 
     folder: Path
     engine: str = "docker"

@@ -1,1 +1,1 @@
-"""`python -m benchmarks.data PART`: what lanes, resets, leases and snapshots must stand, each on an instance of its own."""
+"""Test lanes, resets, leases and snapshots under load, each on its own instance: `python -m benchmarks.data PART`."""

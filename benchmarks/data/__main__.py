@@ -1,4 +1,4 @@
-"""Runs one part, or all of them; the exit status is 1 where one has not held."""
+"""Run one part, or all of them; the exit code is 1 if a part has failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 PARTS = {"resets": 1000, "lanes": 10_000, "leases": 30, "snapshots": 30, "workers": 25, "clones": 100, "takes": 200}
-"""Each is a module with `measure(work, engine, count)`, which gives what is told; how often, where nothing else is said."""
+"""By part: the default count. Each part is a module with `measure(work, engine, count)`, which returns the text of its result."""
 
 
 def main() -> int:

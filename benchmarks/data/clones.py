@@ -1,4 +1,4 @@
-"""A copy of a seeded PostgreSQL by the driver of leases and lanes, beside `FILE_COPY` by hand; alone and 8 at once."""
+"""Compare copying a seeded PostgreSQL database with the driver of leases and lanes, and with a plain `FILE_COPY`; alone and 8 at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Worker = Callable[[str], None]
 
 
 def measure(work: Path, engine: str, count: int) -> str:
-    """*count* copies on each side, in turn with the other."""
+    """Measure *count* copies on each side, alternating, and return the result as text."""
     (work / "seed.sql").write_text("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 10000) i;")
     with running(work, engine, DEFINITION) as instance:
         url = instance.lanes[0]["URL"]
@@ -54,7 +54,7 @@ def _compared(url: str, width: int, count: int) -> str:
 
 
 def _timed(make: Callable[[str], object], drop: Callable[[str], object]) -> float:
-    """Seconds that *make* takes; connections are there on both sides."""
+    """Return the seconds that *make* takes; both sides have open connections."""
     name = f"copy_{secrets.token_hex(4)}"
     began = time.perf_counter()
     make(name)

@@ -1,4 +1,4 @@
-"""An instance that is up for as long as a part works with it, and its keeper's API."""
+"""An instance that is up while a part uses it, and its keeper's API."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ NAME = f"bench-data-{os.getpid()}"
 
 
 class Refused(Exception):
-    """The API has not done it, or is not there at the moment."""
+    """A request that the API refused, or an API that is not available at the moment."""
 
 
 class Running:
-    """
+    """A running instance.
+
     Attributes:
-        document: what `up --json` printed.
-        lanes: the outputs of each lane; of the instance, where there are none.
+        document: The document that `up --json` printed.
+        lanes: The outputs of each lane, or those of the instance if it has no lanes.
     """
 
     def __init__(self, work: Path, env: Mapping[str, str], document: Mapping[str, Any]) -> None:
@@ -41,10 +42,10 @@ class Running:
         self._own = threading.local()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Over a connection of the thread's own, which is kept.
+        """Send a request over the thread's own connection, which stays open, and return the answer's document.
 
         Raises:
-            Refused: it says so, or ends before it has answered.
+            Refused: The API refuses, or closes the connection before it has answered.
         """
         kept: http.client.HTTPConnection | None = getattr(self._own, "kept", None)
         connection = kept or http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=90)
@@ -61,7 +62,7 @@ class Running:
         return found
 
     def asked_until_there(self, method: str, path: str) -> None:
-        """Until there is an answer."""
+        """Repeat the request until the API answers it."""
         while True:
             try:
                 self.ask(method, path)
@@ -72,7 +73,7 @@ class Running:
 
 @contextmanager
 def running(work: Path, engine: str, environment: str, *options: str) -> Iterator[Running]:
-    """*environment* is a name, or the text of a definition."""
+    """Bring *environment* up (a name, or the text of a definition); at the end, remove the instance and its snapshots."""
     env = with_snapshots(work) | {"ENVCTL_ENGINE": engine}
     if "\n" in environment:
         (work / "envctl.toml").touch()
@@ -101,6 +102,6 @@ def connected(url: str, database: str | None = None) -> pg8000.native.Connection
 
 
 def milliseconds(seconds: Sequence[float]) -> str:
-    """`p50 38 ms, p95 61 ms, worst 130 ms`."""
+    """Return the times as text, such as `p50 38 ms, p95 61 ms, worst 130 ms`."""
     ordered = sorted(each * 1000 for each in seconds)
     return f"p50 {statistics.median(ordered):.1f} ms, p95 {ordered[len(ordered) * 95 // 100]:.1f} ms, worst {ordered[-1]:.0f} ms"

@@ -1,4 +1,7 @@
-"""Eight lanes of the shop, each driven by a worker of its own with orders (payment, event, mail), rows and events: nothing goes astray."""
+"""Check eight lanes of the shop for cross-talk.
+
+Each lane has its own worker, which makes orders (payment, event, mail), rows and events.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from benchmarks.data.instance import running
 
 LANES = 8
 EACH_ORDER = 5
-"""Operations of a turn: an order, two rows, two events."""
+"""The number of operations per turn: an order, two rows and two events."""
 PATIENCE = 120.0
-"""Seconds until the last mail is there."""
+"""The number of seconds to wait for the last mail."""
 
 
 def measure(work: Path, engine: str, count: int) -> str:
@@ -33,7 +36,7 @@ async def _all(lanes: Any, turns: int) -> None:
 
 
 class Worker:
-    """One lane's; whatever it makes has its number."""
+    """The worker of one lane; everything that it creates contains its number."""
 
     def __init__(self, number: int, outputs: Mapping[str, str], turns: int) -> None:
         self.email, self.number, self.outputs, self.turns = f"lane{number}@example.com", number, outputs, turns
@@ -68,7 +71,7 @@ class Worker:
             await broker.publish("soak", f"{self.number} {kind} {turn}".encode())
 
     async def _check(self, database: Any) -> None:
-        """What is in the lane is its own, and all of it is there."""
+        """Assert that the lane contains only its own data, and all of it."""
         expected = {f"{self.number} {kind} {turn}" for kind in "ab" for turn in range(self.turns)}
         assert sorted(self.heard) == sorted(expected), f"lane {self.number}: events of others, or lost: {set(self.heard) ^ expected}"
         rows = await database.fetch("SELECT name, count(*) FROM products WHERE name LIKE 'lane %' GROUP BY name")
@@ -83,7 +86,7 @@ class Worker:
                 found = (await web.get(f"{self.outputs['MAIL_URL'].rstrip('/')}/api/v1/messages", params={"limit": 10_000})).json()[
                     "messages"
                 ]
-                if len(found) >= min(self.turns, 500):  # Mailpit keeps no more
+                if len(found) >= min(self.turns, 500):  # Mailpit keeps no more than 500
                     break
                 await asyncio.sleep(1)
         to = {each["To"][0]["Address"] for each in found}

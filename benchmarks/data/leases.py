@@ -1,4 +1,4 @@
-"""SIGKILL of the helper that hands out leases, at random moments, while clients take units, give them back, or die with them."""
+"""Kill the helper that hands out leases at random moments, while clients take units, return them, or die with them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.data.instance import Refused, Running, connected, running
 DEFINITION = "name: data\nservices:\n  db: {kind: postgres, seed: [{sql: seed.sql}]}\noutputs: {URL: '${db.url}'}\n"
 CLIENTS = 3
 TTL, SLACK = 3.0, 5.0
-"""Seconds: of a lease, and how much longer its unit may be there."""
+"""The seconds that a lease lasts, and how much longer its unit may exist."""
 
 
 def measure(work: Path, engine: str, count: int) -> str:
@@ -49,7 +49,7 @@ class Soak:
         self._lock = threading.Lock()
         self.over = threading.Event()
         self.ends: dict[str, float] = {}
-        """Unit to the moment at which its lease ends."""
+        """By unit: the moment when its lease ends."""
         self.seen: set[str] = set()
         self.wrong: list[str] = []
         self.taken = self.refused = self.kills = 0
@@ -84,7 +84,7 @@ class Soak:
         connection.close()
         self.wrong += [f"{unit} was not as it was seeded: {rows}"] if rows != [[1]] else []
         time.sleep(chance.uniform(0.0, 0.2))
-        if chance.random() < 0.7:  # else it dies with its unit
+        if chance.random() < 0.7:  # otherwise the client dies with its unit
             self._instance.ask("DELETE", f"/v1/leases/{told['id']}")
 
     def watch(self) -> None:
@@ -92,7 +92,7 @@ class Soak:
             self.look()
 
     def look(self) -> set[str]:
-        """The units that are there now."""
+        """Return the units that exist now, and record those that exist too long."""
         there = {row[0] for row in self._watching.run("SELECT datname FROM pg_database WHERE datname LIKE '%lease%'")}
         with self._lock:
             for unit in there & self.ends.keys():
@@ -102,7 +102,7 @@ class Soak:
         return there
 
     def settle(self) -> None:
-        """Nobody asks for anything: what is there in the end is ready, and the pool knows of it."""
+        """Check, after the last client has stopped, that in the end every unit is ready and known to the pool."""
         until = time.monotonic() + TTL + SLACK
         while time.monotonic() < until:
             there = self.look()

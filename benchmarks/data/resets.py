@@ -1,4 +1,4 @@
-"""The shop's lane is reset again and again, while its API runs on: right afterwards it must know what was seeded, and nothing else."""
+"""Reset the shop's lane repeatedly while its API is running: right after a reset, the API must return the seeded data and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.data.instance import milliseconds, running
 
 CUSTOMER = {"email": "ada@example.com", "name": "Ada", "password": "long-enough-for-it"}
 PAUSE = 0.1
-"""Seconds of a test between two resets, in which the next one is prepared."""
+"""The seconds that a test takes between two resets; the next reset is prepared in this time."""
 
 
 def measure(work: Path, engine: str, count: int) -> str:
@@ -19,7 +19,7 @@ def measure(work: Path, engine: str, count: int) -> str:
     with running(work, engine, "shop", "--lanes", "1") as shop, httpx.Client(base_url=shop.lanes[0]["ORDERS_URL"], timeout=30) as api:
         seeded = api.get("/products", params={"limit": 1000}).json()
         for number in range(count):
-            made = api.post("/customers", json=CUSTOMER)  # the same every time: it is there already where a reset has not been one
+            made = api.post("/customers", json=CUSTOMER)  # always the same customer: it still exists if a reset did not reset
             assert made.status_code == 201, f"after {number} resets: {made.status_code} {made.text}"
             time.sleep(PAUSE)
             began = time.perf_counter()

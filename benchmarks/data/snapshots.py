@@ -1,4 +1,4 @@
-"""SIGKILL at random moments while a snapshot is built: what comes up with what was kept then has all of its data, or is seeded anew."""
+"""Kill builds of a snapshot at random moments: the next instance must have all of its data, from a snapshot or from new seeding."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measure(work: Path, engine: str, count: int) -> str:
 
 
 def _build(file: Path, env: dict[str, str], number: int, until: float | None = None) -> float:
-    """Seconds that it took. Each *number* is other data, and another key."""
+    """Build a snapshot, or kill its build after *until* seconds; return the seconds. Each *number* gives other data, and another key."""
     text = f"CREATE TABLE t AS SELECT i, md5((i + {number})::text) h FROM generate_series(1, {ROWS}) i; CREATE INDEX ON t (h);"
     (file.parent / "seed.sql").write_text(text)
     began = time.monotonic()
@@ -53,7 +53,7 @@ def _kept(env: dict[str, str]) -> set[str]:
 
 
 def _came_up(file: Path, env: dict[str, str], number: int) -> None:
-    """With all of its data, wherever it comes from."""
+    """Bring the instance up, and assert that it has all of its data."""
     document = json.loads(run([ENVCTL, "up", str(file), "--json"], env))
     try:
         connection = connected(document["outputs"]["URL"])

@@ -1,4 +1,4 @@
-"""A lease of a unit that is ready, from the request to the answer, by a client that keeps its connection."""
+"""Measure the time to lease a unit that is ready, from request to answer, for a client that keeps its connection open."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from benchmarks.data.instance import Running, milliseconds, running
 from benchmarks.data.leases import DEFINITION
 
 PAUSE, WARM = 0.05, 20
-"""Seconds of a test between two requests, in which the next unit is made; takes that are not counted."""
+"""The seconds that a test takes between two requests (the next unit is made in this time); the number of takes that are not counted."""
 MEDIAN, MOST = 2.0, 5.0
-"""Milliseconds."""
+"""The goals for the median and the 95th percentile in milliseconds."""
 
 
 def measure(work: Path, engine: str, count: int) -> str:

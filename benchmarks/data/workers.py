@@ -1,4 +1,7 @@
-"""Eight workers with tests of 50 ms, each with a database of its own: leases beside `CREATE DATABASE ... STRATEGY FILE_COPY` by hand."""
+"""Compare leases with a plain `CREATE DATABASE ... STRATEGY FILE_COPY`.
+
+Eight workers run tests of 50 ms, each with its own database.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Tests = Callable[[int], None]
 
 
 def measure(work: Path, engine: str, count: int) -> str:
-    """*count* tests of each worker in each round; the sides in turn, so that other load falls on both."""
+    """Run *count* tests per worker in each round. The sides alternate, so that other load affects both. Return the result as text."""
     (work / "seed.sql").write_text("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 10000) i;")
     with running(work, engine, DEFINITION) as instance, _template(instance) as template:
         sides = {"leases": lambda tests: _leased(instance, tests), "by hand": lambda tests: _by_hand(instance, template, tests)}
@@ -31,7 +34,7 @@ def measure(work: Path, engine: str, count: int) -> str:
 
 
 def _round(side: Tests, count: int) -> float:
-    """Seconds per test."""
+    """Return the seconds per test."""
     began = time.perf_counter()
     with ThreadPoolExecutor(WORKERS) as threads:
         list(threads.map(side, [count] * WORKERS))
@@ -40,7 +43,7 @@ def _round(side: Tests, count: int) -> float:
 
 @contextmanager
 def _template(instance: Running) -> Iterator[str]:
-    """What was seeded, with nobody connected to it."""
+    """Create a template with the seeded data to which no client is connected, and yield its name."""
     url = instance.lanes[0]["URL"]
     admin = connected(url, "postgres")
     admin.run(f'CREATE DATABASE by_hand TEMPLATE "{url.rpartition("/")[2]}" STRATEGY FILE_COPY')

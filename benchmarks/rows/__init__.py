@@ -1,1 +1,1 @@
-"""One module a row: WHAT, GOAL, and `sides(work)`."""
+"""The rows of the table; each is a module with WHAT, GOAL, and `sides(work)`."""

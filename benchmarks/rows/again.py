@@ -1,4 +1,4 @@
-"""`up` of what is up already and unchanged; for comparison, without a goal."""
+"""Measure `up` of an environment that is already up and unchanged; for comparison, without a goal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking the shop away: containers, network, volumes."""
+"""Measure the removal of the shop: containers, network and volumes."""
 
 from __future__ import annotations
 

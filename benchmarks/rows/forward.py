@@ -1,4 +1,4 @@
-"""100 MB through the keeper's port forward against `kubectl port-forward`, from the same pod."""
+"""Compare a download of 100 MB through the keeper's port forward with one through `kubectl port-forward`, from the same pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keeper of a shop on a cluster, with the port forwards of all its services."""
+"""Measure the keeper of a shop on a cluster, with the port forwards of all services."""
 
 from __future__ import annotations
 

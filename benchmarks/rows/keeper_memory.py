@@ -1,4 +1,4 @@
-"""The keeper of a running shop on the local engine, its supervisor and relays with it."""
+"""Measure the keeper of a running shop on the local engine."""
 
 from __future__ import annotations
 

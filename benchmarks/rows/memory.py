@@ -1,4 +1,4 @@
-"""The memory of `envctl up` itself, at its peak; Docker Compose, which it runs for half a second, is a process of its own."""
+"""Measure the peak memory of `envctl up` itself; Docker Compose, which it runs for half a second, is a separate process."""
 
 from __future__ import annotations
 

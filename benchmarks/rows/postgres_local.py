@@ -1,7 +1,7 @@
-"""PostgreSQL alone on the local engine, from its start to ready, against the bare server on a copied data directory.
+"""Compare one PostgreSQL on the local engine, from its start to ready, with the bare server on a copied data directory.
 
-Both sides end with an answered query: ours is the time that `up --json` tells (with the roles and databases made, and two
-probes), theirs the server's start until psql has connected. The data directory is there on both sides.
+Both sides end with an answered query: envctl's time is the one in `up --json` (including roles and databases, and two probes), the other is
+from the server's start until psql has connected. Both sides have the data directory in advance.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def sides(work: Path) -> Iterator[Sides]:
         phases = shown["timings_ms"]
         return float(shown["services"]["db"]["ready_ms"] - phases["images"] - phases["create"]) / 1000
 
-    ours()  # the template is there from now on
+    ours()  # this first run creates the template
     yield Sides(ours, _bare)
 
 

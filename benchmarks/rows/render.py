@@ -1,6 +1,6 @@
-"""From a definition file of 500 services to the text of its Compose file; Python and its imports are not counted.
+"""Measure the time from a definition file of 500 services to the text of its Compose file, without Python's start and imports.
 
-A process for each run, so that nothing is cached from the run before.
+Each run has its own process, so that nothing is cached from the run before.
 """
 
 from __future__ import annotations

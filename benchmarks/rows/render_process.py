@@ -1,4 +1,4 @@
-"""The same as a user runs it, a whole process."""
+"""Measure rendering as in `render`, but for the whole process, as a user runs it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`envctl up` against plain Compose on the file that we render ourselves, health checks every second.
+"""Compare `envctl up` with plain Compose on the file that envctl renders, with health checks every second.
 
-Ours seeds the database as well (a migration in the image of `orders`, and a CSV); theirs leaves it empty.
+envctl also seeds the database (a migration in the image of `orders`, and a CSV file); Compose leaves it empty.
 """
 
 from __future__ import annotations

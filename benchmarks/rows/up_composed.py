@@ -1,6 +1,7 @@
-"""A Compose file as it is, without any health check, against plain Compose.
+"""Compare envctl with plain Compose on an unchanged Compose file without health checks.
 
-Ours returns when its servers have answered in their protocols; theirs when the containers run, whether or not anybody can use them yet.
+envctl returns when its servers have answered in their protocols; Compose returns when the containers run, whether or not their servers can
+be used yet.
 """
 
 from __future__ import annotations

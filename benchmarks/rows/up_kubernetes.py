@@ -1,6 +1,6 @@
-"""`envctl up` on a cluster against kubectl on the file that we render ourselves.
+"""Compare `envctl up` on a cluster with kubectl on the file that envctl renders.
 
-Ours seeds the database as well, in the cluster; theirs leaves it empty.
+envctl also seeds the database, in the cluster; kubectl leaves it empty.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`envctl up` of PostgreSQL with 240 MB of seeds from a snapshot, against `docker run` of the same image until a query is answered.
+"""Compare `envctl up` of PostgreSQL with 240 MB of seeds from a snapshot with `docker run` of the same image until it answers a query.
 
-Theirs takes the data as it is; ours has a network, a keeper and passwords of its own on top.
+`docker run` uses the data as it is; envctl also creates a network, a keeper and new passwords.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LINES, BYTES = 240_000, 1000
 CONTAINER = "bench-large-bare"
 DATA = "/var/lib/envctl/data/pgdata"
 PROTOCOL = 196608
-"""Version 3.0 in PostgreSQL's first message; that a password is wanted is what a server says that is ready."""
+"""Protocol version 3.0 in PostgreSQL's first message; the server asks for a password only when it is ready."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def up(file: Path, env: Mapping[str, str]) -> float:
 
 @contextmanager
 def kept(work: Path, env: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
-    """The definition, and the image that its data is kept in."""
+    """Yield the definition file, and the image that contains its data."""
     file = work / "bench-large.yaml"
     (work / "envctl.toml").touch()
     file.write_text(ENVIRONMENT)

@@ -1,7 +1,7 @@
-"""As `up`, but against the fastest way we know to write that Compose file by hand; for comparison, without a goal.
+"""Measure as `up` does, but against the fastest known hand-written version of the Compose file; for comparison, without a goal.
 
-What `render` writes has to run on any daemon, so it carries files as `configs` and builds the image; a file written by
-hand for this machine mounts them and takes the image that is there.
+The file that `render` writes has to run on any daemon, so it contains files as `configs` and builds the image; a file written by hand for
+this machine mounts the files and uses the existing image.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The shop as processes of this machine against the shop in containers: the same definition, both seeded, both warm."""
+"""Compare the shop as processes of this machine with the shop in containers: the same definition, both seeded, both warm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What 240 MB of seeds cost: `envctl up` of a database that begins as its snapshot, against that of one without seeds."""
+"""Measure the cost of 240 MB of seeds: `envctl up` of a database from its snapshot, compared with a database without seeds."""
 
 from __future__ import annotations
 

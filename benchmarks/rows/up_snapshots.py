@@ -1,4 +1,4 @@
-"""`envctl up` of the shop for the second time, its database from a snapshot, against plain Compose on the file that we render ourselves."""
+"""Compare the second `envctl up` of the shop, with its database from a snapshot, with plain Compose on the file that envctl renders."""
 
 from __future__ import annotations
 

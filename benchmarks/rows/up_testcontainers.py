@@ -1,4 +1,4 @@
-"""The same six services by testcontainers-python, one after the other, as its documentation shows; not seeded."""
+"""Compare envctl with testcontainers-python: the same services, one after the other, as its documentation shows; not seeded."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def sides(work: Path) -> Iterator[Sides]:
 
 
 def _their_up(app: str) -> float:
-    """Until the program says that all are up; it takes them down when its input ends."""
-    # Its reaper's image cannot be pulled everywhere, and would be one container more to start.
+    """Return the seconds until the program reports that all services are up; it removes them when its input ends."""
+    # The image of its reaper cannot be pulled everywhere, and would be one more container to start.
     env = {**os.environ, "TESTCONTAINERS_RYUK_DISABLED": "true"}
     began = time.perf_counter()
     with subprocess.Popen([*PROGRAM, app], cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

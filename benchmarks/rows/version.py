@@ -1,4 +1,4 @@
-"""How soon a command that does nothing is done."""
+"""Measure how soon a command that does nothing ends."""
 
 from __future__ import annotations
 

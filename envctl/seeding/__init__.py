@@ -1,4 +1,8 @@
-"""Seeding: one module a format, each with `load(step, seeder)`, imported when a step needs it; and files as pieces, for all of them."""
+"""Load seed data into services.
+
+Each format has one module with `load(step, seeder)`, which raises ServiceFailed. The module is imported when a step needs it. This package
+also reads files in pieces for all formats.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ from envctl.seeding.advice import advice_for
 
 
 class Endpoint(NamedTuple):
-    """Where a service is reached from here while it is seeded, and its properties as the tests see them."""
+    """The address at which envctl reaches a service while it seeds the service, and the service's properties as the tests see them."""
 
     host: str
     port: int
@@ -27,7 +31,7 @@ class Endpoint(NamedTuple):
 
 
 class Seeder(NamedTuple):
-    """What a format may use: the instance, and the environment and folder of commands on this machine."""
+    """The data a format may use: the plan, the running deployment, and the environment and folder of commands on this machine."""
 
     plan: Plan
     deployment: Deployment
@@ -35,7 +39,7 @@ class Seeder(NamedTuple):
     folder: Path
 
     def endpoint(self, name: str) -> Endpoint:
-        """That of the main port of a service: open to us even where the tests must wait until it is seeded."""
+        """Return the endpoint of the main port of a service. envctl can use it even while tests must wait until the service is seeded."""
         service = self.plan.services[name]
         ports = self.deployment.probe_ports(service)
         port = ports.get(service.advertised) or ports[service.ports[0].name]
@@ -43,16 +47,16 @@ class Seeder(NamedTuple):
 
 
 def seed(step: Step, seeder: Seeder) -> None:
-    """Runs one step.
+    """Run one step.
 
     Raises:
-        ServiceFailed: with the file, the line and the server's words.
+        ServiceFailed: The step failed; the error names the file and the line, and quotes the server's output.
     """
     import_module(f"envctl.seeding.{step.step.format}").load(step, seeder)
 
 
 def program_of(step: Step, service: ServicePlan) -> ServicePlan:
-    """*service* as a step's command runs in it: with the addresses of what is seeded, though it may itself be a lane's."""
+    """Return *service* with the environment of a step's command; its addresses lead to the seeded services, not to those of a lane."""
     return service if step.env is None else replace(service, env=step.env)
 
 
@@ -60,7 +64,12 @@ SHOWN = 40
 
 
 def failed(step: Step, where: str, output: str, status: int | None = None, said: str = "", advice: str = "") -> ServiceFailed:
-    """The error of a step: *where* is the seed's file:line, *said* the line of *output* that sums it up, the last one if not given."""
+    """Return the error for a failed step.
+
+    Args:
+        where: The place in the seed as file:line.
+        said: The line of *output* that sums up the failure; by default the last line.
+    """
     lines = [line for line in output.strip().splitlines() if line.strip()]
     said = said or (lines[-1] if lines else "it printed nothing")
     first = max(0, len(lines) - SHOWN)
@@ -78,7 +87,7 @@ def failed(step: Step, where: str, output: str, status: int | None = None, said:
 
 
 def complaint(output: str) -> str:
-    """The first line in which a server speaks of an error; what follows (DETAIL, CONTEXT) only explains it."""
+    """Return the first line in which a server reports an error; the lines after it (DETAIL, CONTEXT) only explain that line."""
     return next((line for line in output.splitlines() if re.search(r"ERROR|FATAL|error:", line)), "")
 
 
@@ -87,9 +96,10 @@ BOM = b"\xef\xbb\xbf"
 
 
 class BadFile(Exception):
-    """It cannot be read, or what it holds is malformed, in *line*, or at a *place* that is known as `file:line`.
+    """A seed file that cannot be read or is malformed, in *line* or at *place* (as `file:line`).
 
-    No OSError: whoever feeds a command takes that for the command's end, and a file that ends early would count as loaded.
+    This is not an OSError: the code that feeds a command treats an OSError as the end of the command, and then a file that ends early would
+    count as loaded.
     """
 
     def __init__(self, message: str, line: int | None = None, place: str = "") -> None:
@@ -101,10 +111,10 @@ class BadFile(Exception):
 
 
 def pieces(path: Path, root: Path) -> Iterator[bytes]:
-    """The bytes of *path*, which lies below *root*, unpacked.
+    """Yield the unpacked bytes of *path*, which lies below *root*, in pieces.
 
     Raises:
-        BadFile: it cannot be read to its end.
+        BadFile: The file cannot be read to its end.
     """
     try:
         with open_unpacked(path, root) as stream:
@@ -117,7 +127,7 @@ def pieces(path: Path, root: Path) -> Iterator[bytes]:
 
 
 def texts(path: Path, root: Path) -> Iterator[bytes]:
-    """The same without the mark that some editors put before UTF-8."""
+    """Yield the unpacked bytes of *path* in pieces, without a UTF-8 byte order mark. Raise BadFile as `pieces` does."""
     begun = False
     for piece in pieces(path, root):
         yield piece if begun else piece.removeprefix(BOM)

@@ -1,4 +1,4 @@
-"""What helps with what a server says of a seed: mistakes that whole dumps and spreadsheets bring along."""
+"""Advice for the error messages of servers during seeding, for mistakes that are typical of whole dumps and spreadsheets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KNOWN = (
         "what it wrote would be lost: `COMMIT;` before `\\connect`",
     ),
     (
-        # MariaDB: the words of our own question behind the file are within the quote.
+        # MariaDB quotes our own statement, which follows the file, in its message.
         r"unterminated (?:quoted|dollar)|error in your SQL syntax[^\0]*(?:SIGNAL SQLSTATE|SET MESSAGE_TEXT)",
         "a quote in this statement, or in one before it, does not close",
     ),
@@ -86,5 +86,5 @@ _KNOWN = (
 
 
 def advice_for(output: str) -> str:
-    """What would help with *output*; where nothing is known, how to look at it."""
+    """Return advice for the error in *output*; for an unknown error, how to look at the data."""
     return next((advice for pattern, advice in _KNOWN if re.search(pattern, output)), ADVICE)

@@ -1,4 +1,4 @@
-"""A program that fills the server: in the image of a service of the team's own, in the server, or on this machine."""
+"""Run a program that fills the server: in the image of one of the team's own services, in the server, or on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from envctl.plan.model import Step
 from envctl.seeding import Seeder, failed, program_of
 
 HOST = "seed on this machine"
-"""The name that its processes carry beside the mark of their instance."""
+"""The value of the variable that marks the processes of seed commands, in addition to the mark of their instance."""
 
 
 def load(step: Step, seeder: Seeder) -> None:
@@ -23,7 +23,7 @@ def load(step: Step, seeder: Seeder) -> None:
     if where in (None, "host"):
         ran = _here(step, seeder)
     elif where in ("server", step.service):
-        own = seeder.plan.services[step.service].shell_env  # what the server's own client needs to log in
+        own = seeder.plan.services[step.service].shell_env  # the server's own client needs these variables to log in
         ran = seeder.deployment.execute(step.service, Execution(step.command, own))
     else:
         ran = seeder.deployment.run_command(program_of(step, seeder.plan.services[where]), step.command)
@@ -48,11 +48,11 @@ def _here(step: Step, seeder: Seeder) -> CommandResult:
     with process.stdout as stream:
         output = text(iter(partial(stream.read, PIECE), b""))
     status = process.wait()
-    with suppress(ProcessLookupError, PermissionError):  # what it has left behind ends with it
+    with suppress(ProcessLookupError, PermissionError):  # the command's remaining child processes end with it
         os.killpg(process.pid, signal.SIGKILL)
     return CommandResult(status, output)
 
 
 def end_all(id: str) -> None:
-    """Kills what runs on this machine for the seeds of the instance *id*, with all that it has started."""
+    """Kill all processes that seed commands of the instance *id* started on this machine, including their child processes."""
     kill_marked(id, process=HOST)

@@ -1,6 +1,6 @@
-"""A dump of mariadb-dump without the words that name who made a view, a trigger or a routine; texts and comments stay as they are.
+"""Remove the DEFINER clauses of views, triggers and routines from a dump of mariadb-dump; leave string literals and comments unchanged.
 
-It is read as a stream: neither a text of a gigabyte nor a dump without line breaks is ever held as a whole.
+The dump is read as a stream: neither a string literal of a gigabyte nor a dump without line breaks is ever held in memory as a whole.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 HELD = 1000
-"""Bytes at the end of a piece that wait for the next one: more than the longest DEFINER has."""
+"""The number of bytes at the end of a piece that are read again with the next piece: more than the longest DEFINER clause."""
 _ACCOUNT = rb"(?:`(?:[^`]|``)*+`|'[^']*'|\w++)"
 _DEFINER = rb"DEFINER\s*=\s*" + _ACCOUNT + rb"(?:\s*@\s*" + _ACCOUNT + rb"|\s*\(\s*\)|(?!\s*@))"
-"""`CURRENT_USER()` has no host; an account without one is a role, or anybody's of that name."""
+"""A DEFINER clause. `CURRENT_USER()` has no host; an account without a host is a role, or matches every host."""
 _NEXT = re.compile(rb"(?P<definer>" + _DEFINER + rb""")|(?P<opens>['"`#]|--(?=\s)|/\*(?!M?!))""")
-"""`/*!` and `/*M!` begin no comment, but what this server is to run."""
+"""The next DEFINER clause, or the start of a quoted string or comment. `/*!` and `/*M!` start no comment: the server runs their content."""
 _QUOTED = {b"'": rb"[^'\\]*+(?:\\.[^'\\]*+)*+", b'"': rb'[^"\\]*+(?:\\.[^"\\]*+)*+', b"`": rb"[^`]*+"}
 _WHOLE = re.compile(rb"""(?:[^'"`#/D-]++|""" + b"|".join(quote + body + quote for quote, body in _QUOTED.items()) + rb")*+", re.DOTALL)
-"""Whole texts, and what begins nothing: passed over at once, as rows of data are long."""
+"""Complete quoted strings and text without special characters, skipped in one match because rows of data are long."""
 _WITHIN: dict[bytes, tuple[re.Pattern[bytes], bytes]] = {
     **{quote: (re.compile(body, re.DOTALL), quote) for quote, body in _QUOTED.items()},
     **dict.fromkeys([b"#", b"--"], (re.compile(rb"[^\n]*+"), b"\n")),
     b"/*": (re.compile(rb"[^*]*+(?:\*(?!/|\Z)[^*]*+)*+"), b"*/"),
 }
-"""What opens a text or a comment; its bytes, as far as they are there and whole, and what closes it."""
+"""By the token that opens a quoted string or comment: the pattern of the bytes inside, and the closing token."""
 
 
 def without_definers(content: Iterable[bytes]) -> Iterator[bytes]:
-    """The same pieces, in other lengths."""
+    """Yield *content* without its DEFINER clauses; the pieces have other lengths."""
     rest = opened = b""
     for piece in chain(content, [b""]):
         text = rest + piece
@@ -39,10 +39,10 @@ def without_definers(content: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _read(text: bytes, opened: bytes, limit: int) -> tuple[list[bytes], int, bytes]:
-    """What is kept of *text*, how far that was read, and the text or comment that is open there.
+    """Return the parts of *text* to keep, the position up to which it was read, and the token of a string or comment still open there.
 
     Args:
-        limit: what begins here or later is left to the next time, as it may not be whole.
+        limit: The position from which on a token may be incomplete; such a token is left for the next call.
     """
     kept: list[bytes] = []
     at = 0

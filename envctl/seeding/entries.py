@@ -1,4 +1,4 @@
-"""Entries of `messages` and `http`: each checked, and with its place."""
+"""Check the entries of `messages` and `http` steps, each with its place."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ B = TypeVar("B", bound=Bodied)
 
 
 def checked(found: Iterable[Item], model: type[B]) -> Iterator[tuple[str, B]]:
-    """Place and entry of each item.
+    """Yield the place (file:line) and the entry of each item.
 
     Raises:
-        BadFile: one is not of that shape.
+        BadFile: An item does not match *model*.
     """
     for where, key, value in found:
         if key is not None:
@@ -37,11 +37,16 @@ def checked(found: Iterable[Item], model: type[B]) -> Iterator[tuple[str, B]]:
 
 
 def keys(model: type[Bodied]) -> list[str]:
+    """Return the names of the keys that an entry may have."""
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def body(entry: Bodied, where: str) -> bytes | None:
-    """The bytes of an entry; None where it has no body."""
+    """Return the body of an entry as bytes, or None if it has no body.
+
+    Raises:
+        BadFile: The body cannot be encoded, or its base64 is invalid.
+    """
     try:
         if entry.body is not None:
             return entry.body.encode()
@@ -53,4 +58,5 @@ def body(entry: Bodied, where: str) -> bytes | None:
 
 
 def is_json(entry: Bodied) -> bool:
+    """Return whether the entry's body is written as JSON."""
     return "json_" in entry.model_fields_set

@@ -1,6 +1,6 @@
-"""Rows made up by Faker, the same for the same number, and loaded as `rows` are.
+"""Generate rows with Faker and load them as `rows` are loaded; the same random seed gives the same rows.
 
-References draw from the rows that are there when the step runs, the first ten thousand values in their order.
+References draw from the rows that exist when the step runs: the first ten thousand values, in the server's order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from envctl.seeding.libraries import library
 from envctl.seeding.rows import Row, load_rows
 
 MOST_TRIES = 1000
-"""For a value that does not stand there yet."""
+"""The number of attempts to draw a value that is not used yet."""
 NO_PROVIDERS = ("_", "seed", "add_provider")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 Draw = Callable[[], Any]
@@ -32,7 +32,7 @@ Draw = Callable[[], Any]
 def load(step: Step, seeder: Seeder) -> None:
     try:
         wanted = TypeAdapter(list[Generate]).validate_python(step.inline)
-    except ValidationError as error:  # an expression has given something else than what the definition shows
+    except ValidationError as error:  # an expression evaluated to a value of another type than the definition shows
         raise failed(step, step.where, str(error.errors()[0]["msg"])) from None
     faker = library("faker", step.service, "a `generate` seed")
     for table in wanted:
@@ -41,7 +41,7 @@ def load(step: Step, seeder: Seeder) -> None:
 
 
 def _there(step: Step, seeder: Seeder, reference: str) -> list[str]:
-    """The values of `table.column`, in the server's order."""
+    """Return the values of the column *reference* (`table.column`), in the server's order."""
     assert step.feed_for is not None
     table, _, column = reference.rpartition(".")
     feed = step.feed_for(Table(table, (column,)))
@@ -63,13 +63,13 @@ def _rows(step: Step, faker: Any, table: Generate, there: Mapping[str, list[str]
     for number in range(1, table.count + 1):
         try:
             yield Row(step.where, table.table, {name: draw() for name, draw in draws.items()})
-        except Exception as error:  # a provider fails in whatever way its arguments lead to
+        except Exception as error:  # a provider may raise any exception for wrong arguments
             message = f"row {number} of '{table.table}': {str(error).partition(chr(10))[0] or type(error).__name__}"
             raise BadFile(message, place=step.where) from None
 
 
 def _draw(step: Step, name: str, column: Column, fake: Any, there: list[str]) -> Draw:
-    """What gives the next value of a column."""
+    """Return a function that draws the next value of a column."""
     draw: Draw
     if column.provider is not None:
         arguments = {key: _dated(value) for key, value in (column.model_extra or {}).items()}
@@ -85,7 +85,7 @@ def _draw(step: Step, name: str, column: Column, fake: Any, there: list[str]) ->
 
 
 def _dated(value: Any) -> Any:
-    """Faker wants dates; what it takes for texts (`-1y`) counts from today."""
+    """Convert an ISO date to a `date`, which Faker expects; Faker itself reads relative dates such as `-1y`, counted from today."""
     return date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else value
 
 

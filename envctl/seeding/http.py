@@ -1,6 +1,6 @@
-"""Requests to the API of a service, one after the other; each must answer what is expected of it.
+"""Send requests to the API of a service, one after the other; each answer must have the expected status.
 
-They stand in YAML, JSON or JSONL, in the step itself, or in a `.http` file as editors run it.
+The requests are written in YAML, JSON or JSONL, in the step itself, or in a `.http` file as editors run it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from envctl.seeding.item_files import Item, items
 
 TIMEOUT = 60
 SHOWN = 2000
-"""Characters of an answer that is not the expected one."""
+"""The number of characters shown of an answer with an unexpected status."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
@@ -31,7 +31,7 @@ def load(step: Step, seeder: Seeder) -> None:
     base = seeder.plan.used.get(name) or "http://{0.host}:{0.port}".format(seeder.endpoint(name))
     try:
         with requests.Session() as session:
-            # No proxy and no .netrc of the machine: the endpoint is ours.
+            # Ignore the machine's proxy and .netrc: the endpoint belongs to the instance.
             session.trust_env = False
             for where, request in checked(_found(step, seeder.plan.setting.project), Request):
                 _send(step, session, base.rstrip("/"), request, where)
@@ -57,7 +57,7 @@ def _send(step: Step, session: Any, base: str, request: Request, where: str) -> 
 
 
 def _bytes(headers: dict[str, str]) -> dict[str, bytes]:
-    """In UTF-8: texts would be written in Latin-1."""
+    """Encode header values as UTF-8: `requests` would encode strings as Latin-1."""
     return {name: value.encode() for name, value in headers.items()}
 
 
@@ -78,7 +78,7 @@ _EXPECT = re.compile(r"(?:#|//)\s*@?expect:?\s+(\d{3})\s*")
 
 
 def _requests(path: Path, root: Path) -> Iterator[Item]:
-    """The requests of a `.http` file: parted by `###`; `# expect 201` says which status is right."""
+    """Yield the requests of a `.http` file, which `###` separates; `# expect 201` sets the expected status."""
     try:
         lines = b"".join(texts(path, root)).decode().splitlines()
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""The entries of a seed that is YAML, JSON or JSONL, or that stands in the step itself: one by one, each with its place.
+"""Read the entries of a seed in YAML, JSON or JSONL, or in the step itself, one by one, each with its place.
 
-JSON and JSONL are read in pieces, however large; YAML is read as a whole, and so is for what people write.
+JSON and JSONL files of any size are read in pieces; YAML is read as a whole, because it is written by hand and therefore small.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from envctl.plan.model import Step
 from envctl.seeding import BadFile, texts
 
 LARGEST = 64 << 20
-"""Characters of one entry: the rest of a file need not be held to know that a bracket does not close."""
+"""The maximum number of characters of one entry; a longer entry means an unclosed bracket, so the rest need not be held in memory."""
 KINDS = "it ends in .yaml, .yml, .json, .jsonl or .ndjson (also .gz, .zst)"
 
 
 class Item(NamedTuple):
-    """An entry: its place, its key where it stands in a map, and its value."""
+    """An entry: its place (file:line), its key if it is in a map, and its value."""
 
     where: str
     key: str | None
@@ -32,13 +32,13 @@ class Item(NamedTuple):
 
 
 def items(step: Step, root: Path, *, spread: bool) -> Iterator[Item]:
-    """The entries of *step*, in order.
+    """Yield the entries of *step* in order.
 
     Args:
-        spread: of a map of lists, each item of a list is an entry.
+        spread: Whether each item of a list in a map of lists is an entry.
 
     Raises:
-        BadFile: at the first place where it is malformed.
+        BadFile: The data is malformed; the error has the first wrong place.
     """
     if not step.files:
         return _of_tree(step.inline, lambda path: step.where, spread)
@@ -117,7 +117,7 @@ def _constant(word: str) -> Any:
     raise ValueError(f'{word} is not valid JSON; as text it is "{word}"')
 
 
-# Numbers remember how they were written: 1.10 may go into a text.
+# Numbers keep their spelling, because a number such as 1.10 may be loaded as text.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=plain_scalar, parse_int=plain_scalar, parse_constant=_constant)
 
 
@@ -152,7 +152,7 @@ def _json(path: Path, root: Path, spread: bool) -> Iterator[Item]:
 
 
 class _Json:
-    """JSON of which as much is held as its largest entry needs."""
+    """A JSON reader that holds only as much text as its largest entry needs."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self.line = 1
@@ -163,7 +163,7 @@ class _Json:
         return BadFile(f"this is not valid JSON: {message}", self.line)
 
     def peek(self) -> str:
-        """The next character that is no blank; empty at the end."""
+        """Return the next character that is not white space, or an empty string at the end."""
         while True:
             rest = self._text[self._at :].lstrip(" \t\r\n")
             self._go(len(self._text) - len(rest))
@@ -171,13 +171,13 @@ class _Json:
                 return rest[:1]
 
     def elements(self) -> Iterator[tuple[int, Any]]:
-        """Line and value of each item of the list that begins here."""
+        """Yield the line and value of each item of the list that begins here."""
         for _ in self._parts("[", "]"):
             line = self.line
             yield line, self.value()
 
     def entries(self) -> Iterator[tuple[int, str]]:
-        """Line and name of each key of the map that begins here; whoever asks for the next has read the value."""
+        """Yield the line and name of each key of the map that begins here. The caller reads the value before it requests the next key."""
         for _ in self._parts("{", "}"):
             line, key = self.line, self.value()
             if not isinstance(key, str):
@@ -202,10 +202,10 @@ class _Json:
         self._go(self._at + 1)
 
     def value(self) -> Any:
-        """The value that begins here."""
+        """Return the value that begins here."""
         tried = 0
         while True:
-            # Trying a long value again for each piece of it would take the square of its length.
+            # Parsing a long value again for each piece would take quadratic time.
             if self._ended or len(self._text) - self._at >= 2 * tried:
                 tried = len(self._text) - self._at
                 try:
@@ -226,7 +226,7 @@ class _Json:
         self._at = at
 
     def _more(self) -> bool:
-        """Whether there is more, which is read."""
+        """Read the next piece; return whether there was more text."""
         if self._ended:
             return False
         piece = next(self._pieces, None)

@@ -1,4 +1,4 @@
-"""Keys of Valkey and Redis: texts, hashes, lists, sets and sorted sets, with the time that they live."""
+"""Load keys into Valkey and Redis: strings, hashes, lists, sets and sorted sets, with their time to live."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from envctl.seeding.item_files import items
 from envctl.seeding.libraries import library
 
 BATCH = 1000
-"""Keys that are sent before their answers are read."""
+"""The number of keys that are sent before their answers are read."""
 Arguments = tuple[str | bytes, ...]
 
 
 class Key(NamedTuple):
-    """A key, where it stands, and the commands that make it."""
+    """A key's place (file:line) and the commands that create the key."""
 
     where: str
     commands: tuple[Arguments, ...]
@@ -47,7 +47,7 @@ def load(step: Step, seeder: Seeder) -> None:
 
 
 def _number(step: Step, at: Endpoint) -> int:
-    """That of the step, else the one to which the URL of the service leads."""
+    """Return the database number of the step, or by default the one in the service's URL. Raise BadFile if it is not a number."""
     try:
         return int(step.step.database or at.properties.get("database") or 0)
     except ValueError:
@@ -55,7 +55,7 @@ def _number(step: Step, at: Endpoint) -> int:
 
 
 def _send(client: Any, keys: Iterator[Key]) -> None:
-    """In batches; the first answer that is an error names its key."""
+    """Send the commands in batches. Raise BadFile with the place of the first key that the server refuses."""
     sent: list[str] = []
     with client.pipeline(transaction=False) as pipe:
         for key in keys:
@@ -87,7 +87,7 @@ def _keys(step: Step, seeder: Seeder) -> Iterator[Key]:
 
 
 def _commands(key: str, value: Any) -> Iterator[Arguments]:
-    """What makes *key*: it is replaced where it is there already."""
+    """Yield the commands that create *key*, or replace it if it exists."""
     kind, content, ttl = _typed(value)
     milliseconds = () if ttl is None else ("PX", _milliseconds(ttl))
     if kind == "string":
@@ -106,7 +106,7 @@ def _milliseconds(ttl: Any) -> str:
 
 
 def _typed(value: Any) -> tuple[str, Any, Any]:
-    """Which type a value has, its content and its time to live: `{set: [a, b], ttl: 5m}`, or a value that shows it."""
+    """Return a value's type, content and time to live: as in `{set: [a, b], ttl: 5m}`, or by default the type that the value implies."""
     if isinstance(value, dict):
         named = [key for key in TYPES if key in value]
         if len(named) == 1 and value.keys() <= {named[0], "ttl"}:

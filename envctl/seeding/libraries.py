@@ -1,4 +1,4 @@
-"""Packages that not every user needs."""
+"""Import packages that only some users need."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ ADVICE = "`pip install envctl-testing[seeds]`, and bring it up again"
 
 
 def library(name: str, service: str, what: str) -> ModuleType:
-    """A module of a package that comes with the extra `seeds`; *what* needs it.
+    """Import the module *name* of a package that the extra `seeds` installs.
+
+    Args:
+        what: The feature that needs the package, for the error message.
 
     Raises:
-        ServiceFailed: it is not installed.
+        ServiceFailed: The package is not installed.
     """
     try:
         return import_module(name)

@@ -1,4 +1,4 @@
-"""A file, or all files of a folder, into a bucket of S3, each as it is."""
+"""Upload a file, or all files of a folder, unchanged to an S3 bucket."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def load(step: Step, seeder: Seeder) -> None:
 
 
 def _must_be_there(client: Any, step: Step) -> None:
-    """Some servers make a bucket of whatever is sent to them, and no lane has a copy of that one."""
+    """Raise ServiceFailed if the bucket is missing: some servers create it on the first upload, and no lane would get a copy of it."""
     try:
         client.head_bucket(Bucket=step.step.into)
     except errors() as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code")
         if code in MISSING:
             raise failed(step, step.where, f"into '{step.step.into}': {error}; `with: {{buckets: [...]}}` declares a bucket") from None
-        if code not in FORBIDDEN:  # who may not look may still write; wrong credentials are told then, with their reason
+        if code not in FORBIDDEN:  # writing may be allowed where looking is not; wrong credentials fail at the upload
             raise failed(step, step.where, f"into '{step.step.into}': {error}") from None
 
 
 def _name(step: Step, path: Path, seeder: Seeder) -> str:
-    """The path below the folder that the step names; a file alone is called like itself."""
+    """Return the object's key: the path below the step's folder, or the file's name if the step names a single file."""
     return step.step.prefix + (path.relative_to(step.folder).as_posix() if step.folder != path else path.name)
 
 
 def content_type(name: str, given: Mapping[str, str]) -> str:
-    """What the step says of names like this, else what their ending says."""
+    """Return the content type that the step sets for names like *name*, or else the type that the file name's suffix implies."""
     for pattern, kind in given.items():
         if fnmatch(name, pattern):
             return kind

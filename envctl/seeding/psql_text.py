@@ -1,6 +1,6 @@
-r"""Where psql itself sees `\connect` in a file: what is text, comment or data to it is no command.
+r"""Find the places in a file where psql sees a `\connect` command; one in a string literal, in a comment or in data is no command.
 
-Statements and data are skipped by one search each, as far as that goes; only the rest is read token by token.
+Statements and data are skipped with one regular-expression search each, as far as possible; only the rest is read token by token.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _COPY = re.compile(rb"\\?copy\b.*\bfrom\s+(?:p?stdin)\b", re.IGNORECASE | re.DOT
 _E = rb"(?<=(?<![\w$\x80-\xff])[eE])"
 _TEXT = rb"'(?<![eE]')[^']*'|'(?<=[\w$\x80-\xff][eE]')[^']*'|" + _E + rb"""'[^\\']*(?:(?:\\.|'')[^\\']*){0,999}'(?!')|"[^"]*\""""
 _PLAIN = rb"""[^'"\\$;/\-]+|""" + _TEXT + rb"|-(?!-)|/(?!\*)"
-# So many at once, since each takes memory until the last one is found.
+# The number of repetitions is limited because each takes memory until the match is complete.
 _TO_ITS_END = re.compile(rb"(?:" + _PLAIN + rb"){1,999}", re.DOTALL)
 _AND_OTHERS = re.compile(rb"(?:" + _PLAIN + rb"|;(?!\s*(?:[cC][oO][pP][yY]\b|--|/\*|[\\;]|\Z))){1,999}", re.DOTALL)
 _COPY_OR_NOTHING = re.compile(rb"\s*(?:[cC][oO][pP][yY]\b|\Z)")
@@ -23,7 +23,7 @@ _ESCAPED = re.compile(rb"(?:[^\\']+|\\.|''){1,999}", re.DOTALL)
 _COMMENTED = re.compile(rb"/\*|\*/")
 _BLANK = b"\xef\xbb\xbf \t\r\n\f\v"
 _LONGEST = 1 << 16
-"""Bytes of a statement that tell whether data follows it."""
+"""The number of bytes of a statement that are kept to decide whether data follows the statement."""
 _NAME = re.compile(rb"\\([^\s\\]*)")
 _ARGUMENTS = re.compile(rb"""(?:[^\\'"`]+|'[^'\\]*(?:\\.[^'\\]*)*'|"[^"]*"|`[^`]*`)*""")
 _PROGRAM = re.compile(rb"\s*(?:\([^)]*\)\s*)?\|")
@@ -36,17 +36,20 @@ Places = Generator[tuple[int, bool], None, int]
 
 
 class Reading:
-    """A file, piece by piece, of which each ends where a line does."""
+    """The state of reading a file piece by piece; each piece ends at a line end."""
 
     def __init__(self) -> None:
         self._inside, self._depth = b"", 0
         self._statement = b""
-        """Its beginning, without texts; of one that is not COPY only that there is one."""
+        """The start of the current statement, without string literals; enough to tell whether it is COPY, or whether one has begun."""
         self._data = 0
-        """Blocks of data that begin with the next line."""
+        """The number of data blocks that begin with the next line."""
 
     def connects(self, text: bytes) -> Iterator[tuple[int, bool]]:
-        r"""Where in *text* a `\connect` stands that no statement waits before, and whether it is behind another command on its line."""
+        r"""Yield the position of each `\connect` in *text*, and whether another command precedes it on its line.
+
+        A `\connect` after an unfinished statement is left out, because no check can be inserted in the middle of a statement.
+        """
         at = 0
         while at < len(text):
             if self._data:
@@ -54,7 +57,7 @@ class Reading:
             end = len(text)
             while at < end:
                 at = yield from self._next(text, at, end)
-                if self._data and end == len(text):  # what else is on the line comes after the data for psql, too
+                if self._data and end == len(text):  # psql, too, reads the rest of this line after the data
                     end = _line_end(text, at - 1)
 
     def _behind_data(self, text: bytes, at: int) -> int:
@@ -66,13 +69,13 @@ class Reading:
         return at
 
     def _next(self, text: bytes, at: int, end: int) -> Places:
-        """Behind what is next: the end of a text or comment, what can be skipped, or a token."""
+        """Return the position after the next token: the end of a string or comment, the end of skippable text, or a single token."""
         if self._inside:
             return self._leave(text, at, end)
         if (skipped := self._skip(text, at, end)) > at:
             return skipped
         token = _TOKEN.match(text, at, end)
-        if token is None:  # a `$` that begins nothing
+        if token is None:  # a `$` that starts no dollar-quoted string
             self._note(b"$")
             return at + 1
         if token.group() == b"\\":
@@ -101,7 +104,7 @@ class Reading:
     def _enter(self, token: bytes) -> None:
         if token == b";":
             self._send()
-        elif not token.startswith(b"\\"):  # `\;` sends nothing yet
+        elif not token.startswith(b"\\"):  # `\;` does not send the statement yet
             self._inside, self._depth = token, 1
             if token != b"/*":
                 self._note(b"''")
@@ -113,7 +116,7 @@ class Reading:
         self._statement = b""
 
     def _leave(self, text: bytes, at: int, end: int) -> int:
-        """Behind its end, or as far as may be looked."""
+        """Return the position after the end of the open string or comment, or *end* if it does not end before."""
         if self._inside == b"/*":
             return self._leave_comment(text, at, end)
         if self._inside == b"e'":
@@ -141,7 +144,7 @@ class Reading:
         return end
 
     def _commands(self, text: bytes, at: int, end: int) -> Places:
-        """Of psql's own, up to the end of the line, or to where it says that there is SQL again."""
+        """Read psql commands up to the end of the line, or up to the `\\` after which SQL continues; return the position there."""
         behind = False
         while (name := _NAME.match(text, at, end)) is not None and name[1]:
             if CONNECT.match(text, at) and not self._statement:

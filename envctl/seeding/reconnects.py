@@ -1,6 +1,7 @@
-r"""`\connect` in a file for psql: it ends a session, and undoes what an open transaction has written, without a word; so that is asked.
+r"""Check for an open transaction before each `\connect` in a file for psql.
 
-The question stands on the line of `\connect`, so that psql counts lines as the file does; and only where psql itself would see a command.
+`\connect` ends the session and undoes the changes of an open transaction without a message. The check is inserted on the line of
+`\connect`, so that psql's line numbers still match the file, and only where psql itself would see a command.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ _QUESTION = (
     f"THEN RAISE EXCEPTION '{OPEN}'; END IF; END $do$; "
 ).encode()
 _SQL = rb"\\ "
-"""Ends what psql takes for arguments of the command before."""
+"""Ends the arguments of the preceding psql command."""
 
 
 def reconnects_until(content: Iterable[bytes]) -> int:
-    """How many bytes it is worth to read as psql does; 0 for most files, and a little for most others."""
+    """Return the number of bytes up to which the file must be read as psql reads it.
+
+    This is 0 for most files, and small for most other files.
+    """
     last, read, until = b"", 0, 0
     for piece in content:
         text = last + piece
@@ -38,7 +42,7 @@ def _last_end(text: bytes) -> int:
 
 
 def with_questions(content: Iterable[bytes], until: int) -> Iterator[bytes]:
-    r"""The same with a question before each `\connect` in the first *until* bytes: whether there is something to lose."""
+    r"""Yield *content* with a check for an open transaction before each `\connect` in the first *until* bytes."""
     reading, waiting, read = Reading(), list[bytes](), 0
     for piece in content:
         lines, newline, rest = piece.rpartition(b"\n")

@@ -1,4 +1,4 @@
-"""Dumps: archives of pg_dump (custom, tar and directory format) through pg_restore, those of mariadb-dump through its client."""
+"""Restore dumps: pg_dump archives (custom, tar and directory format) with pg_restore, and mariadb-dump files with MariaDB's client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from envctl.seeding.transactions import with_question
 
 TABLE_OF_CONTENTS = "toc.dat"
 IN_FOLDER = (*("sh", "-c", 'folder=$(mktemp -d) && trap \'rm -rf "$folder"\' EXIT && tar -xf - -C "$folder" && "$@" "$folder"', "sh"),)
-"""Unpacks its input where the server is, and runs the command on that folder."""
+"""A command prefix that unpacks a tar archive from its input on the server's side and runs the command on the unpacked folder."""
 ADVICE_FOR = (
     (
         re.compile(r'role "(?P<role>.*?)" does not exist'),
@@ -33,7 +33,7 @@ ADVICE_FOR = (
     (re.compile(r'extension "(?P<name>.*?)" is not available'), "take an image that has the extension {name}: `image: REF`"),
     (re.compile(r"user specified as a definer .*?does not exist"), "declare it under `users`, or `owners: false` beside `restore`"),
 )
-"""What a server says, and what helps."""
+"""Patterns of server messages, and the advice for each."""
 
 
 def load(step: Step, seeder: Seeder) -> None:
@@ -58,7 +58,7 @@ def _advice(output: str) -> str:
 
 
 def _archive(step: Step, root: Path) -> tuple[tuple[str, ...], Iterable[bytes]]:
-    """The command before pg_restore, and what it reads."""
+    """Return the prefix of the pg_restore command, and the content of its standard input."""
     if len(step.files) == 1:
         return (), pieces(step.files[0], root)
     folder = next((path.parent for path in step.files if plain_name(path) == TABLE_OF_CONTENTS), None)
@@ -68,7 +68,7 @@ def _archive(step: Step, root: Path) -> tuple[tuple[str, ...], Iterable[bytes]]:
 
 
 def _tar(files: Iterable[Path], root: Path) -> Iterator[bytes]:
-    """The files as a tar archive."""
+    """Yield *files* as a tar archive, in pieces."""
     for path in files:
         try:
             with open_file(path, root) as stream:

@@ -1,7 +1,7 @@
-"""Rows by table (YAML, JSON, JSONL) through the server's bulk loader, each column as its type has it.
+"""Load rows by table (YAML, JSON, JSONL) with the server's bulk loader; each value is written as the type of its column requires.
 
-Rows of one table that stand together and have the same columns are loaded at once; a column that a row does not name gets its
-default. So a step of many rows is as fast as CSV, and all or nothing for each such group.
+Consecutive rows of one table with the same columns are loaded together; a column that a row does not name gets its default. A step with
+many rows is therefore as fast as CSV, and each such group is loaded completely or not at all.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def _rows(step: Step, found: Iterable[Item]) -> Iterator[Row]:
 
 
 def load_rows(step: Step, seeder: Seeder, read: Callable[[], Iterable[Row]]) -> None:
-    """Loads what *read* gives, the same each time that it is asked.
+    """Load the rows that *read* returns; *read* must return the same rows on each call.
 
     Raises:
-        ServiceFailed: with the place of the row and the server's words.
+        ServiceFailed: Loading failed; the error has the place of the row and the server's message.
     """
     assert step.feed is not None
     assert step.feed_for is not None
@@ -67,7 +67,7 @@ def load_rows(step: Step, seeder: Seeder, read: Callable[[], Iterable[Row]]) -> 
 
 
 def _groups(rows: Iterable[Row]) -> Iterator[tuple[Table, Iterator[Row]]]:
-    """Runs of rows that one command loads; each is read to its end before the next is asked for."""
+    """Yield groups of rows that one command loads. Each group must be read to its end before the next one is requested."""
     found = (row._replace(values=_values(row)) for row in rows)
     head = next(found, None)
     while head is not None:
@@ -78,7 +78,7 @@ def _groups(rows: Iterable[Row]) -> Iterator[tuple[Table, Iterator[Row]]]:
 
 
 class _Group:
-    """The rows that belong together, and the one that does not any more."""
+    """The rows of one group; after iteration, `next` is the first row of the next group."""
 
     def __init__(self, table: Table, first: Row, found: Iterator[Row]) -> None:
         self.next: Row | None = None
@@ -100,7 +100,11 @@ def _belongs(row: Row, table: Table) -> bool:
 
 
 def _sent(table: Table, rows: Iterable[Row], dialect: Dialect) -> Iterator[bytes]:
-    """What the server reads. Whatever goes wrong with a row, an input that merely ended would commit those before it."""
+    """Yield the group's rows as the server's bulk loader reads them.
+
+    After any error, send the dialect's `spoil`, so that the server refuses the input: if the input only ended early, the server would
+    commit the rows before the error.
+    """
     chunk = bytearray()
     try:
         for row in rows:
@@ -144,7 +148,7 @@ def _values(row: Row) -> dict[str, Value]:
 
 
 def _value(value: Any) -> Value:
-    """A value as the text that its column reads; bytes as they are."""
+    """Return a value as the text that its column accepts; bytes stay bytes."""
     if value is None or isinstance(value, str | bytes | bool):
         return value
     if isinstance(value, int | float):
@@ -164,7 +168,7 @@ def _unpacked(text: object) -> bytes:
 
 
 def _place(step: Step, read: Callable[[], Iterable[Row]], number: int, output: str, dialect: Dialect) -> str:
-    """Where the row stands that the server complains about; else where its group begins."""
+    """Return the place of the row that the server's message names, or else the place of its group's first row."""
     table, rows = next(group for index, group in enumerate(_run_through(read())) if index == number)
     found = COPY_LINE.search(output) or ROW.search(output)
     wanted, counted, first = int(found[1]) if found else 0, 0, ""
@@ -178,7 +182,7 @@ def _place(step: Step, read: Callable[[], Iterable[Row]], number: int, output: s
 
 
 def _run_through(rows: Iterable[Row]) -> Iterator[tuple[Table, Iterator[Row]]]:
-    """The groups, those that nobody looks into read to their end."""
+    """Yield the groups; read the groups that the caller skips to their end."""
     for table, group in _groups(rows):
         first = next(group)
         yield table, chain([first], group)

@@ -1,4 +1,4 @@
-"""A client of a service that speaks S3."""
+"""Create clients for services that speak S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from envctl.seeding.libraries import library
 
 
 def client_of(at: Endpoint, service: str, what: str) -> Any:
-    """Raises ServiceFailed: boto3 is not installed."""
+    """Return a boto3 client for the endpoint *at* of *service*.
+
+    Args:
+        what: The feature that needs the client, for the error message.
+
+    Raises:
+        ServiceFailed: boto3 is not installed.
+    """
     boto3, config = library("boto3", service, what), library("botocore.config", service, what)
     return boto3.session.Session().client(
         "s3",
@@ -17,7 +24,7 @@ def client_of(at: Endpoint, service: str, what: str) -> Any:
         aws_access_key_id=str(at.properties["username"]),
         aws_secret_access_key=str(at.properties["password"]),
         region_name=str(at.properties.get("region", "us-east-1")),
-        # No proxy of the machine; checksums only where the protocol asks for them, which not every server knows.
+        # Ignore the machine's proxy. Send checksums only where the protocol requires them: not every server supports them.
         config=config.Config(
             proxies={}, s3={"addressing_style": "path"}, request_checksum_calculation="when_required", retries={"max_attempts": 3}
         ),
@@ -25,7 +32,7 @@ def client_of(at: Endpoint, service: str, what: str) -> Any:
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """What its calls raise."""
+    """Return the exception types that calls of a client raise."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 

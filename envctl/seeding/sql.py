@@ -1,4 +1,4 @@
-"""SQL files (also .gz), streamed to the server's own client, which knows where a statement ends."""
+"""Stream SQL files (also .gz) to the server's own client, which knows where a statement ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envctl.seeding.reconnects import OPEN, PSQL, reconnects_until, with_questio
 from envctl.seeding.transactions import ASKED, LEFT_OPEN, MYSQL, opened_at, with_question
 
 LINE = re.compile(r"<stdin>:(\d+):|at line (\d+)")
-"""psql's and mariadb's way to say in which line."""
+"""The line number in an error message of psql or of mariadb."""
 
 
 def load(step: Step, seeder: Seeder) -> None:
@@ -31,7 +31,10 @@ def load(step: Step, seeder: Seeder) -> None:
 
 
 def _asked(dialect: str, path: Path, root: Path) -> Iterator[bytes]:
-    """The file with questions for its server, which would throw away what a transaction has written without a word."""
+    """Return the file's content with added checks for open transactions.
+
+    Without the checks, the server would discard the changes of such a transaction without a message.
+    """
     content = pieces(path, root)
     if dialect == PSQL and (until := reconnects_until(pieces(path, root))):
         return with_questions(content, until)
@@ -39,7 +42,7 @@ def _asked(dialect: str, path: Path, root: Path) -> Iterator[bytes]:
 
 
 def complained(path: Path, output: str, root: Path) -> tuple[str, str]:
-    """`file:line` of what a client complains about in *path*, the file alone where it names no line; and its words."""
+    """Return the `file:line` in *path* that a client's error names (only the file if it names no line), and the error message."""
     said = complaint(output)
     if ASKED.search(said):
         return opened_at(path, root), LEFT_OPEN

@@ -1,4 +1,7 @@
-"""A transaction that a file of SQL begins and never ends: its server would undo everything in it without a word, so each is asked."""
+"""Detect a transaction that an SQL file begins and never ends.
+
+The server would undo its changes without a message, so a statement after the file asks the server whether a transaction is open.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from pathlib import Path
 from envctl.seeding import BadFile, pieces
 
 LEFT_OPEN = "a transaction is left open at the end of the file"
-"""What a server is made to say; postgres.yaml has the same words."""
+"""The error message that the check makes the server print; postgres.yaml contains the same words."""
 ASKED = re.compile(rf"(?:ERROR:  |\(45000\) at line \d+: ){LEFT_OPEN}")
-"""Its answer. A quote that does not close swallows the question, which is then among the words of a syntax error."""
+"""The server's output when the check fails. After an unclosed quote, the check's text is part of a syntax error instead."""
 MYSQL = "mysql-sql"
 _ENDS = f"""
 DELIMITER ;;
@@ -22,13 +25,14 @@ _OPENS = re.compile(
     rb"^\s*(?:begin\b[^;]*;|start\s+transaction\b|set\s+[^;]*\bautocommit\s*=?\s*(?:0|off)\b|\\set\s+autocommit\s+off)", re.IGNORECASE
 )
 _LONGEST = 100
-"""A line with DELIMITER is shorter; it may begin in one piece and end in the next."""
+"""The number of bytes that a line with DELIMITER never reaches; such a line may begin in one piece and end in the next."""
 
 
 def with_question(content: Iterable[bytes]) -> Iterator[bytes]:
-    """The same for the client of MariaDB, which takes no command behind its input: the question stands behind the file.
+    """Yield *content*, followed by a check for an open transaction.
 
-    The delimiter that holds there ends a last statement that the file leaves without one; it ends nothing otherwise.
+    MariaDB's client takes no commands after its input, so the check is appended to the file. The delimiter that is in effect at the end
+    comes first: it ends a last statement that has no delimiter, and otherwise does nothing.
     """
     delimiter, before = b";", b""
     for piece in content:
@@ -42,7 +46,7 @@ def with_question(content: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def opened_at(path: Path, root: Path) -> str:
-    """`file:line` of the last line that begins a transaction; the file alone where none looks like that."""
+    """Return the `file:line` of the last line that begins a transaction, or only the file if no line does."""
     number, rest, last = 1, b"", 0
     try:
         for piece in pieces(path, root):

@@ -1,11 +1,11 @@
-"""Units: what one lane, or one lease, has of a server that all of them share - a database, a virtual host, a bucket.
+"""Drivers for units: the parts of a shared server that belong to one lane or one lease, such as a database, a virtual host or a bucket.
 
-One module a protocol, each with `open_driver(properties)`, imported when it is used. A driver knows nothing of plans and
-engines: it is given the server's properties as a test process sees them, and names.
+Each protocol has one module with `open_driver(properties)`, which raises UnitError; the module is imported when it is used. A driver knows
+nothing of plans and engines: it receives the server's properties, as a test process sees them, and names.
 
-    seeded base  --keep-->  template  --clone-->  unit of a lane  --reset-->  the same again
+    seeded base  --keep-->  template  --clone-->  unit of a lane  --reset-->  same content as the template
 
-A server without namespaces of its own is one unit as a whole: its driver can reset it, and the names are empty.
+A server without namespaces is one unit as a whole: its driver can only reset the server, and all names are empty.
 """
 
 from __future__ import annotations
@@ -35,19 +35,22 @@ __all__ = [
 
 
 class UnitError(EnvctlError):
-    """A server refused what was asked for; the message has its words."""
+    """A request that a server refused; the message contains the server's own words."""
 
 
 class TemplateGone(UnitError):
-    """What was kept to reset from is not there any more, or was never made: the server has to be seeded again."""
+    """A missing template: it was deleted or never created, and the server has to be seeded again."""
 
 
 class DriverMissing(UnitError):
-    """The library that a driver needs is not installed."""
+    """A library that a driver needs is not installed."""
 
 
 class Emptied:
-    """A driver of a server that is one unit as a whole: a base of the other verbs, which nobody calls."""
+    """The base class of drivers whose server is one unit as a whole.
+
+    It defines the methods that do not apply to such a server and are never called.
+    """
 
     def keep(self, base: str, template: str) -> None:
         raise NotImplementedError
@@ -59,50 +62,53 @@ class Emptied:
         raise NotImplementedError
 
     def close(self) -> None:
-        """It holds no connection."""
+        """Do nothing, because the driver holds no connection."""
 
 
 class Driver(Protocol):
-    """An open connection to one server. Not for two threads at once. Every verb raises UnitError with the server's words."""
+    """An open connection to one server, for use by one thread at a time.
+
+    Every method raises UnitError with the server's message.
+    """
 
     def keep(self, base: str, template: str) -> None:
-        """*template* holds what *base* holds now; what it held before is gone. Nobody else uses a template."""
+        """Make *template* a copy of *base*, and discard its previous content. Tests never use a template."""
 
     def clone(self, template: str, unit: str) -> None:
-        """*unit* holds what *template* does; what it held before is gone.
+        """Make *unit* a copy of *template*, and discard its previous content.
 
         Raises:
-            TemplateGone: there is none.
+            TemplateGone: The template does not exist.
         """
 
     def reset(self, template: str, unit: str) -> None:
-        """The same for a unit that somebody uses: clients go on, or connect again.
+        """Reset *unit*, which may be in use, to the content of *template*. Clients keep their connections or reconnect.
 
         Raises:
-            TemplateGone: there is none; *unit* is as it was.
+            TemplateGone: The template does not exist; *unit* is unchanged.
         """
 
     def drop(self, unit: str) -> None:
-        """It is gone, also where somebody uses it. Nothing happens where there is none."""
+        """Delete *unit*, even if it is in use. Do nothing if it does not exist."""
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
 
 
 @runtime_checkable
 class Prepares(Protocol):
-    """A driver that can do most of a reset before anybody asks for it."""
+    """A driver that can do most of the work of a reset in advance."""
 
     def prepare(self, template: str, unit: str) -> None:
-        """The next reset of *unit* is quick. Whoever uses it notices nothing.
+        """Prepare the next reset of *unit*, so that it is fast. Clients of the unit do not notice.
 
         Raises:
-            TemplateGone: there is no template.
+            TemplateGone: The template does not exist.
         """
 
 
 class Size(NamedTuple):
-    """Bytes that a unit takes at its server."""
+    """The size in bytes of a unit at its server."""
 
     disk: int = 0
     memory: int = 0
@@ -110,15 +116,15 @@ class Size(NamedTuple):
 
 @runtime_checkable
 class Sized(Protocol):
-    """A driver whose server can tell how large a unit is."""
+    """A driver whose server can report the size of a unit."""
 
     def size(self, unit: str) -> Size:
-        """Of *unit*, about; nothing where there is none."""
+        """Return the approximate size of *unit* in bytes; zero if it does not exist."""
 
 
 @contextmanager
 def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
-    """The driver of that name, as `connected` gives it, closed at the end."""
+    """Open the driver *driver* as `connected` does, and close it at the end."""
     found = connected(driver, properties)
     try:
         yield found
@@ -127,14 +133,14 @@ def opened(driver: str, properties: Mapping[str, Any]) -> Iterator[Driver]:
 
 
 def connected(driver: str, properties: Mapping[str, Any]) -> Driver:
-    """The driver of that name, connected.
+    """Return the driver *driver*, connected to its server.
 
     Args:
-        properties: of the server, as a test process sees it: host, port, username, password and the kind's own.
+        properties: The server's properties as a test process sees them: host, port, username, password and those of its kind.
 
     Raises:
-        UnitError: the server does not answer, or not to these credentials.
-        DriverMissing: a library is not installed.
+        UnitError: The server does not answer, or refuses the credentials.
+        DriverMissing: A library is not installed.
     """
     try:
         found: Driver = import_module(f"envctl.units.{driver}").open_driver(properties)

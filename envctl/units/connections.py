@@ -1,4 +1,4 @@
-"""Drivers that stay open between two uses: to connect takes longer than what is done then."""
+"""Keep drivers connected between uses, because connecting takes longer than most operations."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 
 class Connections:
-    """Of one process, which ends with them; for any number of threads."""
+    """The open drivers of one process, for any number of threads; they close when the process ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: dict[str, list[Driver]] = {}
 
     def use(self, driver: str, properties: Mapping[str, Any], work: Callable[[Driver], T]) -> T:
-        """What *work* gives, over a driver that nobody else uses meanwhile.
+        """Call *work* with a driver that no other thread uses at the same time, and return its result.
 
-        It is done again where a driver that was kept fails: its server may have been started anew since.
+        If a kept driver fails, repeat *work* with a new one, because the server may have been restarted since the last use.
 
         Raises:
-            UnitError: as `opened` does, and what *work* raises.
+            UnitError: As `connected` raises it, or as *work* raises it.
         """
         key = f"{driver} {json.dumps(properties, sort_keys=True, default=str)}"
         with self._lock:
@@ -40,7 +40,7 @@ class Connections:
         try:
             found = work(driver)
         except BaseException:
-            with suppress(Exception):  # it may be the connection that has failed
+            with suppress(Exception):  # closing may fail too, if the connection is the cause of the error
                 driver.close()
             raise
         with self._lock:
@@ -49,6 +49,6 @@ class Connections:
 
 
 def once(driver: str, properties: Mapping[str, Any], work: Callable[[Driver], T]) -> T:
-    """The same over a driver that is closed then, for commands that do not last."""
+    """Call *work* with a driver, close the driver, and return the result. For commands that end soon. Raise UnitError as `opened` does."""
     with opened(driver, properties) as found:
         return work(found)

@@ -1,6 +1,6 @@
-"""Kafka: a unit is a topic with the same partitions, settings and messages. A reset truncates it; its consumers go on at the end.
+"""Kafka units: topics with the same partitions, settings and messages. A reset truncates a topic; its consumers continue at the end.
 
-Topics that are not declared are not divided.
+Topics that are not declared are not divided between lanes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class KafkaDriver:
                     raise TemplateGone(f"there is no topic '{source}'")
                 settings = self._settings(source)
                 if "delete" not in settings.get("cleanup.policy", "delete"):
-                    self.drop(target)  # a broker truncates no topic that it compacts
+                    self.drop(target)  # a broker cannot truncate a compacted topic
                 self._create(target, len(parts), settings)
                 filled = self._filled(consumer, [TopicPartition(target, part) for part in parts])
                 if filled:
@@ -71,12 +71,12 @@ class KafkaDriver:
             return
 
     def _filled(self, consumer: Any, parts: list[Any]) -> dict[Any, int]:
-        """Of *parts*, those with messages, and where they end."""
+        """Return the partitions in *parts* that contain messages, with their end offsets."""
         ends, begins = consumer.end_offsets(parts), consumer.beginning_offsets(parts)
         return {part: ends[part] for part in parts if ends[part] > begins[part]}
 
     def _settings(self, topic: str) -> dict[str, str]:
-        """Those that were given to it."""
+        """Return the settings that were set for *topic*."""
         found: Any = self._admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
         settings = next(iter(found.values()))[topic]
         return {name: str(what["value"]) for name, what in settings.items()}

@@ -1,4 +1,4 @@
-"""Mail: the server as a whole is the unit, and a reset empties the mailbox."""
+"""Mail units: the server as a whole is one unit, and a reset empties the mailbox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MailDriver(Emptied):
         self._web = client(properties)
 
     def reset(self, template: str, unit: str) -> None:
-        # Mailpit's, which MailHog has too; MailDev, whose image a Compose file may name, calls it otherwise.
+        # Mailpit and MailHog share this path; MailDev, whose image a Compose file may name, uses another.
         if self._web("DELETE", "/api/v1/messages", allowed=(404,)).status_code == 404:
             self._web("DELETE", "/email/all")
 

@@ -1,4 +1,4 @@
-"""Memcached: the server as a whole is the unit, and a reset throws every item away."""
+"""Memcached units: the server as a whole is one unit, and a reset deletes every item."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""MQTT: a unit is a prefix of topics, which those who use it put before theirs; what it has are its retained messages.
+"""MQTT units: prefixes of topics, which clients put before their topics. A unit contains the retained messages under its prefix.
 
-A copy and a reset send what differs alone: clients that have subscribed see each change.
+A copy and a reset send only the differences, because subscribed clients see each change.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from envctl.units import UnitError
 
 PATIENCE = 10.0
-"""Seconds."""
+"""The number of seconds to wait for an answer of the broker."""
 OURS = "envctl/"
-"""Every unit's prefix begins with it; what was seeded without any does not."""
+"""The start of every unit's prefix; topics that were seeded without a prefix do not have it."""
 BATCH = 100
-"""Topics that are subscribed to at once with acknowledgements: a broker queues some 1,000 messages of a client, and drops others."""
+"""The number of topics per subscription with acknowledgements: a broker queues about 1,000 messages of a client and drops the rest."""
 
 
 def open_driver(properties: Mapping[str, Any]) -> MqttDriver:
@@ -44,13 +44,13 @@ class MqttDriver:
         self._send({unit + topic: None for topic in self.retained(unit)})
 
     def close(self) -> None:
-        """It holds no connection."""
+        """Do nothing, because the driver holds no connection."""
 
     def retained(self, prefix: str) -> dict[str, bytes]:
-        """Topics below *prefix*, which they are told without, to what is retained there.
+        """Return the retained payloads below *prefix*, by topic without the prefix.
 
         Raises:
-            UnitError: the broker does not answer.
+            UnitError: The broker does not answer.
         """
         found: dict[str, bytes] = {}
         over, wanted = threading.Event(), f"{prefix}#"
@@ -61,10 +61,11 @@ class MqttDriver:
 
         with self._connected() as client:
             client.on_message = take
-            # What is retained comes before the answer to a second request. Nobody else sees that, as they would see a message.
+            # The broker sends retained messages before it answers the unsubscription. Other clients do not notice an unsubscription, but
+            # would receive a message.
             client.on_subscribe = lambda *_: client.unsubscribe(wanted)
             client.on_unsubscribe = lambda *_: over.set()
-            # Without acknowledgements: of those that wait for one, a broker drops what is more than its queue holds.
+            # Without acknowledgements (QoS 0), because a broker drops messages waiting for an acknowledgement if its queue is full.
             client.subscribe(wanted, qos=0)
             if not over.wait(PATIENCE):
                 raise self._error("it does not send what is retained; is that more than `max_queued_messages`?")
@@ -77,7 +78,7 @@ class MqttDriver:
         self._send({**gone, **{target + topic: message for topic, message in self._whole(source, different).items()}})
 
     def _whole(self, prefix: str, topics: Sequence[str]) -> dict[str, Any]:
-        """What is retained in *topics*, with its quality of service."""
+        """Return the retained messages of *topics*, with their quality of service."""
         found: dict[str, Any] = {}
         for first in range(0, len(topics), BATCH):
             found |= self._batch(prefix, topics[first : first + BATCH])
@@ -100,7 +101,7 @@ class MqttDriver:
         return found
 
     def _send(self, messages: Mapping[str, Any]) -> None:
-        """Retains each of *messages*; None takes one away."""
+        """Publish each message as retained; a None deletes the retained message of its topic."""
         if not messages:
             return
         with self._connected() as client:

@@ -1,7 +1,7 @@
-"""MariaDB and MySQL: a unit is a database. A reset empties and reloads the tables that differ; clients keep their connections.
+"""MariaDB and MySQL units: databases. A reset empties and reloads the tables that differ; clients keep their connections.
 
-There is no copy of a database by its files: tables are made anew by what the server says of them, and filled within it.
-Whether a table differs is told by the server's checksum of its rows, and by its definition.
+A database cannot be copied by its files, so tables are created from the server's own definitions and filled within the server. Whether a
+table differs is decided by the server's checksum of its rows, and by its definition.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
 
 
 class Listing(NamedTuple):
-    """How the server lists things of a kind: names and the table they belong to, and the column of SHOW CREATE."""
+    """How to list the objects of a type: the query for their names and tables, and the column of SHOW CREATE that holds the statement."""
 
     names: str
     column: str
@@ -38,21 +38,27 @@ ROUTINES = {
 
 
 class Routine(NamedTuple):
-    """A trigger, procedure, function or event: what makes it, and for a trigger its table."""
+    """A trigger, procedure, function or event: the statement that creates it, and for a trigger its table."""
 
     written: str
     table: str
 
 
 def open_driver(properties: Mapping[str, Any]) -> MysqlDriver:
-    """As the server's administrator, whom a Compose file may have given another password; then as its user."""
+    """Connect as the server's administrator or, if that login is refused, as its user.
+
+    A Compose file may have set another password for the administrator.
+
+    Raises:
+        UnitError: The server does not answer, or refuses both logins.
+    """
     logins = [("root", properties.get("root_password")), (properties["username"], properties["password"])]
     for user, password in ((str(user), str(password)) for user, password in logins if password is not None):
         try:
             return MysqlDriver(
                 pymysql.connect(
                     host=str(properties["host"]), port=int(properties["port"]), user=user, charset="utf8mb4", autocommit=True,
-                    password=password.encode(), connect_timeout=10, read_timeout=300,  # bytes: a text is sent in Latin-1
+                    password=password.encode(), connect_timeout=10, read_timeout=300,  # bytes, because a string would be sent as Latin-1
                 )
             )  # fmt: skip
         except pymysql.MySQLError as error:
@@ -89,7 +95,7 @@ class MysqlDriver:
         self._connection.close()
 
     def _copy(self, source: str, target: str) -> None:
-        """Raises TemplateGone where there is no *source*."""
+        """Copy *source* into *target*. Raise TemplateGone if *source* does not exist."""
         found = self._run(
             "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = %s", source
         )
@@ -107,7 +113,7 @@ class MysqlDriver:
         changed = {*tables} - {*kept} | self._different(source, target, kept)
         routines, own = self._routines(source, target), self._routines(target, target)
         for key, routine in own.items():
-            # A trigger would change what is loaded.
+            # A trigger would change the rows while they are loaded.
             if routines.get(key) != routine or routine.table in changed:
                 self._run(f"DROP {key[0]} IF EXISTS {_name(key[1])}")
         for name in tables:
@@ -124,7 +130,7 @@ class MysqlDriver:
         return {str(name): str(kind) for name, kind in found}
 
     def _different(self, source: str, target: str, names: list[str]) -> set[str]:
-        """Of tables that both have, those with other rows, other columns, or another number to come."""
+        """Return the tables of *names* whose rows, columns or next AUTO_INCREMENT number differ between the two databases."""
         if not names:
             return set()
         both = [f"{_name(database)}.{_name(name)}" for database in (source, target) for name in names]
@@ -151,7 +157,7 @@ class MysqlDriver:
             self._run(f"ALTER TABLE {_name(name)} AUTO_INCREMENT=1")
 
     def _columns(self, database: str, table: str) -> list[str]:
-        """Without those that the server computes."""
+        """Return the names of the columns, except those that the server computes."""
         found = self._run(f"{_COLUMNS} AND extra NOT LIKE '%%GENERATED%%' ORDER BY ordinal_position", database, table)
         return [str(row[0]) for row in found]
 
@@ -163,7 +169,7 @@ class MysqlDriver:
             self._run(f"ALTER SEQUENCE {_name(name)} RESTART {following}")
 
     def _copy_views(self, source: str, target: str, names: list[str], there: Mapping[str, str]) -> None:
-        """Views may use each other: those that cannot be made yet are tried again."""
+        """Copy views. Views may use each other, so a view that cannot be created yet is tried again after the others."""
         wanted = {
             name: _elsewhere(str(self._run(f"SHOW CREATE VIEW {_name(source)}.{_name(name)}")[0][1]), source, target) for name in names
         }
@@ -185,7 +191,7 @@ class MysqlDriver:
         return str(self._run(f"SHOW CREATE VIEW {_name(name)}")[0][1])
 
     def _routines(self, database: str, as_in: str) -> dict[tuple[str, str], Routine]:
-        """Triggers, procedures, functions and events, as they would be written in the database *as_in*."""
+        """Return triggers, procedures, functions and events, with their statements written for the database *as_in*."""
         found: dict[tuple[str, str], Routine] = {}
         for kind, what in ROUTINES.items():
             for name, table in self._run(what.names, database):
@@ -196,7 +202,7 @@ class MysqlDriver:
         return found
 
     def _copy_rights(self, source: str, target: str) -> None:
-        """Rights on a database are known by its name, in which `_` and `%` are patterns."""
+        """Copy the rights on a database. They are stored under the database's name, in which `_` and `%` are wildcards."""
         columns = [str(row[0]) for row in self._run(f"{_COLUMNS} AND column_name <> 'Db'", "mysql", "db")]
         names = ", ".join(map(_name, columns))
         self._run(
@@ -229,5 +235,5 @@ def _pattern(name: str) -> str:
 
 
 def _elsewhere(written: str, source: str, target: str) -> str:
-    """What the server says of a thing names its database where it must: so it does for the other one."""
+    """Replace the database name in a statement from SHOW CREATE."""
     return written.replace(f"{_name(source)}.", f"{_name(target)}.")

@@ -1,8 +1,8 @@
-"""NATS: a unit is the account of a lane, and one for each account that is declared. They stand in the server's configuration.
+"""NATS units: accounts in the server's configuration. A unit is a lane's main account, and one account for each declared account.
 
-What is seeded lies in accounts that nobody uses while there are lanes: a reset purges the lane's streams (key-value and object stores
-are streams, too) and sends it the seeded messages again. Streams and consumers stay, since the services under test hold on to them.
-Without lanes a reset purges alone.
+With lanes, the seeded data is in accounts that no test uses. A reset purges the lane's streams (key-value and object stores are streams,
+too) and sends the seeded messages to them again. Streams and consumers stay, because the services under test use them. Without
+lanes, a reset only purges.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from envctl.units import TemplateGone, UnitError
 
 TIMEOUT = 30
 BATCH = 200
-"""Messages that are asked for, or sent, before an answer is waited for."""
+"""The number of messages that are requested or sent before their answers are awaited."""
 GONE = 404
 OFF = (10039, 10076)
-"""JetStream's codes of an account, and of a server, that is without it."""
+"""JetStream's error codes for an account and for a server without JetStream."""
 Login = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class NatsDriver:
         self._of = properties
 
     def keep(self, base: str, template: str) -> None:
-        """What is seeded is its own template."""
+        """Do nothing, because the seeded accounts themselves are the template."""
 
     def clone(self, template: str, unit: str) -> None:
         self._each(self._copied, template, unit, True)
@@ -50,22 +50,22 @@ class NatsDriver:
         self._each(self._emptied, "", unit, True)
 
     def close(self) -> None:
-        """It holds no connection."""
+        """Do nothing, because the driver holds no connection."""
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Raises UnitError: the server does not answer, or refuses."""
+        """Run *work* and return its result. Raise UnitError if the server does not answer or refuses."""
         try:
             return asyncio.run(work)
         except (Error, OSError) as error:
             raise UnitError(f"NATS at {self._of['host']}:{self._of['port']}: {error or type(error).__name__}") from None
 
     def logins(self, unit: str) -> dict[str, Login]:
-        """Of the main account first, whose name is empty here, then of those declared with streams of their own.
+        """Return the logins of a unit by account: first the main account, under an empty name, then the declared accounts with JetStream.
 
-        An empty *unit* is what was seeded; a server without JetStream has none.
+        An empty *unit* means the seeded accounts. A server without JetStream has no logins here.
 
         Raises:
-            TemplateGone: the server has no such account.
+            TemplateGone: The server has no such account.
         """
         if not self._of.get("jetstream", True):
             return {}
@@ -76,7 +76,7 @@ class NatsDriver:
         return {"": told, **{name: account for name, account in accounts.items() if account.get("jetstream", True)}}
 
     def _each(self, work: Any, template: str, unit: str, fresh: bool) -> None:
-        """*work* with every account of *unit*, and that of *template* which it is made of."""
+        """Run *work* for every account of *unit*, together with the account of *template* that it is a copy of."""
         for source, target in zip(self.logins(template).values(), self.logins(unit).values(), strict=True):
             self.run(work(source, target, fresh))
 
@@ -85,13 +85,16 @@ class NatsDriver:
             await account.empty(() if gone else None)
 
     async def _copied(self, source: Login, login: Login, fresh: bool) -> None:
-        """Streams that were made since are gone from a *fresh* unit, and empty in one that somebody uses."""
+        """Copy the account *source*.
+
+        Streams that *source* does not have are deleted from a *fresh* unit, and only emptied in a unit that is in use.
+        """
         async with self.account(source) as seeded, self.account(login) as own:
             wanted = await seeded.streams()
             await own.empty(wanted if fresh else None)
             await own.declare(wanted, await seeded.consumers(wanted))
             for name, stream in wanted.items():
-                if not (stream["config"].get("mirror") or stream["config"].get("sources")):  # those fill themselves
+                if not (stream["config"].get("mirror") or stream["config"].get("sources")):  # such streams fill themselves
                     await own.send(seeded.messages(name, stream["state"]))
 
     @asynccontextmanager
@@ -106,36 +109,40 @@ class NatsDriver:
 
 
 async def _unsaid(_: Exception) -> None:
-    """What goes wrong is raised, too; without this the library logs it."""
+    """Ignore the error: it is raised as well, and without this callback the library would log it."""
 
 
 class Account:
-    """What JetStream has in one account. It is asked in its own words: a library's models drop what they do not know."""
+    """The JetStream data of one account. The raw API is used, because the library's models drop fields that they do not know."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self.jetstream = client.jetstream(timeout=TIMEOUT)
 
     async def streams(self) -> dict[str, Any]:
-        """None where JetStream is not on."""
+        """Return the streams by name; an empty map without JetStream."""
         try:
             return {stream["config"]["name"]: stream for stream in await self._listed("STREAM.LIST", "streams")}
         except (NoRespondersError, _Off):
             return {}
 
     async def numbers(self, stream: str) -> list[int]:
-        """Of the messages that are in *stream*."""
+        """Return the sequence numbers of the messages in *stream*."""
         state = (await self._ask(f"STREAM.INFO.{stream}", {"deleted_details": True}))["state"]
         gone = set(state.get("deleted") or ())
         return [number for number in range(state["first_seq"], state["last_seq"] + 1) if number not in gone] if state["messages"] else []
 
     async def consumers(self, streams: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-        """The configuration of the durable ones of each of *streams*; others live as long as their client."""
+        """Return the configurations of the durable consumers of each stream; other consumers only live as long as their client."""
         found = {name: await self._listed(f"CONSUMER.LIST.{name}", "consumers") for name in streams}
         return {name: [each["config"] for each in every if each["config"].get("durable_name")] for name, every in found.items()}
 
     async def empty(self, only: Any) -> None:
-        """Every stream is purged; where *only* some are wanted, others are gone, as is one that takes no purge."""
+        """Purge every stream, or delete it if it denies purging.
+
+        Args:
+            only: The names of the streams to keep; all others are deleted. None keeps all.
+        """
         for name, stream in (await self.streams()).items():
             goes = stream["config"].get("deny_purge") or (only is not None and name not in only)
             await self._ask(f"STREAM.{'DELETE' if goes else 'PURGE'}.{name}", {})
@@ -152,7 +159,7 @@ class Account:
                 await self._ask(f"CONSUMER.DURABLE.CREATE.{name}.{wanted['durable_name']}", told)
 
     async def messages(self, stream: str, state: Mapping[str, Any]) -> AsyncIterator[list[Any]]:
-        """What is in *stream*, in batches: subject, headers, bytes."""
+        """Yield the messages of *stream* in batches; each message is its subject, headers and bytes."""
         end = state["last_seq"] + 1
         for first in range(state["first_seq"], end, BATCH) if state["messages"] else ():
             numbers = range(first, min(first + BATCH, end))
@@ -160,13 +167,13 @@ class Account:
             yield [each for each in found if each is not None]
 
     async def _message(self, stream: str, number: int) -> tuple[str, dict[str, str], bytes] | None:
-        with suppress(Missing):  # it was deleted, or replaced by a later one
+        with suppress(Missing):  # the message was deleted, or replaced by a later one
             found = (await self._ask(f"STREAM.MSG.GET.{stream}", {"seq": number}))["message"]
             return found["subject"], dict(_headers(found.get("hdrs", ""))), base64.b64decode(found.get("data", ""))
         return None
 
     async def send(self, batches: AsyncIterator[list[Any]]) -> None:
-        """In their order, each acknowledged by the stream that has taken it."""
+        """Send the messages in order; the stream that takes a message must acknowledge it."""
         inbox = self._client.new_inbox()
         answers = await self._client.subscribe(inbox)
         async for batch in batches:
@@ -196,15 +203,15 @@ class Account:
 
 
 class Missing(UnitError):
-    """JetStream has nothing of that name or number."""
+    """A stream or message that JetStream does not have."""
 
 
 class _Off(UnitError):
-    """There is no JetStream."""
+    """An account or a server without JetStream."""
 
 
 def _headers(encoded: str) -> Iterator[tuple[str, str]]:
-    """But for what the sender expected of the stream as it was then."""
+    """Yield the headers, except those that state what the sender expected of the stream at that time."""
     for line in base64.b64decode(encoded).decode(errors="replace").split("\r\n")[1:]:
         name, colon, value = line.partition(":")
         if colon and not name.startswith("Nats-Expected-"):

@@ -1,8 +1,8 @@
-"""PostgreSQL: a unit is a database, made by copying the files of a template that nobody connects to.
+"""PostgreSQL units: databases, created by copying the files of a template to which no client connects.
 
-A reset makes the copy beside the database that is used and then swaps the names in one transaction, so that clients are
-without it for a few milliseconds only. They lose their connections; everything comes back as it was seeded: sequences,
-materialized views, large objects, the schema itself. What belongs to the server (roles) is not a unit's.
+A reset copies the template to a spare database and then swaps the names in one transaction, so that clients are without the database for
+only a few milliseconds. They lose their connections. Everything in the database is reset: sequences, materialized views, large objects, the
+schema itself. Objects of the server, such as roles, are not part of a unit.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from envctl.units import Size, TemplateGone, UnitError
 IN_USE, NO_SUCH_DATABASE = "55006", "3D000"
 FILE_COPY_SINCE = 150000
 PATIENCE = 5.0
-"""Seconds for sessions that were told to end."""
+"""The number of seconds to wait for the end of sessions that were terminated."""
 ALIVE = "pg_terminate_backend(pid) OR (pg_stat_file('/proc/' || pid, true)).isdir"
-"""Told to end once more, or not gone yet; a system without /proc says nothing of the latter."""
+"""An SQL condition on a pid: it terminates the session again, and is true until the session and its process (if /proc exists) are gone."""
 HOME = "envctl_home"
-"""Where the driver is at home on a server whose tests use the database `postgres`, which every other server has for that."""
+"""The driver's own database, for servers whose tests use the database `postgres`; on other servers the driver connects to `postgres`."""
 SPARE, OLD = "_envctl_next", "_envctl_old"
 LONGEST = 63
-"""Bytes of a name; what is longer the server would cut, and two could become one."""
+"""The maximum length of a name in bytes; the server would cut longer names, so that two names could become equal."""
 
 
 def open_driver(properties: Mapping[str, Any]) -> PostgresDriver:
-    """Raises UnitError: no connection, or the login is refused."""
+    """Connect to the server. Raise UnitError if there is no connection, or if the login is refused."""
     from pg8000 import native
 
     lenient_saslprep()
@@ -40,7 +40,7 @@ def open_driver(properties: Mapping[str, Any]) -> PostgresDriver:
 
 
 def _home(properties: Mapping[str, Any]) -> str:
-    """A database in which nobody but drivers has a session: the one that is copied or renamed must have none."""
+    """Return a database in which only drivers have sessions: a database that is copied or renamed must have none."""
     if "postgres" not in (properties.get("databases") or ()):
         return "postgres"
     connection = _connected(properties, "template1")
@@ -91,7 +91,7 @@ class PostgresDriver:
             self._run("COMMIT")
 
     def prepare(self, template: str, unit: str) -> None:
-        """A copy stands beside the unit, and needs nothing but its name; what the reset before has left is gone."""
+        """Put a spare copy beside the unit, which only needs to be renamed, and drop the database that the previous reset replaced."""
         spare = _beside(unit, SPARE)
         self._drop(_beside(unit, OLD))
         if not self._there(spare):
@@ -109,7 +109,7 @@ class PostgresDriver:
         self._connection.close()
 
     def _copy(self, source: str, target: str) -> None:
-        """The files, and what PostgreSQL does not copy with them: owner, rights and settings of the database."""
+        """Copy the files, and what PostgreSQL does not copy with them: owner, rights and settings of the database."""
         owner = self._run("SELECT rolname FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE datname = :source", source=source)
         if not owner:
             raise TemplateGone(f"there is no database '{source}' to copy")
@@ -122,7 +122,10 @@ class PostgresDriver:
 
     @contextmanager
     def _without_sessions(self, database: str) -> Iterator[None]:
-        """Nobody is connected to it, or can be, but for what is renamed inside: that keeps what it was given."""
+        """Keep all clients out of *database*.
+
+        Connections are allowed again at the end, by the database's oid, so that a database renamed inside the block is included.
+        """
         oid = self._run("SELECT oid FROM pg_database WHERE datname = :database", database=database)
         if not oid:
             raise TemplateGone(f"there is no database '{database}'")
@@ -137,8 +140,10 @@ class PostgresDriver:
             self._run("UPDATE pg_database SET datallowconn = true WHERE oid = :oid", oid=oid[0][0])
 
     def _end_sessions(self, database: str) -> None:
-        """Until the last of their processes is gone. One that is not listed any more still counts for a moment, and a renaming would wait
-        100 ms for it; then, until its socket is closed, its client takes the connection for one that can be used.
+        """End all sessions, and wait until the last of their processes is gone.
+
+        A process that is not listed any more still counts for a moment, and renaming would wait 100 ms for it. Until its socket is closed,
+        its client also believes that the connection can be used.
         """
         until, pids = time.monotonic() + PATIENCE, set[int]()
         while True:
@@ -165,7 +170,10 @@ class PostgresDriver:
             self._run(f"DROP DATABASE IF EXISTS {_name(database)} WITH (FORCE)")
 
     def _end_makers(self, databases: Sequence[str]) -> None:
-        """A client that was killed in the middle of making one leaves a server behind that goes on, and has it later."""
+        """End sessions that are creating one of *databases*.
+
+        The server process of a killed client continues, and would create the database later.
+        """
         begin = [f"CREATE DATABASE {_name(database)} " for database in databases]
         its = "state = 'active' AND EXISTS (SELECT FROM unnest(CAST(:begin AS text[])) b WHERE left(query, length(b)) = b)"
         until, sql = time.monotonic() + PATIENCE, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {its}"
@@ -188,7 +196,7 @@ def _name(name: str) -> str:
 
 
 def _beside(unit: str, ending: str) -> str:
-    """The name of a database beside that of *unit*; a long one is cut, not the ending."""
+    """Return the name of a database beside *unit*; a name that is too long is cut before the suffix *ending*."""
     kept = unit.encode()[: LONGEST - len(ending)].decode(errors="ignore")
     return kept + ending
 

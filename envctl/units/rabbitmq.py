@@ -1,7 +1,7 @@
-"""RabbitMQ: a unit is a virtual host with the same exchanges, queues, bindings, policies and rights, through the management API.
+"""RabbitMQ units: virtual hosts with the same exchanges, queues, bindings, policies and rights, copied through the management API.
 
-A reset purges what is there and brings the seeded messages back. Queues that were declared since stay, empty: the services
-under test hold on to them. Messages that a consumer has not acknowledged yet are that consumer's.
+A reset purges the queues and restores the seeded messages. Queues that were declared after the copy stay, empty, because the services under
+test use them. Messages that a consumer has received and not acknowledged yet stay with that consumer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from envctl.units import DriverMissing, TemplateGone
 from envctl.units.web import WebClient
 
 MOST = 100_000
-"""Messages of one queue that are copied."""
+"""The maximum number of messages that are copied from one queue."""
 
 
 def open_driver(properties: Mapping[str, Any]) -> RabbitmqDriver:
@@ -22,9 +22,10 @@ def open_driver(properties: Mapping[str, Any]) -> RabbitmqDriver:
 
 
 def client(properties: Mapping[str, Any]) -> WebClient:
-    """
+    """Return a client of the server's management API.
+
     Raises:
-        DriverMissing: the server has no management API.
+        DriverMissing: The server has no management API.
     """
     if "management" not in properties["ports"]:
         raise DriverMissing("RabbitMQ's management API is not on", hint="`with: {management: true}`")
@@ -65,14 +66,17 @@ class RabbitmqDriver:
             self._copy_messages(source, target, queue)
 
     def _definitions(self, host: str) -> dict[str, list[dict[str, Any]]]:
-        """What is declared in *host*, out of all that is: asked for one whose name is not ASCII alone, the broker fails."""
+        """Return the definitions in the virtual host *host*.
+
+        They are taken from the definitions of all hosts, because the broker fails if it is asked for one host with a non-ASCII name.
+        """
         every = self._web("GET", "/definitions").json()
         kinds = ("queues", "exchanges", "bindings", "policies", "parameters")
         own = {kind: [each for each in every.get(kind, ()) if each.get("vhost") == host] for kind in kinds}
         return {kind: [{key: value for key, value in each.items() if key != "vhost"} for each in found] for kind, found in own.items()}
 
     def _queues(self, host: str) -> list[str]:
-        """Those that can be purged: a stream keeps what it has."""
+        """Return the queues that can be purged; a stream cannot be purged."""
         found = self._web("GET", f"/queues/{part(host)}").json()
         return [str(queue["name"]) for queue in found if queue.get("type") != "stream"]
 

@@ -1,6 +1,6 @@
-"""Valkey and Redis: a unit is a logical database, known by its number. Its template is another one, with a key that says so.
+"""Valkey and Redis units: logical databases, identified by their numbers. The template is another database, marked by a key.
 
-What a client does to all databases (FLUSHALL) reaches the template too; that it is gone is seen by that key.
+A client command that affects all databases (FLUSHALL) deletes the template, too; the missing key shows that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from envctl.units import Size, TemplateGone, UnitError
 
 MARK = "envctl:template"
 BATCH = 1000
-"""Keys that are copied in one go."""
+"""The number of keys that are copied at once."""
 
 
 def open_driver(properties: Mapping[str, Any]) -> RedisDriver:
@@ -43,7 +43,7 @@ class RedisDriver:
         self.clone(template, unit)
 
     def size(self, unit: str) -> Size:
-        """By what the first keys take, if there are many."""
+        """Estimate the size from the first keys if there are many."""
         with self._errors():
             client = self._in(unit)
             _, keys = client.scan(0, count=BATCH)

@@ -1,4 +1,4 @@
-"""S3: a unit is a bucket. A copy and a reset change what differs alone: objects are compared by their size and hash."""
+"""S3 units: buckets. A copy and a reset only change objects that differ in size or hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stub: the server as a whole is the unit; a reset empties its journal, and its routes are those of its files again."""
+"""Stub units: the server as a whole is one unit; a reset empties its journal and restores the routes of its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to a server of the environment, with its own words where it refuses."""
+"""Send HTTP requests to a server of the environment, and quote the server's answer if it refuses."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ TIMEOUT = 30
 
 
 class WebClient:
-    """For one server; no proxy and no .netrc of the machine: the endpoint is ours."""
+    """A client for one server. It ignores the machine's proxy and .netrc, because the server belongs to the instance."""
 
     def __init__(self, url: str, properties: Mapping[str, Any] | None = None) -> None:
-        """
+        """Create a client.
+
         Args:
-            properties: with the `username` and `password` that the server wants; an empty password is none.
+            properties: The server's properties with `username` and `password`; an empty password means no authentication.
         """
         self.url, self._session = url, requests.Session()
         self._session.trust_env = False
         if properties and properties["password"]:
-            # Bytes: requests writes texts in Latin-1.
+            # Bytes, because `requests` encodes strings as Latin-1.
             login: Any = (str(properties["username"]).encode(), str(properties["password"]).encode())
             self._session.auth = login
 
     def __call__(self, method: str, path: str, *, allowed: tuple[int, ...] = (), **more: Any) -> requests.Response:
-        """The answer, with a status below 400 or one that is *allowed*. Raises UnitError."""
+        """Send a request and return the answer. Raise UnitError if there is none, or for a status of 400 or more that is not *allowed*."""
         try:
             answer = self._session.request(method, self.url + path, timeout=TIMEOUT, **more)
         except requests.RequestException as error:

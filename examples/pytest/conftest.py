@@ -1,4 +1,4 @@
-"""Addresses come from the environment; each test plays a customer of its own, so that tests run in any order and in parallel."""
+"""Addresses come from environment variables. Each test has its own customer, so that tests run in any order and in parallel."""
 
 import os
 import secrets
@@ -42,7 +42,7 @@ def bearer(api: httpx.Client, customer: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def inbox() -> Callable[[str], list[dict[str, object]]]:
-    """The mails of an address, waited for: they are sent after the order was answered."""
+    """Return a function that waits for the mails to an address; the shop sends them after it has answered the order."""
     login = (os.environ["MAIL_USERNAME"], os.environ["MAIL_PASSWORD"])
 
     def wait(address: str) -> list[dict[str, object]]:

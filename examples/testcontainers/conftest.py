@@ -1,4 +1,4 @@
-"""Containers of the tests' own beside the instance, and the instance's database in the place of one of them."""
+"""Combine containers of testcontainers with an instance, whose database replaces one of the containers."""
 
 import os
 import secrets
@@ -13,13 +13,13 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-# What carries this label goes with the instance, however the tests end: envctl removes by ownership.
+# envctl removes containers with this label together with the instance, however the tests end.
 OURS = {"envctl.instance": os.environ["ENVCTL_INSTANCE"]} if "ENVCTL_INSTANCE" in os.environ else {}
 
 
 @pytest.fixture(scope="session")
 def cache() -> Iterator[redis.Redis]:
-    """A server that the environment does not have: a container of the tests' own."""
+    """Yield a client of a server that the environment does not have; it runs in a container of the tests."""
     container = DockerContainer("redis:8.0").with_exposed_ports(6379).with_kwargs(labels=OURS)
     with container.waiting_for(LogMessageWaitStrategy("Ready to accept connections")):
         yield redis.Redis(container.get_container_host_ip(), int(container.get_exposed_port(6379)), decode_responses=True)
@@ -27,7 +27,7 @@ def cache() -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
-    """The instance's where there is one; without envctl a container, as before."""
+    """Yield the URL of the instance's database; without envctl, start a container as before."""
     if url := os.environ.get("DATABASE_URL"):
         yield url
     else:
@@ -52,7 +52,7 @@ def api() -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def customer(api: httpx.Client) -> dict[str, str]:
-    """Registered and logged in: the headers of its requests, and its address."""
+    """Register a customer and log in; return the customer's data and the header for requests."""
     known = {"email": f"ada.{secrets.token_hex(8)}@example.com", "name": "Ada", "password": "correct horse battery"}
     assert api.post("/customers", json=known).status_code == 201
     token = api.post("/tokens", json=known).json()["access_token"]

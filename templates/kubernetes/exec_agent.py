@@ -1,9 +1,10 @@
-"""The ears of a pod: runs commands beside a server for whoever knows the token. Standard library only; `exec_agent.py FOLDER PORT`.
+"""Run commands beside a server in its pod for clients that know the token: `exec_agent.py FOLDER PORT`. Uses only the standard library.
 
     -> {"token": T, "argv": [...], "env": {...}}\n, then the input as `<length>\n<bytes>` ..., ended by `0\n`
-    <- {"status": N, "size": M}\n and M bytes of output, then it closes
+    <- {"status": N, "size": M}\n and M bytes of output; then the agent closes the connection
 
-A loop of `sh` in the server's image runs the scripts that are written to FOLDER; two pipes there say what to run and what is done.
+A shell loop in the server's image runs the scripts that the agent writes to FOLDER. Two pipes in FOLDER carry the commands to the loop and
+their results back.
 """
 
 import hmac
@@ -15,7 +16,7 @@ import sys
 import threading
 from select import select
 
-GONE = 255  # the status of a command whose loop ended while it ran
+GONE = 255  # the status of a command whose loop ended while the command ran
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 waiting = {}
 begun = set()
@@ -27,7 +28,7 @@ def main(folder, port):
     pipes = [os.path.join(folder, name) for name in ("todo", "done")]
     for pipe in (pipe for pipe in pipes if not os.path.exists(pipe)):
         os.mkfifo(pipe)
-    # Opened for both: then neither side ever waits for the other to open it, and nobody reads an end of file.
+    # Opened for reading and writing, so that neither side waits until the other has opened the pipe, and no reader sees an end of file.
     todo, done = (os.open(pipe, os.O_RDWR) for pipe in pipes)
     with socket.create_server(("127.0.0.1", port)) as server:
         threading.Thread(target=hear, args=(done,), daemon=True).start()
@@ -37,7 +38,7 @@ def main(folder, port):
 
 
 def hear(done):
-    """Lines of NUMBER STATUS from the loop; what it had begun before it was started anew is lost."""
+    """Read lines of NUMBER STATUS from the loop. After a restart of the loop, the commands that it had begun are lost."""
     with open(done, "rb", closefd=False) as lines:
         for line in lines:
             number, status = line.decode().split()
@@ -75,14 +76,14 @@ def serve(connection, folder, todo):
 
 def answer(connection, status, text):
     connection.sendall(json.dumps({"status": status, "size": len(text)}).encode() + b"\n" + text)
-    connection.shutdown(socket.SHUT_WR)  # closed with input that nobody has read, it would be reset, and the answer lost
+    connection.shutdown(socket.SHUT_WR)  # closing with unread input would reset the connection, and the answer would be lost
     connection.settimeout(5)
     while connection.recv(1 << 16):
         pass
 
 
 def write(folder, number, request, stream):
-    """The script of a request, and its input. The script becomes the program, so that its process is the one to kill."""
+    """Write the script of a request, and its input. The script replaces itself with the command, so that its process is the one to kill."""
     env = request.get("env") or {}
     lines = [f"echo $$ > {quoted(os.path.join(folder, number + '.pid'))}"]
     lines += [f"export {name}={quoted(value)}" for name, value in env.items() if NAME.fullmatch(name)]
@@ -104,7 +105,7 @@ def quoted(text):
 
 
 def run(connection, folder, number, todo):
-    """The status; a client that has gone takes its command with it."""
+    """Run the command and return its status; if the client disconnects, kill the command."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         with lock:

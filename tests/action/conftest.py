@@ -1,4 +1,4 @@
-"""`act` runs the documented workflows on this machine, as a hosted runner would."""
+"""Run the documented workflows on this machine with `act`, as a hosted runner would."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Act(NamedTuple):
     """A project with the documented workflows.
 
     Attributes:
-        kept: what its jobs have uploaded and cached.
+        kept: The folder for uploads and caches of the jobs.
     """
 
     folder: Path
@@ -60,19 +60,19 @@ class Act(NamedTuple):
         self, workflow: str, engine: str = "local", *, event: str = "pull_request", more: Sequence[str] = (),
         instead: tuple[str, str] = ("", ""), within: Sequence[str] = (), **variables: str,
     ) -> subprocess.CompletedProcess[str]:  # fmt: skip
-        """Runs one of `docs/ci/`, as it stands there, but for envctl, which is that of this checkout.
+        """Run one of the workflows of `docs/ci/`, unchanged except that it uses envctl from this checkout.
 
         Args:
-            more: further words for act.
-            instead: what stands there, and what does here.
-            within: the command that runs act.
+            more: More arguments for act.
+            instead: A text in the workflow and its replacement.
+            within: The command that runs act.
         """
         text = yaml.safe_load((REPO / "docs" / "ci" / f"{workflow}.yaml").read_text().replace("\non:", '\n"on":').replace(*instead))
         for step in (step for job in text["jobs"].values() for step in job["steps"] if step.get("uses") == ACTION):
             step["with"] = {**step.get("with", {}), "version": "installed"}
         path = self.folder / ".github" / "workflows" / f"{workflow}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{threading.get_ident()}")  # several may run at once
+        beside = path.with_suffix(f".{threading.get_ident()}")  # several threads may run workflows at once
         beside.write_text(yaml.safe_dump(text, sort_keys=False))
         beside.replace(path)
         local = [f"--local-repository={ACTION}={self.home / 'action'}"]
@@ -108,11 +108,11 @@ def act(tmp_path_factory: pytest.TempPathFactory) -> Act:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     (home / "bin").mkdir()
-    api = 'GITHUB_API_URL="${STAND_IN_API:-$GITHUB_API_URL}"'  # act has a word of its own for it
+    api = 'GITHUB_API_URL="${STAND_IN_API:-$GITHUB_API_URL}"'  # act sets this variable itself
     for name, words in (("envctl", f"env {api} {sys.executable} -m envctl"), ("python3", sys.executable)):
         (home / "bin" / name).write_text(f'#!/bin/sh\nPYTHONPATH={REPO} exec {words} "$@"\n')
         (home / "bin" / name).chmod(0o755)
-    (home / "action").mkdir()  # act copies all of an Action's folder
+    (home / "action").mkdir()  # act copies the Action's whole folder
     shutil.copy(REPO / "action.yml", home / "action")
     shutil.copytree(REPO / "action", home / "action" / "action")
     for command in (["init", "-q"], ["add", "."], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"]):

@@ -1,4 +1,4 @@
-"""One environment that is up for all tests that only look at it."""
+"""Bring up one environment for all tests that only read it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ HELLO = '{"request": {"url": "/hello"}, "response": {"body": "hello"}}'
 
 @pytest.fixture(scope="package")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """`env` is up: PostgreSQL, a stub, and a program of ours that asks the stub. To be looked at, not to be changed."""
+    """Yield a project with `env` up: PostgreSQL, a stub, and a program that requests the stub. Tests must not change it."""
     if "docker" in missing:
         pytest.skip(f"no Docker here: {missing['docker']}")
     project = Project(tmp_path_factory.mktemp("looked-at") / "envctl-tests")

@@ -1,4 +1,4 @@
-"""An environment of two services on each engine, and how long it takes to come and to go: moments are drawn from that."""
+"""An environment of two services on each engine, and random moments within the time that it takes to come up and be removed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ outputs: {API: "${api.url}", CACHE: "${cache.url}"}
 """
 
 COUNT = {"docker": 5, "kubernetes": 3, "local": 8}
-"""Moments of each command; `benchmarks/crashes.py` tries more."""
+"""By engine: the number of moments for each command; `benchmarks/crashes.py` tries more."""
 
 
 ON_A_CLUSTER = ("test_up_killed", "test_run_killed", "test_command_and_keeper_killed_at_once", "test_up_killed_while_it_seeds")
-"""Whose outcome depends on the engine; a namespace takes its time to go, and the keeper is the same everywhere."""
+"""The tests whose result depends on the engine. Others skip the cluster: removing a namespace is slow, and the keeper is the same."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def took() -> dict[tuple[str, str], float]:
 
 @pytest.fixture
 def moments(pair: Project, took: dict[tuple[str, str], float]) -> Moments:
-    """So many moments, one in each part of the time that `up`, or `run`, takes here and now."""
+    """Return a function that draws moments, one in each part of the time that `up` or `run` takes on this machine."""
 
     def drawn(word: str) -> list[float]:
         count = COUNT[pair.engine]

@@ -1,4 +1,4 @@
-"""Definitions written into a folder of their own, loaded and checked."""
+"""Write definitions to a temporary project folder, load them and check them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write(project: Path) -> Write:
 
 @pytest.fixture
 def loaded(write: Write, project: Path) -> Load:
-    """Writes a definition and loads it; without `problems=True` it must have none."""
+    """Return a function that writes a definition and loads it; the definition must have problems if and only if `problems=True`."""
 
     def loading(text: str, /, *, problems: bool = False, environ: Mapping[str, str] | None = None, **overrides: str) -> Loaded:
         found = load(write(text), project=project, overrides=overrides, environ=environ or {})

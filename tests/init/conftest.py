@@ -1,4 +1,4 @@
-"""Sample projects are made of a map of paths to texts."""
+"""Build sample projects from a map of paths to texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Files = Mapping[str, str | bytes]
 
 @dataclass(frozen=True)
 class Sample:
-    """A project with its proposal written into it, read again by everything that reads definitions."""
+    """A project with its proposal written into it, and what the code that reads definitions makes of the proposal."""
 
     root: Path
     proposal: Proposal
@@ -38,7 +38,7 @@ class Sample:
 
 
 class Propose(Protocol):
-    """What `sample` is."""
+    """The type of the fixture `sample`."""
 
     def __call__(self, files: Files, without: tuple[str, ...] = ()) -> Sample: ...
 
@@ -58,7 +58,7 @@ def project(tmp_path: Path) -> Callable[[Files], Path]:
 
 @pytest.fixture
 def sample(project: Callable[[Files], Path]) -> Propose:
-    """Proposes for a project of *files*, and checks that the result is a valid definition whose plan can be made."""
+    """Return a function that proposes an environment for a project of *files*, and checks that the result is valid and can be planned."""
 
     def make(files: Files, without: tuple[str, ...] = ()) -> Sample:
         root = project(files)

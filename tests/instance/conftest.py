@@ -21,7 +21,7 @@ def store(home: Path) -> RecordStore:
 
 @pytest.fixture
 def unprivileged(tmp_path: Path) -> Iterator[None]:
-    """Root may write everywhere; pytest's own folder is closed to others above the test's."""
+    """Run the test as another user than root, who may write everywhere; make pytest's folders above the test's accessible to that user."""
     if os.geteuid():
         yield
         return

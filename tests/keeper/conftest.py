@@ -10,6 +10,6 @@ from tests.keeper.keepers import Keeper, keeper
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Keeper]:
-    """A keeper without an owner, and without an end."""
+    """Yield a keeper without an owner and without an expiry."""
     with keeper(tmp_path / "state") as running:
         yield running

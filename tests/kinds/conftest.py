@@ -1,4 +1,4 @@
-"""Kinds are used for real: each module brings few environments up, once for every engine that is here."""
+"""Fixtures for tests that use kinds with real servers: each module brings a few environments up, once for every available engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support import ENGINES, REQUIRED, Project, missing
 
 @pytest.fixture(scope="module", params=ENGINES)
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project on the engine under test; what a module leaves up in it is removed at its end."""
+    """Yield a project on the engine under test; what a module left up in it is removed at the end."""
     engine = str(request.param)
     if engine in missing and engine not in REQUIRED:
         pytest.skip(f"no {engine} here: {missing[engine]}")

@@ -19,7 +19,7 @@ def line(tmp_path: Path) -> MakeLine:
 
 @pytest.fixture
 def slow() -> Iterator[FakeDeployment]:
-    """A deployment whose `db` never gets healthy while it is looked at."""
+    """Yield a deployment whose `db` does not become healthy during the test."""
     deployment = FakeDeployment(seen={"db": ServiceState(True, health="starting")}, logged={"db": "still\nstarting"})
     yield deployment
     healthy(deployment, "db")()
@@ -27,5 +27,5 @@ def slow() -> Iterator[FakeDeployment]:
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    """One whose instances nobody else sees."""
+    """Return a session with the test's own state folder."""
     return session_in(tmp_path / "state", tmp_path)

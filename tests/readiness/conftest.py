@@ -1,4 +1,4 @@
-"""Tiny servers in threads: each takes connections with one function until the test ends."""
+"""Small servers in threads; each handles its connections with one function until the test ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROPERTIES = {"username": "me", "password": "päss$'\n", "database": "shop", "vi
 
 
 class Servers:
-    """Starts servers, and makes the targets that point at them."""
+    """Starts servers, and returns targets that point at them."""
 
     def __init__(self) -> None:
         self._listeners: list[socket.socket] = []

@@ -1,6 +1,8 @@
-"""CSV with a header line (also .gz) through the server's bulk loader; unquoted empty is NULL, quoted empty is text.
+"""Load CSV files (also .gz) with the server's bulk loader. The first line is a header.
 
-The file is read twice: bulk loading is one statement, so nothing may be sent before every record is known to be whole.
+An unquoted empty field is NULL; a quoted empty field is the empty string.
+
+The file is read twice: a bulk load is one statement, so nothing may be sent before every record has been checked.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ def load(step: Step, seeder: Seeder) -> None:
 
 
 def check(path: Path, root: Path, dialect: Dialect) -> None:
-    """All of the file, before any of it is sent.
+    """Check the complete file before any of it is sent.
 
     Raises:
-        BadFile: where its first mistake is.
+        BadFile: With the line of the first mistake.
     """
     for chunk in chunks(texts(path, root)):
         for byte, why in dialect.refused.items():
@@ -45,7 +47,11 @@ def check(path: Path, root: Path, dialect: Dialect) -> None:
 
 
 def sent(path: Path, root: Path, dialect: Dialect) -> Iterator[bytes]:
-    """What the server reads. Should the file have changed since its check, an input that merely ended would commit half of it."""
+    """Yield the file as the server's bulk loader reads it.
+
+    After an error, send the dialect's `spoil`, so that the server refuses the input. The file may have changed since its check, and if the
+    input only ended early, the server would commit half of the file.
+    """
     try:
         for chunk in chunks(texts(path, root)):
             yield dialect.write(chunk.data)
@@ -67,5 +73,9 @@ def _where(path: Path, root: Path, output: str) -> str:
 
 
 def _counted_by_copy(record: bytes, number: int) -> int:
-    """MariaDB counts records, PostgreSQL lines: also those within quotes, which it takes to end in CR until it has seen a line's end."""
+    """Return the number of line ends in a record that COPY counts in addition to the record's own.
+
+    MariaDB counts records. PostgreSQL counts lines, including those within quotes; until it has seen the first line end, it counts CR, not
+    LF.
+    """
     return record.rstrip(b"\r\n").count(b"\n" if number else b"\r")

@@ -1,4 +1,4 @@
-"""Chunks of CSV as each server's bulk loader reads them: whole chunks at a time, never a field by itself."""
+"""Convert chunks of CSV to the input of each server's bulk loader; whole chunks at once, which is faster than field by field."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a chunk is written, and which bytes the server cannot take, with the reason."""
+    """How a chunk is written, and which bytes the server does not accept, with the reason."""
 
     write: Callable[[bytes], bytes]
     spoil: bytes
-    """At the end of the input, it makes the server refuse all of it."""
+    """The bytes that, at the end of the input, make the server refuse the whole input."""
     refused: Mapping[bytes, str] = field(default_factory=dict)
     binary: Callable[[bytes], bytes] = bytes
-    """A value of bytes as the field of a text."""
+    """Encodes a binary value as the text of a field."""
     booleans: tuple[bytes, bytes] = (b"false", b"true")
 
 
@@ -28,8 +28,11 @@ END_OF_COPY = re.compile(rb"^\\\.$", re.MULTILINE)
 
 
 def postgres_csv(chunk: bytes) -> bytes:
-    r"""What COPY ... (FORMAT csv) reads: the chunk itself, but for what COPY refuses (line ends of several sorts, blank lines)
-    and a line `\.`, at which psql and the server would stop without a word."""
+    r"""Return the chunk as COPY ... (FORMAT csv) reads it.
+
+    This is the chunk itself, except where COPY refuses it (mixed line ends, blank lines) or where a line `\.` would silently end the input
+    for psql and the server.
+    """
     if b"\r" not in chunk and b"\n\n" not in chunk and b"\n\\." not in chunk and not chunk.startswith((b"\n", b"\\.")):
         return chunk
     parts = QUOTED.split(chunk)
@@ -39,22 +42,22 @@ def postgres_csv(chunk: bytes) -> bytes:
 
 
 def mysql_tsv(chunk: bytes) -> bytes:
-    r"""What LOAD DATA reads by default: tabs, backslashes as escapes, \N for NULL.
+    r"""Return the chunk as LOAD DATA reads it by default: tab-separated, with backslash escapes and \N for NULL.
 
-    Once tabs and NULs are escaped, a tab marks where quotes were, and a NUL is a comma within them.
+    Once tabs and NULs are escaped, a tab marks the place of a quote, and a NUL stands for a comma within quotes.
     """
     parts = INSIDE_QUOTES.split(_replaced(chunk, (b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\0", b"\\0")))
     if len(parts) > 1:
         inside = _replaced(b"\t".join(parts[1::2]), (b'""', b'"'), (b"\n", b"\\n"), (b"\r", b"\\r"), (b",", b"\0"))
         parts[1::2] = inside.split(b"\t")
     text = b"\n" + _lines(b"\t".join(parts))
-    # Twice, since two empty fields share a comma.
+    # Replaced twice, because two adjacent empty fields share a comma.
     text = _replaced(text, (b",,", b",\\N,"), (b",,", b",\\N,"), (b"\n,", b"\n\\N,"), (b",\n", b",\\N\n"))
     return _replaced(text[1:], (b"\t", b""), (b",", b"\t"), (b"\0", b","))
 
 
 def _lines(unquoted: bytes) -> bytes:
-    """All line ends of one sort, and no blank lines."""
+    """Return the text with uniform line ends and without blank lines."""
     return BLANK_LINES.sub(b"\n", _replaced(unquoted, (b"\r\n", b"\n"), (b"\r", b"\n"))).removeprefix(b"\n")
 
 
@@ -65,10 +68,11 @@ def _replaced(text: bytes, *pairs: tuple[bytes, bytes]) -> bytes:
 
 
 DIALECTS = {
-    # A quote that does not close.
+    # The spoiling bytes are a quote that is never closed.
     "postgres-csv": Dialect(
         postgres_csv, b'"', {b"\0": "a NUL byte, which a text of PostgreSQL cannot hold"}, lambda value: b"\\x" + hexlify(value)
     ),
-    # A row of more fields than a table can have: a warning, which the command makes an error.
+    # The spoiling bytes are a row with more fields than a table can have; the server warns about it, and the command turns the warning into
+    # an error.
     "mysql-tsv": Dialect(mysql_tsv, b"\t" * 4096 + b"\n", binary=hexlify, booleans=(b"0", b"1")),
 }

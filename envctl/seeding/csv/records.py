@@ -1,7 +1,7 @@
-"""CSV as whole records: pieces of a file in, checked chunks of it out, however the pieces are cut.
+"""Split CSV into checked chunks of whole records, however the input is cut into pieces.
 
-`csv` of the standard library cannot tell NULL from empty text before Python 3.12, and takes a second for what one expression
-that follows RFC 4180 does in a tenth. Its quantifiers are possessive (`*+`): nothing is tried twice, and nothing is remembered.
+The standard library's `csv` cannot tell NULL from an empty string before Python 3.12, and takes ten times as long as one regular expression
+that follows RFC 4180. The expression's quantifiers are possessive (`*+`), so it neither backtracks nor stores positions for backtracking.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from envctl.seeding import BadFile
 
 LARGEST = 64 << 20
-"""A record of more bytes is a quote that does not close: the rest of the file need not be held to know."""
+"""The maximum size of a record in bytes; a longer record means an unclosed quote, so the rest of the file need not be held in memory."""
 QUOTES = "a quote that does not close, or one in the middle of a field; quotes inside a field must be doubled"
 
 _FIELD = rb'(?:"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+)'
@@ -21,22 +21,22 @@ _END = rb"(?:\r\n|\n|\r)"
 FIELD = re.compile(_FIELD + rb"(,|" + _END + rb")")
 RECORD = re.compile(rb"(?:" + _FIELD + rb",)*+" + _FIELD + _END)
 BEGUN = re.compile(rb"(?:" + _FIELD + rb',)*+(?:"[^"]*+(?:""[^"]*+)*+"?+|[^",\r\n]*+)')
-"""A record as far as it has come."""
+"""The pattern of an incomplete record."""
 BLANK = re.compile(rb"[\r\n]*+")
 
 
 class Chunk(NamedTuple):
-    """Records one after the other, each with its line end, and the line in which they begin."""
+    """Consecutive records, each with its line end, and the number of the line in which the first one begins."""
 
     line: int
     data: bytes
 
 
 def chunks(pieces: Iterable[bytes]) -> Iterator[Chunk]:
-    """The records after the header, each as long as it; empty lines, which are no records, are left where they are.
+    """Yield the records after the header; empty lines, which are not records, stay in the chunks.
 
     Raises:
-        BadFile: at the first record that is not as long as the header, or has quotes that are wrong.
+        BadFile: A record has another number of fields than the header, or its quotes are wrong.
     """
     reader = _Reader()
     for piece in _whole_line_ends(pieces):
@@ -45,7 +45,7 @@ def chunks(pieces: Iterable[bytes]) -> Iterator[Chunk]:
 
 
 def rows(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The same one by one, each with the line it begins in."""
+    """Yield the same records one by one, each with the number of its first line."""
     for chunk in chunks(pieces):
         line = chunk.line
         for record in RECORD.findall(chunk.data):
@@ -55,11 +55,12 @@ def rows(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def lines_in(text: bytes | bytearray) -> int:
+    """Return the number of line ends in *text*: LF, CR or CRLF."""
     return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
 def _whole_line_ends(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """No piece ends between CR and LF, and the last line has an end."""
+    """Yield *pieces* cut so that no piece ends between CR and LF, and with a line end after the last line."""
     held, last = b"", b"\n"
     for piece in pieces:
         whole = held + piece
@@ -70,7 +71,7 @@ def _whole_line_ends(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Reader:
-    """What has come and is not yet a whole record."""
+    """The part of the input that is not a complete record yet."""
 
     def __init__(self) -> None:
         self._line = 1
@@ -81,7 +82,7 @@ class _Reader:
 
     def take(self, piece: bytes) -> Iterator[Chunk]:
         self._rest += piece
-        # Trying a long record again for each piece of it would take the square of its length.
+        # Matching a long record again for each piece would take quadratic time.
         if len(self._rest) >= 2 * self._tried:
             yield from self._whole()
             self._tried = len(self._rest)
@@ -108,7 +109,7 @@ class _Reader:
             self._records = re.compile(rb"(?:" + fields + _END + rb"|" + _END + rb")*+")
 
     def _cut(self, pattern: re.Pattern[bytes]) -> bytes:
-        """What *pattern* matches, taken away."""
+        """Remove what *pattern* matches at the start of the rest, and return it."""
         found = pattern.match(self._rest)
         data = bytes(found[0]) if found else b""
         del self._rest[: len(data)]

@@ -1,5 +1,7 @@
-"""What a kind declares and its server cannot make by itself: one module each, with `declare(seeder, service)`, over the endpoint; `KEY` is
-the property that holds what is declared.
+"""Create the resources that a kind declares and its server cannot create by itself.
+
+Each type of resource has one module with `declare(seeder, service)`, which uses the service's endpoint, and `KEY`, the name of the property
+that lists the declared resources.
 """
 
 from __future__ import annotations
@@ -15,22 +17,22 @@ from envctl.seeding import Seeder
 
 
 def declare(seeder: Seeder, service: ServicePlan) -> None:
-    """Makes all of it; what is there already stays.
+    """Create all declared resources; existing resources stay.
 
     Raises:
-        ServiceFailed: with the server's words.
+        ServiceFailed: The server refused a resource; the error has the server's message.
     """
     for name in service.declares:
         import_module(f"envctl.seeding.declaring.{name}").declare(seeder, service)
 
 
 def declared_by(service: ServicePlan) -> Iterator[tuple[str, Any]]:
-    """The properties of *service* by which it says what is declared, with their values."""
+    """Yield the name and value of each property of *service* that lists declared resources."""
     for name in service.declares:
         key = import_module(f"envctl.seeding.declaring.{name}").KEY
         yield key, plain(service.outside[key])
 
 
 def refused(service: ServicePlan, what: str, words: object) -> ServiceFailed:
-    """The error of one thing that is declared and could not be made."""
+    """Return the error for a declared resource that could not be created."""
     return ServiceFailed(f"{service.name}: {what} cannot be made: {words}", Evidence(service.name, f"set-up of {what}"))

@@ -1,4 +1,4 @@
-"""Streams of JetStream and their consumers, each in its account."""
+"""Create JetStream streams and their consumers, each in its account."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from envctl.seeding.libraries import library
 KEY = "streams"
 TIMEOUT = 30
 OTHERWISE = 10058
-"""JetStream's code for a stream of that name that is configured otherwise."""
+"""JetStream's error code for an existing stream of the same name with another configuration."""
 Options = Mapping[str, Any]
 
 
@@ -49,7 +49,7 @@ async def _stream(at: Endpoint, service: ServicePlan, name: str, options: Option
 
 
 async def _made(stream: Any, config: Mapping[str, Any]) -> None:
-    """One that is there already becomes as it is declared now, with what it holds; what cannot be changed is the server's to say."""
+    """Create a stream. Update an existing one and keep its messages; a change that the server does not allow is an error of the server."""
     from nats.js.errors import BadRequestError
 
     try:
@@ -61,7 +61,7 @@ async def _made(stream: Any, config: Mapping[str, Any]) -> None:
 
 
 def stream_config(name: str, options: Options) -> dict[str, Any]:
-    """Of nats-py's `add_stream`; ages in seconds."""
+    """Return the arguments of nats-py's `add_stream`; ages are in seconds."""
     given = {
         "subjects": options.get("subjects") or [name],
         "retention": options["retention"],
@@ -75,7 +75,7 @@ def stream_config(name: str, options: Options) -> dict[str, Any]:
 
 
 def consumer_config(name: str, options: Options) -> dict[str, Any]:
-    """Of nats-py's `add_consumer`, for a durable one that is pulled from; times in seconds."""
+    """Return the arguments of nats-py's `add_consumer` for a durable pull consumer; times are in seconds."""
     given = {
         "filter_subjects": options.get("subjects"),
         "deliver_policy": options.get("deliver", "all"),

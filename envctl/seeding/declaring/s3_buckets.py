@@ -1,4 +1,4 @@
-"""Versions and policies of buckets; the buckets themselves are made by the server's own shell."""
+"""Set versioning and policies of buckets; the server's own shell creates the buckets."""
 
 from __future__ import annotations
 

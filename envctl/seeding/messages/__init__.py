@@ -1,4 +1,7 @@
-"""Messages for a broker: one module a protocol, each with `send(step, seeder, messages)`, over the endpoint of the tests."""
+"""Send messages to a broker.
+
+Each protocol has one module with `send(step, seeder, messages)`, which uses the same endpoint as the tests.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RabbitMQ: each message is confirmed by the broker, and has reached a queue."""
+"""Send messages to RabbitMQ; the broker confirms each message, and each must reach a queue."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _publish(channel: Any, message: AmqpMessage, where: str) -> None:
     properties = {"content_type": kind} if kind else {}
     made = amqp.Message(content, application_headers=message.headers, delivery_mode=2, **properties)
     key = message.routing_key if message.queue is None else message.queue
-    # Mandatory: what no queue takes comes back, and would otherwise be lost without a word.
+    # Mandatory, because the broker would silently drop a message that no queue takes; with this flag it returns the message.
     channel.basic_publish(made, exchange=message.exchange or "", routing_key=key, mandatory=True, timeout=TIMEOUT)
     if channel.returned:
         target = f"queue '{message.queue}' does not exist" if message.queue else f"no queue is bound to '{message.exchange}' for '{key}'"

@@ -1,4 +1,4 @@
-"""Kafka: each record is acknowledged by the broker."""
+"""Send records to Kafka; the broker acknowledges each record."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from envctl.seeding.libraries import library
 WHAT = "a `messages` seed"
 TIMEOUT = 60
 IN_FLIGHT = 1000
-"""Records whose acknowledgements are awaited together."""
+"""The number of records whose acknowledgements are awaited together."""
 
 
 def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, KafkaMessage]]) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of `importlib.resources`, on Python 3.11 and 3.12
+        warnings.simplefilter("ignore", DeprecationWarning)  # `importlib.resources` causes it on Python 3.11 and 3.12
         kafka, errors = library("kafka", step.service, WHAT), library("kafka.errors", step.service, WHAT)
     at, where = seeder.endpoint(step.service), step.where
     try:
@@ -59,7 +59,7 @@ def _sent(producer: Any, message: KafkaMessage, where: str) -> Any:
 
 
 def _await(sent: list[tuple[str, Any]]) -> str:
-    """Returns when all are acknowledged: the place of the last one."""
+    """Wait until all records are acknowledged; return the place of the last one."""
     where = ""
     for where, future in sent:
         try:

@@ -1,4 +1,4 @@
-"""MQTT: each message is acknowledged as its quality of service has it."""
+"""Send messages over MQTT; each is acknowledged as its quality of service requires."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMEOUT = 30
 def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, MqttMessage]]) -> None:
     mqtt, enums = library("paho.mqtt.client", step.service, WHAT), library("paho.mqtt.enums", step.service, WHAT)
     at, where = seeder.endpoint(step.service), step.where
-    # Version 5 alone says why it takes a message no further.
+    # Only version 5 reports why the broker refuses a message.
     client = mqtt.Client(enums.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     if user := str(at.properties.get("username") or ""):
         client.username_pw_set(user, str(at.properties.get("password") or ""))
@@ -40,7 +40,7 @@ def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, MqttMessage]]
 
 
 class _Answers:
-    """What the broker says, which its client hands over in a thread of its own."""
+    """The broker's answers, which the client library delivers in its own thread."""
 
     def __init__(self, client: Any) -> None:
         self._connected, self._refusals = Event(), list[str]()

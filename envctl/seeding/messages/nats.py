@@ -1,4 +1,4 @@
-"""NATS: subjects, and streams that must have taken what is sent to theirs."""
+"""Publish messages to NATS subjects; a stream must confirm each message that is meant for JetStream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envctl.seeding.libraries import library
 
 TIMEOUT = 30
 FLUSH_EVERY = 1000
-"""Messages; a client that is never waited for holds them all."""
+"""The number of messages between two flushes; without flushes, the client would hold all messages in memory."""
 
 
 def send(step: Step, seeder: Seeder, messages: Iterable[tuple[str, NatsMessage]]) -> None:

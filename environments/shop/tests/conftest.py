@@ -1,4 +1,4 @@
-"""The addresses come from the environment (`envctl test shop`, or `envctl run shop -- pytest`), nothing else does."""
+"""Fixtures for the shop's tests. They get all addresses from environment variables (`envctl test shop`, or `envctl run shop -- pytest`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Mail = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """What runs the tests marked `anyio`, whose plugin comes with httpx."""
+    """Return the backend for tests marked `anyio`; the plugin is installed with httpx."""
     return "asyncio"
 
 
@@ -32,7 +32,7 @@ def contract() -> Contract:
 
 @pytest.fixture(scope="session")
 def api(contract: Contract) -> Iterator[httpx.Client]:
-    """The orders API. Whatever it answers, in any test, is held against its OpenAPI document."""
+    """Yield a client of the orders API. Every answer in every test is checked against the API's OpenAPI document."""
     hooks = {"response": [contract.check]}
     with httpx.Client(base_url=os.environ["ORDERS_URL"], event_hooks=hooks, timeout=30) as client:
         yield client
@@ -65,7 +65,7 @@ def database() -> Iterator[pg8000.native.Connection]:
 
 @pytest.fixture
 def product(database: pg8000.native.Connection) -> Callable[..., str]:
-    """Makes a product that no other test orders."""
+    """Return a function that creates a product that no other test orders."""
 
     def make(stock: int, price_cents: int = 1250) -> str:
         sku = f"TEST-{secrets.token_hex(6).upper()}"
@@ -83,7 +83,7 @@ def stock(api: httpx.Client) -> Callable[[str], int]:
 
 @pytest.fixture
 def inbox() -> Callable[[str, str], list[Mail]]:
-    """Waits until a mail about something has reached an address."""
+    """Return a function that waits for mails to an address with a subject."""
 
     def wait(address: str, subject: str) -> list[Mail]:
         return eventually(lambda: _mails(address, subject), f"mail to {address} about {subject}", seconds=30)
@@ -100,7 +100,7 @@ def _mails(address: str, subject: str) -> list[Mail]:
 
 @pytest.fixture
 def charges() -> Callable[[str], list[dict[str, Any]]]:
-    """What the payment provider was asked for a customer: a stub keeps a journal."""
+    """Return a function that lists the payments requested for a customer, from the journal of the stub."""
 
     def of(email: str) -> list[dict[str, Any]]:
         journal = httpx.get(f"{os.environ['PAYMENTS_URL'].rstrip('/')}/__admin/requests", timeout=10)

@@ -1,6 +1,7 @@
-"""The reaper: deletes instances whose time is up, and runs whose owner has not been heard of. The standard library alone.
+"""Delete instances that have expired, and runs whose owner no longer reports. Uses only the standard library.
 
-With NAMESPACE it looks after that one, which holds several: it deletes their records, and the cluster all that belongs to them.
+With NAMESPACE, it handles that namespace, which contains several instances: it deletes their records, and the cluster deletes the objects
+that belong to them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def passed(text: str, now: datetime) -> bool:
-    """Whether that time is over; what is no time is not."""
+    """Return whether the time *text* has passed; False if *text* is not a time."""
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
@@ -30,10 +31,10 @@ def passed(text: str, now: datetime) -> bool:
 
 
 def reason(item: dict[str, Any], now: datetime, suffix: str = "") -> str:
-    """Why it is to go; empty where it stays.
+    """Return why the object must be deleted; empty if it must stay.
 
     Args:
-        suffix: what its name has beside the id of its instance.
+        suffix: The part of the object's name after the id of its instance.
     """
     meta = item["metadata"]
     told = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
@@ -47,10 +48,10 @@ def reason(item: dict[str, Any], now: datetime, suffix: str = "") -> str:
 
 
 def sweep(ask: Any, now: datetime, at_most: int, namespace: str = "") -> tuple[int, int, int]:
-    """One round: how many were deleted, how many could not be, and how many are left for the next.
+    """Run one sweep, and return how many objects were deleted, how many could not be deleted, and how many are left for the next sweep.
 
     Args:
-        ask: `ask(method, path, body)` gives the answer of the API server.
+        ask: `ask(method, path, body)` returns the document with which the API server answers.
     """
     path, label, suffix = "/api/v1/namespaces", INSTANCE, ""
     if namespace:
@@ -67,11 +68,14 @@ def sweep(ask: Any, now: datetime, at_most: int, namespace: str = "") -> tuple[i
 
 
 def removed(ask: Any, path: str, meta: dict[str, Any], why: str) -> bool | None:
-    """Whether it was deleted; None where it was changed in between. One that cannot be deleted must not keep all others."""
+    """Delete an object, and return whether it was deleted, or None if it has changed since it was listed.
+
+    A failure is only printed: an object that cannot be deleted must not prevent the deletion of the others.
+    """
     wanted = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
     try:
         ask("DELETE", f"{path}/{meta['name']}", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": wanted})
-    except OSError as error:  # HTTPError is one, and whatever breaks a connection
+    except OSError as error:  # includes HTTPError and every error of a connection
         changed = getattr(error, "code", None) in (404, 409)
         what = "it has changed meanwhile" if changed else f"it cannot be deleted: {error}{words(error)}"
         print(f"{meta['name']}: {why}, but {what}", flush=True)
@@ -81,7 +85,7 @@ def removed(ask: Any, path: str, meta: dict[str, Any], why: str) -> bool | None:
 
 
 def words(error: OSError) -> str:
-    """What the API server says of a refusal."""
+    """Return the message of a refusal by the API server."""
     try:
         return f" ({json.loads(error.read())['message']})" if isinstance(error, urllib.error.HTTPError) else ""
     except (OSError, ValueError, KeyError, TypeError):
@@ -89,7 +93,7 @@ def words(error: OSError) -> str:
 
 
 def ask(method: str, path: str, body: Any) -> Any:
-    """A request to the API server, as this pod's account."""
+    """Send a request to the API server with the account of this pod, and return the answer's document."""
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     request = urllib.request.Request(
         f"https://{f'[{host}]' if ':' in host else host}:{port}{path}",
@@ -98,7 +102,7 @@ def ask(method: str, path: str, body: Any) -> Any:
         method=method,
     )
     context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    # Inside a cluster nothing goes through a proxy.
+    # Requests within a cluster must not use a proxy.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     with opener.open(request, timeout=30) as answer:
         return json.load(answer)

@@ -1,4 +1,4 @@
-"""A cluster that answers as it is told to."""
+"""A simulated cluster with prepared answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of the test's own, and a real keeper for one instance."""
+"""Folders of the test, and a real keeper for one instance."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ ID = "t-123456"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where everything goes, as root too; programs of a test need not be where everybody can run them."""
+    """Redirect all folders to the test's own, also for root, so that programs of a test need not be executable for other users."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(folders, "ROOTS_STATE", tmp_path / "services")
     monkeypatch.setattr(folders, "ROOTS_CACHE", tmp_path / "cache" / "envctl")
     yield tmp_path
     for thread in threading.enumerate():
-        if thread.name == "reaper":  # of what was started beside the test
+        if thread.name == "reaper":  # a thread that waits for processes started during the test
             thread.join(30)
 
 
@@ -51,7 +51,7 @@ def engine(session: Session) -> LocalEngine:
 
 @pytest.fixture
 def keeper(session: Session) -> Iterator[KeeperClient]:
-    """The keeper of ID; its processes go with it."""
+    """Yield the keeper of ID; the instance's processes end with it."""
     ensure_keeper(session, session.store.create(record_of(id=ID, engine="local")), watched=False)
     found = session.keepers.find(ID)
     assert found is not None
@@ -60,7 +60,7 @@ def keeper(session: Session) -> Iterator[KeeperClient]:
 
 
 def shell(name: str, script: str, folder: Path, **changes: Any) -> ServicePlan:
-    """A service that is a shell script."""
+    """Return a service that runs a shell script."""
     return service(name, run=("sh", "-c", script), folder=folder, local=LocalPlan(""), **changes)
 
 
@@ -78,7 +78,7 @@ Made = Callable[..., LocalDeployment]
 
 @pytest.fixture
 def made(session: Session, engine: LocalEngine, keeper: KeeperClient) -> Made:
-    """Services that are created, not started."""
+    """Return a function that creates services without starting them."""
 
     def make(*services: ServicePlan) -> LocalDeployment:
         project = engine.deployment(plan_of(*services), settings_of(session))

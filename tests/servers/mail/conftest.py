@@ -1,4 +1,4 @@
-"""A mail server as its users have it: a process, spoken to over sockets."""
+"""Run the mail server as its users do: as a process, with requests over sockets."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from envctl.definition.escaping import htpasswd_hash
 from tests.servers.http_client import Reply, call
 
 LOGIN = ("mé", "s3cret wörd:" + "x" * 80)
-"""Of the servers that ask for one; the password is longer than bcrypt takes."""
+"""The login of servers with authentication; the password is longer than bcrypt accepts."""
 
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where a mail server is, ours or Mailpit."""
+    """The ports of a mail server, envctl's own or Mailpit."""
 
     smtp_port: int
     http_port: int
@@ -43,7 +43,7 @@ class MailServer:
         return smtplib.SMTP("127.0.0.1", self.smtp_port, local_hostname="sender.example", timeout=60)
 
     def send(self, raw: bytes, sender: str = "sender@example.org", recipients: Sequence[str] = ("to@example.org",)) -> str:
-        """Send a message; its id."""
+        """Send a message and return its id."""
         with self.connect() as connection:
             connection.ehlo()
             options = ["SMTPUTF8"] if any(not each.isascii() for each in (sender, *recipients)) else []
@@ -54,7 +54,7 @@ class MailServer:
         return words.decode().rpartition(" ")[2]
 
     def listed(self, query: str = "") -> list[dict[str, Any]]:
-        """The summaries of all messages, or of those that the search finds."""
+        """Return the summaries of all messages, or of those that match the search *query*."""
         found: list[dict[str, Any]] = self.get(f"/api/v1/search?query={query}" if query else "/api/v1/messages").json["messages"]
         return found
 
@@ -71,7 +71,7 @@ Start = Callable[..., MailServer]
 
 @pytest.fixture(scope="session")
 def start_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts mail servers, and ends them after the tests."""
+    """Return a function that starts mail servers; they end after the tests."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(**environ: str) -> MailServer:
@@ -98,14 +98,14 @@ def _shared_mail(start_mail: Start) -> MailServer:
 
 @pytest.fixture
 def mail(_shared_mail: MailServer) -> MailServer:
-    """A mail server with an empty inbox."""
+    """Return a mail server with an empty inbox."""
     _shared_mail.call("DELETE", "/api/v1/messages")
     return _shared_mail
 
 
 @pytest.fixture(scope="session")
 def passwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A password file with the one login."""
+    """Return a password file with the login."""
     path = tmp_path_factory.mktemp("passwords") / "passwords"
     path.write_text(f"{LOGIN[0]}:{htpasswd_hash(LOGIN[1])}\n", "utf-8")
     return path
@@ -113,7 +113,7 @@ def passwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def guarded(start_mail: Start, passwords: Path) -> MailServer:
-    """A mail server that asks who is there."""
+    """Return a mail server that requires the login."""
     return start_mail(MP_SMTP_AUTH_FILE=str(passwords), MP_UI_AUTH_FILE=str(passwords))
 
 
@@ -124,7 +124,7 @@ def login() -> tuple[str, str]:
 
 @pytest.fixture(scope="session")
 def mail_server_at() -> Callable[[int, int], MailServer]:
-    """A mail server that somebody else runs, by its two ports."""
+    """Return a function that describes a mail server that is already running, by its two ports."""
     return MailServer
 
 

@@ -1,4 +1,4 @@
-"""A stub as its users have it: a process, spoken to over a socket."""
+"""Run the stub as its users do: as a process, with requests over a socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STUB = Path(envctl.servers.stub.__file__).parent
 
 @dataclass(frozen=True)
 class RunningStub:
-    """A stub process, its port, and the file its output goes to."""
+    """A stub process, its port, and the file with its output."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -46,7 +46,7 @@ Start = Callable[..., RunningStub]
 
 @pytest.fixture(scope="session")
 def start_stub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts stubs, and ends them after the tests."""
+    """Return a function that starts stubs; they end after the tests."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: object, program: Path = STUB) -> RunningStub:
@@ -70,7 +70,7 @@ def _shared_stub(start_stub: Start) -> RunningStub:
 
 @pytest.fixture
 def stub(_shared_stub: RunningStub) -> RunningStub:
-    """A stub without mappings and with an empty journal."""
+    """Return a stub without mappings and with an empty journal."""
     _shared_stub.call("DELETE", "/__admin/mappings")
     _shared_stub.call("DELETE", "/__admin/requests")
     return _shared_stub
