@@ -176,7 +176,7 @@ def test_what_has_changed_since_the_question_stays(
     there = place()
     monkeypatch.setattr(collecting, "open_numbers", lambda *_: cluster_of(there).locked(17) and {1})
     assert list(collect(replace(session_in(tmp_path), environ=run), there, REPOSITORY, "1")) == []
-    assert "another command has changed it meanwhile: it stays" in capsys.readouterr().err
+    assert "another command has changed it: it stays" in capsys.readouterr().err
     assert not there.locks.read("pr-17-a").closed  # type: ignore[union-attr]
 
 

@@ -221,7 +221,7 @@ def test_who_has_lost_it_says_nothing_more_and_is_told_at_once() -> None:
     lost.__enter__()
     secrets.change(**{WORKER: ELSEWHERE, WORKING: "theirs"})
     until(lambda: told, what="a renewal that is refused")
-    with pytest.raises(EnvctlError, match=f"another machine has begun to work on {ID} meanwhile"):
+    with pytest.raises(EnvctlError, match=f"another machine has started to work on {ID}"):
         lost.__exit__(None, None, None)
     assert secrets.annotations[WORKING] == "theirs"
 
