@@ -228,7 +228,7 @@ def test_who_has_lost_it_says_nothing_more_and_is_told_at_once() -> None:
 
 def test_who_has_lost_it_since_the_last_renewal_is_told_in_the_end() -> None:
     secrets, told = Secrets(), list[EnvctlError]()
-    with pytest.raises(EnvctlError, match="another machine has begun"), begin(secrets, lost=told.append):
+    with pytest.raises(EnvctlError, match="another machine has started"), begin(secrets, lost=told.append):
         secrets.change(**{WORKER: ELSEWHERE, WORKING: "theirs"})
     assert secrets.annotations[WORKING] == "theirs"
 
