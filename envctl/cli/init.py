@@ -55,7 +55,7 @@ def init_(
 
 def _checked(name: str) -> str:
     if not NAME.fullmatch(name) or name in RESERVED:
-        raise UsageError(f"--name {name}: letters, digits, - and _, at most 40, and none of {', '.join(RESERVED)}")
+        raise UsageError(f"--name {name}: use letters, digits, - and _, at most 40, and none of {', '.join(RESERVED)}")
     return name
 
 
@@ -101,7 +101,7 @@ def write(folder: Path, files: Mapping[str, str], replaceable: set[str]) -> list
     if existing:
         raise UsageError(
             f"{existing[0]} exists already",
-            hint="`--name` makes another environment, `--force` replaces it, `--print` only shows it",
+            hint="`--name` makes another environment, `--force` replaces this one, `--print` writes nothing",
         )
     paths = []
     try:

@@ -142,7 +142,7 @@ _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
-    "int_parsing_size": "a whole number of usual size",
+    "int_parsing_size": "a smaller whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",

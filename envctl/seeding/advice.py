@@ -13,7 +13,7 @@ _KNOWN = (
     (
         # MariaDB quotes our own statement, which follows the file, in its message.
         r"unterminated (?:quoted|dollar)|error in your SQL syntax[^\0]*(?:SIGNAL SQLSTATE|SET MESSAGE_TEXT)",
-        "a quote in this statement, or in one before it, does not close",
+        "a quote in this statement, or in one before it, is not closed",
     ),
     (
         r"a transaction is left open",
@@ -70,7 +70,7 @@ _KNOWN = (
     ),
     (
         r"unrecognized configuration parameter|Unknown collation",
-        "the dump is of another version or make of this server: `version:` chooses one, as does `image:`",
+        "the dump comes from another version or make of this server: choose one with `version:` or `image:`",
     ),
     (r"near \"`\"", "this is MySQL's or MariaDB's SQL: `kind: mariadb` takes it"),
     (r"Unknown system variable '(?:statement|lock|idle)_\w*timeout|near 'COPY ", "this is a dump of PostgreSQL: `kind: postgres` takes it"),

@@ -81,7 +81,7 @@ def _tar(files: Iterable[Path], root: Path) -> Iterator[bytes]:
                     left -= len(piece)
                     yield piece
                 if left:
-                    raise BadFile("it has become shorter while it was read", place=str(path))
+                    raise BadFile("it became shorter while it was being read", place=str(path))
                 yield b"\0" * (-entry.size % tarfile.BLOCKSIZE)
         except OSError as error:
             raise BadFile(f"it cannot be read: {error.strerror or error}", place=str(path)) from None

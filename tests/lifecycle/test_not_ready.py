@@ -69,7 +69,7 @@ def test_what_it_answers(line: MakeLine, monkeypatch: pytest.MonkeyPatch, said: 
     assert fails(line, monkeypatch, said).evidence.advice == advice
 
 
-NO_CURL = "its image has no `curl`: let the health check run a program that is there, or `ready:` in a definition replace it"
+NO_CURL = "its image has no `curl`: use another program in the health check, or replace the check: `ready:` in a definition"
 
 
 @pytest.mark.parametrize(

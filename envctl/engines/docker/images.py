@@ -64,7 +64,7 @@ def _seen(connection: Connection, image: str) -> Any:
     try:
         return connection.daemon.find(f"/images/{image}/json")
     except ApiError as error:
-        raise ServiceFailed(f"Docker cannot say whether {image} is there: {error}") from None
+        raise ServiceFailed(f"Docker cannot tell whether {image} exists: {error}") from None
 
 
 def pull(connection: Connection, service: ServicePlan, progress: Progress) -> None:

@@ -109,7 +109,7 @@ def _final(message: str) -> bool:
 def _pull_advice(message: str) -> str:
     if any(word in message.lower() for word in ("denied", "unauthorized", "authentication")):
         return "name the pull secrets in envctl.toml: `[kubernetes] pull_secrets`"
-    return "built here: `--registry R`; a mirror: `images` in envctl.toml; another image: `--image S=REF`"
+    return "for an image built here use `--registry R`, for a mirror `images` in envctl.toml, for another image `--image S=REF`"
 
 
 def _cause(message: str) -> str:

@@ -85,7 +85,7 @@ def _refuse_half(service: ServicePlan, found: InstalledProgram) -> None:
     """Raise EngineMissing if the installation lacks a part that the definition needs, such as an extension."""
     for pattern, message in service.local.missing if service.local else ():
         if not any(found.folder.parent.glob(pattern.lstrip("/"))):
-            raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that runs already")
+            raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that is running")
 
 
 def _losses(service: ServicePlan, found: InstalledProgram | None) -> Iterator[str]:

@@ -131,7 +131,7 @@ def test_no_proxy_as_with_kubectl(server: str, no_proxy: str, left_out: bool) ->
 @pytest.mark.parametrize("proxy", ["socks4://proxy:1080", "https://u:s3cret@proxy", "http://:3128", "http://proxy:x", "http://[::1"])
 def test_a_proxy_that_we_cannot_speak_to_is_said(proxy: str) -> None:
     for entry, environ in (({"proxy-url": proxy}, {}), ({}, {"HTTPS_PROXY": proxy})):
-        with pytest.raises(EngineMissing, match="a cluster is not reached through") as error:
+        with pytest.raises(EngineMissing, match="envctl cannot reach a cluster through") as error:
             proxy_of({"server": "https://10.1.2.3", **entry}, environ)
         assert "s3cret" not in str(error.value)
 

@@ -175,7 +175,7 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
         ),
         ({"request": {"urlPathTemplate": "/{a}/{a}"}}, "request: urlPathTemplate: '/{a}/{a}': must be made of text, "),
         ({"request": {"urlPathTemplate": "/{a b}"}}, "request: urlPathTemplate: '/{a b}': must be made of text, "),
-        ({"request": {"pathParameters": {"a": {"equalTo": "1"}}}}, "request: pathParameters: needs an urlPathTemplate"),
+        ({"request": {"pathParameters": {"a": {"equalTo": "1"}}}}, "request: pathParameters: needs a urlPathTemplate"),
         (
             {"request": {"urlPathTemplate": "/{a}", "pathParameters": {"b": {"equalTo": "1"}}}},
             "request: pathParameters: b: unknown parameter 'b'; known: a",
