@@ -94,7 +94,7 @@ def test_the_time_that_a_health_check_was_given_is_told(line: MakeLine, monkeypa
 @pytest.mark.parametrize(
     ("networks", "own", "advice"),
     [
-        ({"default": {"internal": True}}, {}, "its network default is `internal`, so its ports cannot be reached from here: a network of"),
+        ({"default": {"internal": True}}, {}, "its network default is `internal`, so its ports cannot be reached from here: add a network"),
         ({"default": {"internal": True}, "back": {"internal": True}}, {"back": None}, "its networks back, default are `internal`"),
         ({"default": {"internal": True}, "front": None}, {"front": None}, SLOW),
         ({"default": None}, {}, SLOW),

@@ -338,7 +338,7 @@ def test_a_loop_of_crashes_is_given_up_though_its_check_passes(line: MakeLine, m
     found.deployment.seen["x"] = ServiceState(True)
     monkeypatch.setattr(wait, "probe_named", lambda name: lambda target: found.deployment.on_exit("x", 1))
     error = found.fails(seconds=5)
-    assert error.message == "x did not get ready within 0.1 s: it has ended with 1"
+    assert error.message == "x did not get ready within 0.1 s: it ended with 1"
     assert found.left == []
 
 

@@ -167,7 +167,7 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
             {"request": {"multipartPatterns": [{}]}},
             "request: 'multipartPatterns' is not supported; supported: basicAuth, ",
         ),
-        ({"request": {"url": "/a", "urlPath": "/a"}}, "request: only one of url, urlPath can hold"),
+        ({"request": {"url": "/a", "urlPath": "/a"}}, "request: only one of url, urlPath is allowed"),
         ({"request": {"urlPattern": "("}}, "request: urlPattern: regular expression '(': missing ), "),
         (
             {"request": {"urlPattern": "[a-z&&[^b]]"}},
@@ -233,7 +233,7 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
         ),
         ({"response": {"fault": "EMPTY_RESPONSE"}}, "response: 'fault' is not supported; supported: base64Body, "),
         ({"response": {"boddy": "x"}}, "response: unknown key 'boddy'; known: base64Body, "),
-        ({"response": {"body": "x", "jsonBody": {}}}, "response: only one of body, jsonBody can hold"),
+        ({"response": {"body": "x", "jsonBody": {}}}, "response: only one of body, jsonBody is allowed"),
         ({"response": {"body": 5}}, "response: body: must be a string, not a number"),
         ({"response": {"base64Body": "!!"}}, "response: base64Body: not valid base64: "),
         ({"response": {"status": 99}}, "response: status: must be a whole number from 200 to 999, not 99"),
