@@ -74,7 +74,7 @@ def _refused(findings: ProjectFindings) -> list[str]:
 
 
 def _wanted(name: str, kind: str, because: str) -> bool:
-    return typer.confirm(f"Include {name}, a {kind or 'service'} ({because})?", default=True, err=True)
+    return typer.confirm(f"Include {name} ({kind or 'service'}; {because})?", default=True, err=True)
 
 
 def _schema(root: Path) -> dict[str, str]:

@@ -149,7 +149,7 @@ class Checks:
 
     def _ready(self, ready: Ready, at: TreePath) -> Iterator[Problem]:
         if ready.timeout == 0:
-            yield self.source.problem((*at, "timeout"), "0 leaves no time to get ready", "like 60s")
+            yield self.source.problem((*at, "timeout"), "0 leaves no time to get ready", "write it like 60s")
         if ready.http is not None and not ready.http.startswith(("/", "${")):
             hint = f"`http: /{ready.http}`" if "://" not in ready.http else "a path such as `http: /healthz`; envctl knows host and port"
             yield self.source.problem((*at, "http"), f"'{ready.http}' is not a path of the service", hint)

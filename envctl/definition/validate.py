@@ -172,7 +172,7 @@ _EXAMPLES = {
     "write": "`write: {.env.test: dotenv}`",
     "outputs": "`outputs: {DATABASE_URL: ${db.url}}`",
     "services": "`services: {db: {kind: postgres}}`",
-    "memory": "like 256M or 1G",
+    "memory": "write it like 256M or 1G",
     "resources": "`resources: {cpu: 0.5, memory: 256M}`",
 }
 

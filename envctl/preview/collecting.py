@@ -38,7 +38,7 @@ def open_numbers(session: Session, repository: str, told: str | None) -> set[int
     else:
         words = [word.strip() for word in told.split(",") if word.strip()]
         if not all(word.isdecimal() for word in words):
-            raise UsageError(f"--open {told}: expected numbers", hint="like --open 17,18")
+            raise UsageError(f"--open {told}: expected numbers", hint="write it like --open 17,18")
         found = set(map(int, words))
     if not found:
         raise EnvctlError("no open pull request is known, so nothing is removed", hint="`envctl preview down` removes one")
