@@ -140,7 +140,7 @@ REFUSED = (
     (
         re.compile(r"forbidden: \[?((?:maximum|minimum) .+ usage per .+?|.+ max limit to request ratio per .+?)\]?$"),
         "a LimitRange of the namespace refuses it: {0}",
-        "keep `resources:` of the service within it (cpu, memory, storage); `kubectl describe limitrange` shows all of it",
+        "keep `resources:` of the service within it (cpu, memory, storage); `kubectl describe limitrange` shows all limits",
     ),
     (
         re.compile(r'violates PodSecurity "([^"]+)": (.+)$'),

@@ -244,11 +244,11 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
         ),
         (
             {"response": {"headers": {"A": "x\r\nB: y"}}},
-            "response: headers: A: holds a character that cannot stand in a header",
+            "response: headers: A: contains a character that is not allowed in a header",
         ),
         ({"response": {"headers": {"A B": "x"}}}, "response: headers: A B: is not a name that a header can have"),
         ({"response": {"headers": {"A": 5}}}, "response: headers: A: must be a string, not a number"),
-        ({"response": {"statusMessage": "a\nb"}}, "response: statusMessage: holds a character "),
+        ({"response": {"statusMessage": "a\nb"}}, "response: statusMessage: contains a character "),
     ],
 )
 def test_refuses_a_wrong_mapping(write: Write, mapping: dict[str, Any], message: str) -> None:
