@@ -73,7 +73,7 @@ def _socks(stream: socket.socket, proxy: SplitResult, host: str, port: int) -> N
     stream.sendall(bytes([5, len(methods)]) + methods)
     version, method = _exactly(stream, 2)
     if version != 5 or method not in methods:
-        words = "it needs a login, but the proxy's URL has none" if method == NONE_OF_THESE else "it does not speak SOCKS 5"
+        words = "it needs a login that the proxy's URL does not have" if method == NONE_OF_THESE else "it does not speak SOCKS 5"
         raise _refused(proxy, words)
     if method == LOGIN:
         _log_in(stream, proxy)
