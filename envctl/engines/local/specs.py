@@ -108,7 +108,7 @@ def _elsewhere(service: ServicePlan, root: Path | None) -> Iterator[str]:
     hidden = [path for path, file in service.files.items() if file.source is not None and not _seen(path, service, root)]
     if hidden:
         more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
-        yield f"its files are not at {', '.join(hidden[:SHOWN])}{more} but below a folder of its own, which ${{self.prefix}} names"
+        yield f"its files are not at {', '.join(hidden[:SHOWN])}{more}, but in a folder of its own, ${{self.prefix}}"
 
 
 def _seen(path: str, service: ServicePlan, root: Path | None) -> bool:

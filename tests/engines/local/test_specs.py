@@ -221,7 +221,7 @@ def test_files_that_the_program_cannot_see_are_a_loss(
     assert prepare(plain, os.environ).losses == ()
     hidden = replace(mounted, files={"/etc/kind.conf": of_kind, **{f"/etc/{name}": of_project for name in "abcde"}})
     assert prepare(hidden, os.environ).losses == (
-        "its files are not at /etc/a, /etc/b, /etc/c and 2 more but below a folder of its own, which ${self.prefix} names",
+        "its files are not at /etc/a, /etc/b, /etc/c and 2 more, but in a folder of its own, ${self.prefix}",
     )
 
 
