@@ -110,3 +110,26 @@ def test_another_image_has_the_name_of_the_snapshot(site: Site, table: str) -> N
     docker("tag", "valkey/valkey:8.1", site.image())
     site.up(DB, CACHE.replace("LABEL", "other"))
     assert site.sql(table) == "7"
+
+
+MY = """
+  db:
+    image: mariadb:11.8
+    environment: {MARIADB_ROOT_PASSWORD: x, MARIADB_DATABASE: old}
+    volumes: ["./init.sql:/docker-entrypoint-initdb.d/init.sql:ro"]
+    ports: ["3306"]
+"""
+
+
+def test_tables_that_old_servers_cannot_open_in_an_image_are_in_a_volume(site: Site) -> None:
+    site("down", "--all").ok()
+    site.project.write("init.sql", "create table t (i int) engine=MyISAM; insert into t values (7);\n")
+    site.write(MY)
+    assert site("snapshots", "build", "compose.yaml").ok().out.startswith("kept envctl-tests/db")
+    site.up(MY)
+    assert site.image() == "mariadb:11.8"
+    assert "Initializing database files" not in site("logs", "kd", "db").ok().out
+    query = site("exec", "kd", "db", "--", "mariadb", "-uroot", "-px", "old", "-Ne", "select * from t").ok().out
+    assert query.strip() == "7"
+    mounts = docker("inspect", site.container(), "--format", "{{range .Mounts}}{{.Name}} {{end}}")
+    assert [name.partition(".")[2] for name in mounts.split()] == ["db"]
