@@ -50,7 +50,7 @@ def test_one_that_does_not_start_says_why(
     program.write_text(script)
     monkeypatch.setattr(starting, "PROGRAM", program)
     monkeypatch.setattr(starting, "START_TIMEOUT", 1.0)
-    with pytest.raises(EnvctlError, match=f"the keeper of {ID} does not start: {words}"):
+    with pytest.raises(EnvctlError, match=f"the keeper of {ID} did not start: {words}"):
         ensure(session, record)
     until(lambda: ID not in marked().values())
     assert session.keepers.find(ID) is None

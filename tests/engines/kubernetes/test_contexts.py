@@ -285,8 +285,8 @@ def test_of_several_documents_the_first_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cluster", "user", "words"),
     [
-        ({}, {"client-certificate": "a.pem", "token": "t"}, "has a client-certificate and no client-key"),
-        ({}, {"client-key-data": "YQ=="}, "has a client-key and no client-certificate"),
+        ({}, {"client-certificate": "a.pem", "token": "t"}, "has a client-certificate, but no client-key"),
+        ({}, {"client-key-data": "YQ=="}, "has a client-key, but no client-certificate"),
         ({"insecure-skip-tls-verify": True, "certificate-authority-data": "YQ=="}, {}, "a certificate-authority that would not be used"),
     ],
 )

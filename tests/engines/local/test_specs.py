@@ -246,7 +246,7 @@ def test_who_is_told_where_a_file_is_can_see_it(
 ) -> None:
     found(SERVER)
     losses = prepare(replace(given, files={"/init.d/x": File("text", tmp_path / "x")}), os.environ, Path("/root-of/it")).losses
-    assert any("its files are not at /init.d/x " in loss for loss in losses) is told
+    assert any("its files are not at /init.d/x, " in loss for loss in losses) is told
 
 
 def test_losses_are_told(found: Callable[[InstalledProgram | None], None]) -> None:
