@@ -146,7 +146,7 @@ def test_two_machines_that_bring_it_up_at_the_same_time_share_it(cluster: Projec
         assert [each.returncode for each in started] == [0, 0], "\n".join(said)
         one, two = (json.loads(path.read_text()) for path in told)
         assert (one["id"], one["outputs"]["PASSWORD"]) == (two["id"], two["outputs"]["PASSWORD"])
-        assert any("waits for a command of another machine" in text for text in said)
+        assert any("waiting for a command of another machine" in text for text in said)
     finally:
         kubectl("delete", "namespace", "-l", f"envctl.name={name}", "--wait=false")
 
