@@ -1,4 +1,4 @@
-"""Instances that are known by their keeper alone."""
+"""Tests of finding instances that only their running keeper makes known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_an_instance_is_known_by_its_keeper_alone(session: Session, record: Reco
 
 
 def marked(about: str, user: int | None = None) -> subprocess.Popen[bytes]:
-    """A process that says whose keeper it is."""
+    """Start a process that is marked as the keeper of *about*."""
     return subprocess.Popen(["sleep", "600"], env={"PATH": os.defpath, "ENVCTL_ABOUT": quote(about, safe="")}, user=user)
 
 

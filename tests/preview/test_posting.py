@@ -1,4 +1,4 @@
-"""The comment under a pull request, by a stand-in of GitHub's API: there is one, and it is ours."""
+"""Tests of posting the comment on a pull request to a fake of GitHub's API: there is only one, and envctl wrote it."""
 
 from __future__ import annotations
 
