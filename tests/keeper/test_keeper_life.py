@@ -66,7 +66,7 @@ def test_a_halted_supervisor_does_not_keep_the_keeper(one: Keeper, monkeypatch: 
     mine = processes.Processes(one.mark, processes.ExitEvents(), Helpers(print))
     request = {"argv": ["sleep", "100"], "env": dict(os.environ), "cwd": "/", "log": str(one.log_of("a")), "user": None}
     pid = mine.start("a", request | {"limits": {}, "stop_signal": signal.SIGTERM})["pid"]
-    monkeypatch.setattr(system, "kill_adopted", lambda *_: None)  # the keeper's code runs in pytest's process, whose own children must survive
+    monkeypatch.setattr(system, "kill_adopted", lambda *_: None)  # it would kill pytest's own children in this process
     os.kill(int(stat(pid)[1]), signal.SIGSTOP)
     mine.stop_all({})
     until(lambda: not alive(pid))

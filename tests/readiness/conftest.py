@@ -37,7 +37,7 @@ class Servers:
 
     def stop(self) -> None:
         for each in [*self._listeners, *self._connections]:
-            # Closing alone does not wake a thread that waits in accept() or recv().
+            # close() alone does not wake a thread that waits in accept() or recv().
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
