@@ -28,7 +28,7 @@ outputs: {DB_URL: "${db.url}", ORDERS: "${orders.url}"}
 """
 DOCKERFILE = 'FROM python:3.13-slim\nENV PUSH={push}\nCMD ["python", "-m", "http.server", "8000"]\n'
 ELSEWHERE = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
-"""The command prefix that runs envctl as another machine would: keepers of other runs are not visible to its processes."""
+"""A command prefix that simulates another machine: the processes of envctl do not see the keepers of other runs."""
 NUMBERS = {"ours": 17, "theirs": 18}
 
 

@@ -27,7 +27,7 @@ WIDTH = 2
 
 
 def interrupted(project: Project, words: Sequence[str], after: float, numbers: Sequence[int]) -> Done:
-    """Run a command and send *numbers* to it, the first one *after* seconds after it handles signals; return its result."""
+    """Send *numbers* to a command, the first one *after* seconds after the command handles signals; return the command's result."""
     with started(project, *words) as running:
         until(lambda: handles_signals(running))
         try:

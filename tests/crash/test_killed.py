@@ -51,7 +51,7 @@ def both(running: Running, id: str) -> Sequence[int]:
 
 
 def killed(project: Project, words: Sequence[str], after: float, victims: Victims, id: str) -> Done:
-    """Run a command and kill its *victims* after *after* seconds; return the command's result."""
+    """Run a command and kill its *victims* when *after* seconds have passed; return the command's result."""
     with started(project, *words) as running:
         try:
             running.process.wait(after)

@@ -80,7 +80,7 @@ def test_what_stands_behind_a_script_counts(script: str) -> None:
     ],
 )
 def test_a_variable_has_the_values_of_those_in_it_or_is_unknown(text: str, value: str | None) -> None:
-    """The expected values are those that `docker build` gives."""
+    """The expected values are the results of `docker build`."""
     found = made(f"ARG PW=shared\nFROM redis\n{text}", arguments={"GIVEN": "a$b"})
     assert (found.env.get("A"), "A" in found.unknown) == (value, value is None)
 

@@ -28,7 +28,7 @@ users: [{name: me, user: {token: x}}]
 
 @pytest.fixture
 def silent(tmp_path: Path) -> Iterator[socket.socket]:
-    """Yield a listening socket that nobody accepts from, so that connections succeed and get no answer; write two kubeconfigs."""
+    """Yield a listening socket without a program that accepts: clients connect and get no answer. Write two kubeconfigs for it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         for scheme in ("http", "https"):
             (tmp_path / scheme).write_text(KUBECONFIG % (scheme, listener.getsockname()[1]))

@@ -89,7 +89,7 @@ def test_it_is_the_keepers_own_from_its_first_moment(helpers: Helpers) -> None:
             super().__init__(*arguments, **more)
             asking = threading.Thread(target=lambda: seen.append(self.pid in helpers.pids()))
             asking.start()
-            seen.append(asking.is_alive())  # waits until the helper is registered
+            seen.append(asking.is_alive())  # the thread waits until the helper is registered
             threads.append(asking)
 
     threads: list[threading.Thread] = []

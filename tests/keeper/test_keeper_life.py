@@ -28,7 +28,7 @@ def ended(one: Keeper) -> int:
 
 
 def started_tree(one: Keeper, tmp_path: Path) -> list[int]:
-    """Start a process with a daemon that has left its process group; return the ids of both."""
+    """Start a process with a detached daemon; return the process ids of both."""
     path = tmp_path / f"tree{time.monotonic_ns()}"
     main = one.started("tree", *leaver(path))
     return [main, pid_in(path)]

@@ -20,7 +20,7 @@ from envctl.keeper_client.kept import KeptKeeper
 
 
 class Keeper(http.server.ThreadingHTTPServer):
-    """A fake keeper that answers with the client port of the connection that the request came over."""
+    """A fake keeper that answers with the number of the connection that the request came over."""
 
     daemon_threads = True
 

@@ -138,7 +138,7 @@ def test_many_at_once_want_a_word(tmp_path: Path) -> None:
 
 @pytest.fixture
 def gone(monkeypatch: pytest.MonkeyPatch) -> dict[str, EnvctlError | None]:
-    """Return the error for each id whose removal must fail; the removals that the test requests are added with None."""
+    """Return the removals by id: None, or the error with which a test lets the removal fail."""
     asked: dict[str, EnvctlError | None] = {"pr-17-a": None}
 
     def remove(session: Session, engine: Any, name: str, id: str, why: str) -> Removed:

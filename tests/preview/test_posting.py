@@ -1,4 +1,4 @@
-"""Tests of posting the comment on a pull request to a fake of GitHub's API: there is only one, and envctl wrote it."""
+"""Tests of posting the comment on a pull request: there is only one, and a comment that a stranger could change is not reused."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ PROPERTIES = {"username": "me", "password": "päss$'\n", "database": "shop", "vi
 
 
 class Servers:
-    """Starts servers, and returns targets that point at them."""
+    """A starter of small servers, which returns a probe target for each server."""
 
     def __init__(self) -> None:
         self._listeners: list[socket.socket] = []

@@ -98,7 +98,7 @@ def test_labels_come_back_byte_for_byte() -> None:
         assert unescaped(marks)["envctl.project"] == "/a$b"
 
 
-# What every service has
+# Settings of every service
 
 
 def test_everything_carries_the_labels() -> None:

@@ -1,4 +1,4 @@
-"""Tests of a pod's exec agent as two local processes (listener and executor): their protocol, and recovery after a kill."""
+"""Tests of a pod's exec agent as two local processes, the listener (`ears`) and the executor (`agent`): requests, and recovery."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_the_file_with_the_unknown_key_is_named(folder: Path) -> None:
     assert caught.value.problems[0].file == folder / "pyproject.toml"
 
 
-# What a cluster wants
+# Settings of a cluster
 
 
 def test_the_cluster(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures for the shop's tests. They get all addresses from environment variables (`envctl test shop`, or `envctl run shop -- pytest`)."""
+"""Fixtures for the shop's tests; all addresses come from environment variables (`envctl test shop`, `envctl run shop -- pytest`)."""
 
 from __future__ import annotations
 
