@@ -1,4 +1,4 @@
-"""`publish`: a number outside that stays; and the outputs as a service inside sees them."""
+"""`publish` fixes an outside port; and the outputs as a service inside the instance sees them."""
 
 from __future__ import annotations
 

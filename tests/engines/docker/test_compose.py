@@ -31,7 +31,7 @@ def test_what_waits_for_an_image_and_what_compose_would_not_create_without_it() 
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Compose of ours, the first that is found; it does what a test writes."""
+    """Install a fake Compose plugin where it is found first, and return its path; each test writes its own script into it."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     path = tmp_path / "cli-plugins" / "docker-compose"
     path.parent.mkdir()
@@ -127,7 +127,7 @@ def _has_ended(pid: int) -> bool:
 
 
 def _once(found: object) -> int:
-    """What *found* gives as soon as it is there."""
+    """Return the result of calling *found*, retrying for 10 seconds while it raises FileNotFoundError."""
     deadline = time.monotonic() + 10
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Data as images, without a daemon: what the container of a snapshot is, when its data moves, and what a file may name."""
+"""Snapshots as images, without a daemon: the container that makes one, when data is moved, and which names an image file may have."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_data_that_has_moved_is_in_a_volume_below_the_server_s_own_image(tmp_pat
 
 
 def test_moving_data_leaves_no_volume_of_the_container_that_packs_it_out(tmp_path: Path) -> None:
-    """Its image has volumes without names, which Docker makes with it."""
+    """The helper container's image has volumes, so Docker creates anonymous volumes with the container."""
     api = SimpleNamespace(
         stop=lambda container, timeout: None,
         inspect_container=lambda container: {"Config": {"Labels": {"envctl.instance": "i"}}},
@@ -90,7 +90,7 @@ def test_moving_data_leaves_no_volume_of_the_container_that_packs_it_out(tmp_pat
 
 
 class Volumes:
-    """A daemon that has some volumes."""
+    """A daemon that has the named volumes."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
