@@ -33,7 +33,7 @@ class Silent(ListedEngine):
 
 
 def test_an_engine_that_says_nothing_keeps_nobody_from_the_others(session: Session) -> None:
-    """Instances on that engine keep their records."""
+    """The records of instances on the engine that does not answer stay."""
     saved(session, id="s-123456", engine="docker")
     unseen: list[str] = []
     engines: Any = {Location("docker"): Silent([]), Location("local"): ListedEngine([seen_as(expires=PAST)])}
@@ -55,7 +55,7 @@ def test_nothing_is_collected_that_is_in_use(session: Session) -> None:
 
 
 def test_what_a_keeper_with_another_state_folder_sees_to_is_left_alone(session: Session) -> None:
-    """That keeper also removes the state, which this machine's `gc` cannot find."""
+    """The other keeper also removes its state folder, which this `gc` cannot find."""
     engine = ListedEngine([seen_as(owner=ended_mark(), kept=True), seen_as("b-1", owner=ended_mark())])
     assert [done.id for done in collected(session, engine)] == ["b-1"]
 

@@ -32,7 +32,7 @@ def fails(
 ) -> Any:
     """Return the error of the service `api`, whose probe always fails with *said*.
 
-    Its port is 8000, and 20000 from outside.
+    The service's port is 8000 inside and 20000 outside.
     """
 
     def refuse(target: Target) -> None:

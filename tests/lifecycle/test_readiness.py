@@ -369,7 +369,7 @@ def test_a_service_without_a_check_that_ran_before_is_not_waited_for(line: MakeL
 
 
 def test_a_service_without_a_check_is_not_up_before_it_runs(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a cluster, the pod appears only some time after the order to start it."""
+    """On a cluster, a service's pod appears only some time after the service was started."""
     monkeypatch.setattr(readiness, "SETTLED_SECONDS", 0.0)
     found = line(service("worker"), deployment=FakeDeployment(seen={"worker": ServiceState()}))
     looks = iter(range(5))

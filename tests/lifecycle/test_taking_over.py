@@ -31,7 +31,7 @@ THEIRS = "other@machine.boot.1:7:100"
 
 @dataclass
 class Gated(FakeDeployment):
-    """A deployment on which all machines see which machine makes a service's data; None in `makers` means that it is complete."""
+    """A deployment that shows which machine makes the data of a service; None in `makers` means that the data is complete."""
 
     makers: dict[str, str | None] = field(default_factory=dict)
     begun: list[str] = field(default_factory=list)

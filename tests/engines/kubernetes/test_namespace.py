@@ -86,7 +86,7 @@ def test_a_range_of_users_is_left_to_the_cluster(played: Played, tmp_path: Path,
 
 
 def created(played: Played, made: KubernetesDeployment, monkeypatch: pytest.MonkeyPatch, *, whole: bool) -> dict[str, Any]:
-    """Create the deployment; return the annotations of the first PATCH of the namespace, or of the record if the namespace belongs to others."""
+    """Create the deployment; return the annotations of its first PATCH, of the namespace or of the record in another namespace."""
     monkeypatch.setattr(KubernetesDeployment, "_take_in", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_set_forwards", lambda *_: None)
     monkeypatch.setattr(InstanceObjects, "apply", lambda self, item: self.api.apply(item) if item["kind"] == "Namespace" else item)
