@@ -1,4 +1,4 @@
-"""Bad input: `validate` and `up` of every broken definition end with exit code 2 and file:line, and change nothing."""
+"""Bad input: for every broken definition, `validate` and `up` exit with 2, name file and line, and change nothing."""
 
 from __future__ import annotations
 

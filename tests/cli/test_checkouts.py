@@ -1,4 +1,4 @@
-"""To which checkout an instance belongs: no command touches an instance of another checkout or of another environment."""
+"""The checkout that an instance belongs to: no command touches an instance of another checkout or of another environment."""
 
 from __future__ import annotations
 

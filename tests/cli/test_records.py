@@ -1,4 +1,4 @@
-"""Commands and records that this version cannot read: the instances keep running."""
+"""Commands on instances whose record this version cannot read: the instances keep running."""
 
 from __future__ import annotations
 

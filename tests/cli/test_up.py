@@ -228,7 +228,7 @@ def test_a_fixed_port(project: Project) -> None:
 
 
 def test_options_by_words_variables_and_file(project: Project) -> None:
-    """The command line has precedence over environment variables, and they over the file."""
+    """The order of precedence is: the command line, environment variables, the file."""
     words(project).write("envctl.toml", 'only = ["site"]\nttl = "1h"\nset = {word = "from the file"}\n')
 
     def up(*more: str, **env: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ ID = "t-123456"
 
 @dataclass
 class Side:
-    """One engine's part of an instance; it records its calls, in one list for both parts."""
+    """A fake of one engine's part of an instance; both parts record their calls in one list, which shows the order."""
 
     name: str
     calls: list[tuple[Any, ...]] = field(default_factory=list)

@@ -23,7 +23,7 @@ from tests.support import Project
 DUMPS = Path(__file__).parent / "dumps"
 """Dumps by pg_dump 16 in two formats, of one table with three rows that belongs to `reporter`."""
 OWNER = "zö #% ; x`y"
-"""A user name with special characters; PostgreSQL's initdb refuses quotes, dollar signs and backslashes in it."""
+"""A user name with special characters; PostgreSQL's initdb refuses quotes, dollar signs and backslashes in a name."""
 ODD = "au dit'\"$#%ü`_\\"
 DATABASES = ["app", "audit", ODD]
 

@@ -39,7 +39,7 @@ def kind_of(name: str) -> Kind:
 
 
 def scope_of(name: str, username: str = "me", password: str = "secret", **given: Any) -> Mapping[str, Any]:
-    """Return the scope for the expressions of a kind, for a service called `my-x`."""
+    """Return the names and values that the expressions of a kind can use, for a service called `my-x`."""
     kind = kind_of(name)
     drawn = {"username": username or NAMES.get(name, "u\"'$ü\\"), "password": password}
     parameters = {**parameters_of(kind, given), **{key: escape(drawn[what]) for key, what in kind.credentials.items()}}

@@ -42,7 +42,7 @@ services:
     env: {{ALL: "${{maria.url}} ${{nats.url}} ${{rabbit.url}} ${{kafka.bootstrap}} ${{mail.url}}"}}
 """
 WITHOUT_A_CHECK = {"nats", "once"}
-"""Services without a health check: the image of NATS has no program that could check, and a job ends."""
+"""Services without a health check: the image of NATS has no program that could check, and a job ends by itself."""
 
 
 def compose(folder: Path, *words: str) -> str:

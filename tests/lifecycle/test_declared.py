@@ -1,4 +1,4 @@
-"""The record keeps what a server was set up with: a change is applied where set-up can do so, and refused where only a first start can."""
+"""Changed set-up of a server with data: a change is applied if set-up can run again, and refused if only a first start can apply it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ DONE = object()
 
 
 def tries(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[bool]:
-    """Make `up` get *answers* one after another; return a list to which each attempt adds whether it looks on other machines first."""
+    """Make the attempts of `up` end with *answers*; return a list of whether each attempt looks on other machines first."""
     left, found = list(answers), list[bool]()
 
     def once(*arguments: Any) -> Any:

@@ -137,7 +137,7 @@ def test_one_that_runs_for_long_does_not_hide_that_another_has_failed(line: Make
 
 @pytest.fixture
 def unseen(deployment: FakeDeployment) -> list[str]:
-    """Make every look into a container fail; return the list of services that were looked into."""
+    """Make every request for a service's listening addresses fail; return the list of the services that were asked about."""
     found: list[str] = []
 
     def listening(service: str) -> list[tuple[str, int]]:

@@ -26,7 +26,7 @@ from tests.lifecycle.line import HEALTH, MakeLine
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
-    """Replace probes by one that always succeeds; return the list of the targets that it gets."""
+    """Replace all probes by a probe that always succeeds; return the list of the targets that are probed."""
     found: list[Target] = []
     monkeypatch.setattr(wait, "probe_named", lambda name: found.append)
     return found

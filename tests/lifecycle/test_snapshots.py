@@ -1,4 +1,4 @@
-"""Instances that start with snapshots, on a fake deployment; `tests/snapshots/test_live.py` uses real ones."""
+"""Instances that start with snapshots, on a fake deployment; `tests/snapshots/test_live.py` uses real engines."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Told:
 
 @dataclass
 class Store:
-    """A store of snapshots; those in *busy* are in use, so they cannot be removed."""
+    """A store of snapshots; the snapshots in *busy* are in use and cannot be removed."""
 
     there: dict[str, str] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
@@ -228,7 +228,7 @@ def test_what_another_engine_keeps_is_brought_first(session: Session, store: Sto
 
 
 def test_a_copy_counts_when_it_is_whole(session: Session, store: Store, plan: Plan) -> None:
-    """If `up` is killed during the copy, the record must not name a snapshot, also if it named one before."""
+    """If `up` is killed during the copy, the record must name no snapshot, not even one that it named before."""
     keep(session, store, plan, "db")
     run, seen = run_of(session, plan), []
     run.update(lambda record: replace(record, snapshots={"db": SnapshotRecord("old", "old", "old", folder="/data")}))

@@ -47,7 +47,7 @@ def resolver(*subjects: Subject) -> Resolver:
 
 
 def scope_of(found: Resolver, side: Side, own: str | None = None) -> Mapping[str, Any]:
-    """Return the scope of a service (inside) or of the tests (outside)."""
+    """Return the names and values that expressions of a service (inside) or of the tests (outside) can use."""
     return found.reader(Viewpoint("inside", "reader") if side == "inside" else TESTS, own)
 
 

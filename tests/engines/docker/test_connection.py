@@ -134,7 +134,7 @@ def test_the_configuration_is_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_nothing_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A company's proxy cannot reach a daemon on this machine (a tunnel, Docker in Docker)."""
+    """A company's proxy cannot reach a daemon on this machine, such as a tunnel or Docker in Docker."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         for variable in (name, name.lower()):
             monkeypatch.setenv(variable, "http://127.0.0.1:9")

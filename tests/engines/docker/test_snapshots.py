@@ -1,4 +1,4 @@
-"""Snapshots as images, without a daemon: the container that makes one, when data is moved, and which names an image file may have."""
+"""Snapshots as images, without a daemon: the container that starts from a snapshot, moved data, and names in an image file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What envctl requests for a new namespace, and which objects it puts there."""
+"""Requests for a new namespace, and the objects that envctl creates in the namespace."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_namespace_that_goes_while_services_are_waited_for(
 
 
 def test_a_namespace_that_is_being_removed_is_waited_for(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For example, a push after the reaper ran, or a pull request that was reopened: creating the instance used to fail."""
+    """After the reaper removed a namespace, a push or a reopened pull request may need it again at once; `up` used to fail then."""
     made, path = deployment(played, tmp_path), f"GET /api/v1/namespaces/{ID}"
     meta = {"uid": "u", "resourceVersion": "7", "labels": {INSTANCE: ID}}
     assert not made._own.exists()
