@@ -68,5 +68,5 @@ def only_waits(service: Mapping[str, Any]) -> bool:
     programs = list(Given(service, {}, Path(), {}).programs())
     if not programs or not _SHELL.fullmatch(programs[0]):
         return any(map(_IDLE.fullmatch, programs[:1]))
-    run = [program for program in programs if not _SHELL.fullmatch(program)]
+    run = programs[1:]
     return all(map(_IDLE.fullmatch, run)) if run else bool(service.get("tty") or service.get("stdin_open"))

@@ -56,12 +56,13 @@ def environments(cwd: Path) -> dict[str, Path]:
 
 
 def compose_files(folder: Path) -> list[str]:
-    """Return the names of the Compose files in *folder* that can be brought up by themselves: no override files."""
+    """Return the names of the Compose files in *folder*, those with a usual name first; override files are left out."""
     try:
-        names = sorted(file.name for file in folder.iterdir() if _COMPOSE.fullmatch(file.name))
+        names = {file.name for file in folder.iterdir() if _COMPOSE.fullmatch(file.name) and file.is_file()}
     except OSError:
         return []
-    return [name for name in names if name not in OVERRIDE_FILES]
+    usual = [name for name in COMPOSE_FILES if name in names]
+    return [*usual, *sorted(names - {*usual, *OVERRIDE_FILES})]
 
 
 def is_compose_file(file: Path) -> bool:

@@ -104,6 +104,8 @@ class SnapshotRecord:
         units: the names of what was created from the data after these steps.
         entrypoint, command: those of the server's original image, for engines that cannot look them up.
         folder: the folder with the server's copy of the data; empty if the server runs from the snapshot itself.
+        place, volume: the folder of the data in the snapshot, and the volume to which it moves before its container is recreated; empty
+            on engines where data does not move, and for a copy.
     """
 
     key: str
@@ -114,6 +116,8 @@ class SnapshotRecord:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     folder: str = ""
+    place: str = ""
+    volume: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -60,7 +60,7 @@ def checks_of_composed(
         return tuple(given)
     if kind.once:
         return ()
-    server = not kind.own and bool(kind.ready) and not idle
+    server = not kind.own and bool(kind.ready)
     if seeded and server and closed is None:
         return checks_of(kind, None, {"main": 1} if published else {})
     # A health check may set only the interval: the command is then the image's, which may have none.

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from envctl.plan.model import File, Plan, ServicePlan, Step
 from envctl.snapshots import composed
 
-FORMAT = 1
+FORMAT = 2
 """The version of the format. It must change with every change of how data is kept, or of what the key contains."""
 HIDDEN = "\0secret\0"
 Identity = Callable[[ServicePlan], str]

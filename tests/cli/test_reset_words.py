@@ -7,7 +7,10 @@ import pytest
 from envctl.cli.change import reset_said
 from envctl.lifecycle.change import Reset
 
-LEFT = "not reset: {0} no `seed:`, so envctl cannot restore what others have written there; `envctl reset shop {1}` gives {2} the data of a first start"
+LEFT = (
+    "not reset: {0} no `seed:`, so envctl cannot restore what others have written there; "
+    "`envctl reset shop {1}` gives {2} the data of a first start"
+)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def test_a_program_that_only_keeps_the_container_running(service: dict[str, Any]
         {"command": ["bash", "run.sh"], "tty": True},
         {"command": ["sh", "-c", "npm install && npm start"]},
         {"command": ["sh", "-c", "sleep 5; python app.py"]},
+        {"command": ["sh", "-c", "sleep 3 && sh /run.sh"]},
         {"command": ["sh", "-c", "python app.py & tail -f /dev/null"]},
         {"command": ["python", "sleep.py"]},
         {"command": ["server", "tail"]},

@@ -76,12 +76,14 @@ def test_a_compose_file_is_named_where_nothing_else_is(tmp_path: Path) -> None:
     for name in ("docker-compose.yml", "compose.prod.yaml", "docker-compose.override.yml", "other.yaml"):
         (tmp_path / name).touch()
 
-    assert compose_files(tmp_path) == ["compose.prod.yaml", "docker-compose.yml"]
+    (tmp_path / "compose.folder.yaml").mkdir()
+
+    assert compose_files(tmp_path) == ["docker-compose.yml", "compose.prod.yaml"]
     assert compose_files(tmp_path / "missing") == []
     for env in ("shop", "compose.yaml"):
         with pytest.raises(UsageError) as caught:
             find_environment(env, tmp_path)
-        assert caught.value.hint.startswith("known here: compose.prod.yaml, docker-compose.yml; `envctl init` adds")
+        assert caught.value.hint.startswith("known here: docker-compose.yml, compose.prod.yaml; `envctl init` adds")
 
 
 def test_the_project_of_a_lone_file() -> None:

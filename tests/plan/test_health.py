@@ -76,10 +76,9 @@ def test_checks_of_a_service_of_a_compose_file(
     assert [check.probe for check in found] == probes
 
 
-@pytest.mark.parametrize("kind", [PLAIN, SERVER])
-def test_a_program_that_only_keeps_the_container_running_need_not_open_its_port(kind: Kind) -> None:
-    assert checks_of_composed(kind, None, None, published=True, seeded=False, idle=True) == (Check("tcp", {"patience": 1.0}),)
-    assert checks_of_composed(kind, None, {"test": "x"}, published=True, seeded=False, idle=True) == (Check("health"),)
+def test_a_program_that_only_keeps_the_container_running_need_not_open_its_port() -> None:
+    assert checks_of_composed(PLAIN, None, None, published=True, seeded=False, idle=True) == (Check("tcp", {"patience": 1.0}),)
+    assert checks_of_composed(PLAIN, None, {"test": "x"}, published=True, seeded=False, idle=True) == (Check("health"),)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ REFUSED = b'HTTP/1.1 500 Refused\r\nContent-Type: application/json\r\nContent-Le
 
 @pytest.fixture(params=["image", "copy"])
 def daemon(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """How to reach Docker: itself, or as one that loads no image without its layers, as where containerd keeps them."""
+    """Return the variables for Docker itself, or for one that refuses images without layers, as with images in containerd."""
     if "docker" in missing and "docker" not in REQUIRED:
         pytest.skip(f"no Docker here: {missing['docker']}")
     if request.param == "image":

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from envctl.engines.docker.api import CHANGING, NOT_FOUND, Daemon, suppressed
+from envctl.engines.docker.api import CHANGING, NOT_FOUND, ApiError, Daemon, suppressed
 from envctl.instance.labels import DATA
 
 
@@ -44,3 +44,22 @@ def remove_volume(daemon: Daemon, name: str) -> None:
     """
     with suppressed(NOT_FOUND):
         daemon.request("DELETE", f"/volumes/{name}", {"force": "1"}, CHANGING)
+
+
+BUSY = 409
+"""The HTTP status with which a daemon refuses to remove something that is already being removed."""
+
+
+def remove_helper(daemon: Daemon, name: str) -> None:
+    """Remove the container that copies data into the volume *name*, and has the same name; wait if another process is removing it.
+
+    Raises:
+        ApiError: the container cannot be removed.
+    """
+    try:
+        remove_container(daemon, name)
+    except ApiError as error:
+        if error.status != BUSY:
+            raise
+        with suppressed(NOT_FOUND):
+            daemon.request("POST", f"/containers/{name}/wait", {"condition": "removed"}, CHANGING)

@@ -29,13 +29,13 @@ from envctl.engines.docker.compose import (
     unchanged,
 )
 from envctl.engines.docker.connection import import_sdk, sdk_errors
-from envctl.engines.docker.containers_and_volumes import remove_container, remove_volume
+from envctl.engines.docker.containers_and_volumes import remove_container, remove_helper, remove_volume
 from envctl.engines.docker.images import build, ensure_images, pull_images
 from envctl.engines.docker.inside_container import own_container
 from envctl.engines.docker.instance import ONE_OFF, DockerInstance, containers_of
 from envctl.engines.docker.nested_paths import as_on_its_machine, mounts_of
 from envctl.engines.docker.refusals import advice
-from envctl.engines.docker.snapshot_to_volume import Place, config_hashes, has_moved, made_anew, make_volumes, move, place_of, volume_of
+from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, make_volumes, move, volume_of
 from envctl.engines.protocol import CommandResult, DeploymentSettings, Execution, PortTaken, Progress, Saved, SubnetTaken
 from envctl.errors import EngineMissing, EnvctlError, Evidence, ServiceFailed, UsageError
 from envctl.instance.folder import write_private
@@ -88,58 +88,67 @@ class DockerDeployment(DockerInstance):
 
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:
         if not service.from_compose:
-            return kept
+            assert service.snapshot is not None
+            return replace(kept, place=service.snapshot.folder, volume=volume_of(self.id, service.name))
         return snapshot_copies.begin(self.connection.daemon, service, kept, self.id, labels(self.plan), self.in_flight)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
         """Use the image with the data for the container of each service in *snapshots*, or mount a volume with a copy of the data."""
         containers = containers_of(self.connection.daemon, self.id) if snapshots else []
-        self._snapshots = {name: self._as_it_is(name, kept, containers) for name, kept in snapshots.items()}
+        self._snapshots = {name: self._with_volume(name, kept, containers) for name, kept in snapshots.items()}
         services = {name: self._restored(service, containers) for name, service in self._planned.services.items()}
         copies = {name: kept.folder for name, kept in self._snapshots.items() if kept.folder}
         self.plan = snapshot_copies.mounted(replace(self._planned, services=services), copies)
 
-    def _as_it_is(self, name: str, kept: SnapshotRecord, containers: Sequence[Any]) -> SnapshotRecord:
-        """Return *kept* with the folder of the copy, if the data of a server of a Compose file has moved from its image to a volume."""
-        service, daemon, volume = self._planned.services.get(name), self.connection.daemon, snapshot_copies.volume_of(self.id, name)
-        if service is None or not service.from_compose or kept.folder or not has_moved(daemon, volume, name, kept.content, containers):
+    def _with_volume(self, name: str, kept: SnapshotRecord, containers: Sequence[Any]) -> SnapshotRecord:
+        """Return *kept* with the place of its data; the data of a server of a Compose file that has moved to a volume counts as a copy."""
+        service = self._planned.services.get(name)
+        if service is None or kept.folder:
             return kept
-        return replace(kept, folder=snapshot_copies.only_volume(daemon, service.image))
+        if not service.from_compose:
+            folder = service.snapshot.folder if service.snapshot is not None else ""
+            return replace(kept, place=kept.place or folder, volume=volume_of(self.id, name))
+        moved = has_moved(self.connection.daemon, kept.volume, name, kept.content, containers)
+        return replace(kept, folder=kept.place) if moved else kept
 
     def _restored(self, service: ServicePlan, containers: Sequence[Any]) -> ServicePlan:
         kept = self._snapshots.get(service.name)
         if kept is None or service.snapshot is None or kept.folder:
             return service
+        self.await_image(service)
         daemon = self.connection.daemon
-        base = daemon.get(f"/images/{service.image}/json")
+        server = snapshots.server_image(daemon, service, kept, containers)
         if service.from_compose:
-            return snapshots.as_planned(service, kept.ref, base, snapshot_copies.only_volume(daemon, service.image))
-        moved = has_moved(daemon, volume_of(self.id, service.name), service.name, kept.content, containers)
-        return snapshots.restored(service, kept.ref, base, moved=moved)
+            return snapshots.run_from(service, kept.ref, server, kept.place)
+        return snapshots.restored(service, kept.ref, server, moved=has_moved(daemon, kept.volume, service.name, kept.content, containers))
 
-    def _move(self, file: Path) -> bool:
-        """Move data out of containers that Compose would recreate; return whether there were any."""
+    def _move(self, file: Path, whole: bool) -> bool:
+        """Move data out of containers that Compose would recreate or remove; return whether there were any.
+
+        Compose also recreates a container if the name of its image means another image by now, or none.
+        """
         daemon = self.connection.daemon
         found = containers_of(daemon, self.id)
-        at_risk = [c for c in found if (kept := self._snapshots.get(_service_of(c))) is not None and c["ImageID"] == kept.content]
+        at_risk = [c for c in found if self._runs_from_snapshot(c) and (whole or _service_of(c) in self._planned.services)]
         if not at_risk:
             return False
         hashes, lost = config_hashes(self._run_compose(file, ["config", "--hash", "*"])), stranded(found, daemon.get("/networks"))
-        moving = [c for c in at_risk if made_anew(c, hashes) or c["Id"] in lost]
+        moving = [c for c in at_risk if made_anew(c, hashes) or c["Id"] in lost or self._has_another_image(c)]
         for container in moving:
-            service = self._planned.services.get(_service_of(container))
-            if service is not None and not service.ephemeral:
-                move(self.connection, service.image, container["Id"], self._place(service), self.data_id(service))
-                remove_container(daemon, container["Id"])
+            name = _service_of(container)
+            service = self._planned.services.get(name)
+            if self._snapshots[name].place and not (service is not None and service.ephemeral):
+                data_id = self.data_id(service) if service is not None else container["Id"]
+                move(self.connection, name, container, self._snapshots[name], data_id)
         return bool(moving)
 
-    def _place(self, service: ServicePlan) -> Place:
-        """Return where the service's data moves before its container is recreated."""
-        if service.from_compose:
-            return Place(
-                snapshot_copies.volume_of(self.id, service.name), snapshot_copies.only_volume(self.connection.daemon, service.image), {}
-            )
-        return place_of(self.id, service)
+    def _runs_from_snapshot(self, container: Mapping[str, Any]) -> bool:
+        kept = self._snapshots.get(_service_of(container))
+        return kept is not None and container["ImageID"] == kept.content
+
+    def _has_another_image(self, container: Mapping[str, Any]) -> bool:
+        kept = self._snapshots[_service_of(container)]
+        return snapshots.image_id(self.connection.daemon, kept.ref) != kept.content
 
     def save(self, service: ServicePlan, key: str) -> Saved:
         return snapshots.save(self.connection, self.one_of(service.name), service, key, self.id, self.in_flight)
@@ -154,12 +163,12 @@ class DockerDeployment(DockerInstance):
         return {**self.plan.compose_variables, **self.connection.environment(self.settings.environ), **variables}
 
     def prepare(self, progress: Progress) -> None:
-        ensure_images(self.connection, self.plan, self.settings.environ, progress)
+        ensure_images(self.connection, self._planned, self.settings.environ, progress)
 
     def prepare_meanwhile(self, progress: Progress) -> None:
-        if building := pull_images(self.connection, self.plan, progress):
+        if building := pull_images(self.connection, self._planned, progress):
             self._building = frozenset(service.image for service in building)
-            self._built = begun(lambda: build(self.connection, self.plan, building, self.settings.environ, progress), "build")
+            self._built = begun(lambda: build(self.connection, self._planned, building, self.settings.environ, progress), "build")
 
     def await_image(self, service: ServicePlan) -> None:
         if self._built is not None and service.image in self._building:
@@ -179,7 +188,7 @@ class DockerDeployment(DockerInstance):
                 self._unbuilt = frozenset()
         if self._built is not None or not (whole and unchanged(self.connection.daemon, self.plan, self.folder, text)):
             self._before = {each.name: known for each in self.plan.services.values() if (known := self._in_volumes(each))[1]}
-            if whole and self._snapshots and self._move(self._written(text)):
+            if self._snapshots and self._move(self._written(text), whole):
                 self.restore(self._snapshots)
                 text = compose_text(self._rendered())
             self._compose(text, whole)
@@ -273,6 +282,7 @@ class DockerDeployment(DockerInstance):
         going = [volume.name for volume, shared in self._volumes(service) if shared is None]
         ours = [volume_of(self.id, service.name)] if service.data is not None else []
         try:
+            self._remove_incomplete(service)
             for container in self._ids.pop(service.name, None) or self.containers().get(service.name, []):
                 remove_container(daemon, container)
             for name in (*ours, *going):
@@ -282,6 +292,15 @@ class DockerDeployment(DockerInstance):
         if self._has_copy(service):
             snapshot_copies.discard(daemon, self.id, service.name)
         self._ids.pop(service.name, None)
+
+    def _remove_incomplete(self, service: ServicePlan) -> None:
+        """Remove the volume of an interrupted move while the container still has the data: without it, the volume would count as whole."""
+        daemon, kept = self.connection.daemon, self._snapshots.get(service.name)
+        if kept is None or not kept.volume or kept.folder:
+            return
+        if any(map(self._runs_from_snapshot, (c for c in containers_of(daemon, self.id) if _service_of(c) == service.name))):
+            remove_helper(daemon, kept.volume)
+            remove_volume(daemon, kept.volume)
 
     def staying(self, service: ServicePlan) -> Sequence[str]:
         shared = [its for _, its in self._volumes(service) if its is not None]

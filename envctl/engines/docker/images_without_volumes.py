@@ -31,7 +31,7 @@ def without_volumes(connection: Connection, image: str, labels: Mapping[str, str
     try:
         answer = api.load_image(_packed(api.inspect_image(image), labels))
         lines = [str(line.get("stream") or "") for line in answer or () if isinstance(line, Mapping)]
-    except sdk_errors.APIError:
+    except (sdk_errors.DockerException, OSError, ValueError):  # refused, or answered by something else than Docker
         return ""
     return next((found[1] for line in lines if (found := LOADED.search(line))), "")
 
@@ -45,7 +45,7 @@ def _packed(seen: Mapping[str, Any], labels: Mapping[str, str]) -> bytes:
     told = seen["Config"]
     config = {
         "config": {**told, "Volumes": None, "Labels": {**(told.get("Labels") or {}), **labels}},
-        "created": seen["Created"],
+        "created": seen.get("Created"),
         "rootfs": {"type": "layers", "diff_ids": seen["RootFS"]["Layers"]},
         **{name: seen[key] for name, key in (("architecture", "Architecture"), ("os", "Os"), ("variant", "Variant")) if seen.get(key)},
     }

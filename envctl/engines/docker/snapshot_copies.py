@@ -2,7 +2,8 @@
 
 A server runs from the snapshot's image if that has the data at its usual path (`images_without_volumes`). Otherwise it gets a copy, in
 a volume of the instance: Docker itself fills an empty volume from an image when a container is created that mounts the volume there.
-This container never runs. The copy is used once the instance's record names it, which is the last step.
+This container never runs. The copy is used once the instance's record names it, which is the last step. Data of a server that ran from
+the image gets into the same volume when its container has to be recreated (`snapshot_to_volume`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from envctl.engines.docker.api import CHANGING, NOT_FOUND, ApiError, Daemon, suppressed
-from envctl.engines.docker.containers_and_volumes import make_data_volume, remove_container, remove_volume
+from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.containers_and_volumes import make_data_volume, remove_helper, remove_volume
 from envctl.engines.docker.data_volumes import target_of
 from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE, SERVICE
@@ -24,8 +25,6 @@ from envctl.process.threads import guarded_thread
 
 COPYING = 600
 """The additional seconds that the daemon may take to fill a volume."""
-BUSY = 409
-"""The HTTP status with which a daemon refuses to remove something that is already being removed."""
 
 
 def volume_of(id: str, service: str) -> str:
@@ -70,7 +69,7 @@ def begin(
 ) -> SnapshotRecord:
     """Prepare the start of *service* from the snapshot *kept*, and return the record of that snapshot.
 
-    Its `folder` is where `mounted` mounts the copy; it is empty if the service runs from the snapshot's image.
+    Its `folder` is where `mounted` mounts the copy. If the service runs from the snapshot's image, the record has its `place` instead.
 
     Raises:
         EnvctlError: Docker cannot copy the data.
@@ -83,7 +82,7 @@ def begin(
             return replace(kept, folder=folder)
     except ApiError as error:
         raise EnvctlError(f"Docker cannot copy {kept.ref}: {error}") from None
-    return kept
+    return replace(kept, place=folder, volume=volume_of(id, service.name))
 
 
 def _fill(daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, bind: str, marks: Mapping[str, str], in_flight: InFlight) -> None:
@@ -93,17 +92,7 @@ def _fill(daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, bind: str,
         asked = {"Image": kept.ref, "Labels": {INSTANCE: marks[INSTANCE]}, "HostConfig": {"Binds": [bind]}}
         daemon.request("POST", "/containers/create", {"name": name}, COPYING, asked)
     # Removing the helper takes as long as creating it. If that fails, the helper is removed with the instance.
-    guarded_thread(lambda: _remove_helper(daemon, name), lambda error: None, "helper")
-
-
-def _remove_helper(daemon: Daemon, name: str) -> None:
-    try:
-        remove_container(daemon, name)
-    except ApiError as error:
-        if error.status != BUSY:
-            raise
-        with suppressed(NOT_FOUND):  # another process is removing it
-            daemon.request("POST", f"/containers/{name}/wait", {"condition": "removed"}, CHANGING)
+    guarded_thread(lambda: remove_helper(daemon, name), lambda error: None, "helper")
 
 
 def discard(daemon: Daemon, id: str, service: str) -> None:
@@ -114,7 +103,7 @@ def discard(daemon: Daemon, id: str, service: str) -> None:
     """
     name = volume_of(id, service)
     try:
-        _remove_helper(daemon, name)
+        remove_helper(daemon, name)
         remove_volume(daemon, name)
     except ApiError as error:
         raise EnvctlError(f"Docker cannot remove the volume {name} with the data of {service}: {error}") from None

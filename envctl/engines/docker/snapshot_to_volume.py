@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
-from envctl.engines.docker.api import Daemon
-from envctl.engines.docker.connection import Connection
-from envctl.engines.docker.containers_and_volumes import make_data_volume, remove_container, remove_volume
+from envctl.engines.docker.api import ApiError, Daemon
+from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.docker.containers_and_volumes import make_data_volume, remove_container, remove_helper, remove_volume
+from envctl.errors import EnvctlError
 from envctl.instance.labels import INSTANCE, SERVICE
+from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import ServicePlan
 
 Container = Mapping[str, Any]
@@ -60,37 +62,30 @@ def config_hashes(output: str) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
-class Place(NamedTuple):
-    """The target of a move: the volume's name, the folder at which a container mounts it, and the labels by which Compose recognises it."""
-
-    volume: str
-    folder: str
-    labels: Mapping[str, str]
-
-
-def place_of(id: str, service: ServicePlan) -> Place:
-    """Return where the data of *service* moves; *service* must have a kind, and be as it was planned, before `restored` changed it."""
-    assert service.snapshot is not None
-    return Place(volume_of(id, service.name), service.snapshot.folder, _of_compose(id, service.name))
-
-
-def move(connection: Connection, image: str, container: str, place: Place, data_id: str) -> None:
-    """Stop the server, and copy its data to *place*; the container keeps its data.
+def move(connection: Connection, service: str, container: Container, kept: SnapshotRecord, data_id: str) -> None:
+    """Stop the server, copy its data to the volume `kept.volume`, and remove its container.
 
     Args:
-        image: any image, for a helper container that never runs.
+        container: as the daemon lists it.
+        kept: the snapshot from which the container runs, with `place` and `volume`.
         data_id: the id of the data, which the volume gets as a label.
+
+    Raises:
+        EnvctlError: Docker cannot copy the data; the container still has it.
     """
-    api = connection.api
-    api.stop(container, timeout=STOPPING)
-    remove_volume(connection.daemon, place.volume)
-    labels = api.inspect_container(container)["Config"]["Labels"]
-    ours = {key: value for key, value in labels.items() if key.startswith("envctl.")}
-    make_data_volume(connection.daemon, place.volume, {**ours, **place.labels}, data_id)
-    config = api.create_host_config(binds=[f"{place.volume}:{place.folder}"])
-    helper = api.create_container(image, labels={INSTANCE: ours[INSTANCE]}, host_config=config)["Id"]
+    api, daemon, id = connection.api, connection.daemon, container["Id"]
+    ours = {key: value for key, value in container["Labels"].items() if key.startswith("envctl.")}
+    labels = _of_compose(ours[INSTANCE], service) if kept.volume == volume_of(ours[INSTANCE], service) else {}
     try:
-        data, _ = api.get_archive(container, place.folder)
-        api.put_archive(helper, str(PurePosixPath(place.folder).parent), data)
-    finally:
-        remove_container(connection.daemon, helper)
+        api.stop(id, timeout=STOPPING)
+        remove_helper(daemon, kept.volume)
+        remove_volume(daemon, kept.volume)
+        make_data_volume(daemon, kept.volume, {**ours, **labels}, data_id)
+        config = api.create_host_config(binds=[f"{kept.volume}:{kept.place}:nocopy"])
+        api.create_container(container["ImageID"], name=kept.volume, labels={INSTANCE: ours[INSTANCE]}, host_config=config)
+        data, _ = api.get_archive(id, kept.place)
+        api.put_archive(kept.volume, str(PurePosixPath(kept.place).parent), data)
+        remove_helper(daemon, kept.volume)
+        remove_container(daemon, id)
+    except (ApiError, sdk_errors.DockerException) as error:
+        raise EnvctlError(f"{service}: its data cannot be moved from its container to a volume: {error}") from None

@@ -11,13 +11,14 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from envctl.engines.docker.api import NOT_FOUND, ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.docker.containers_and_volumes import remove_container
 from envctl.engines.docker.data_volumes import target_of
 from envctl.engines.docker.images_without_volumes import without_volumes
 from envctl.engines.docker.snapshot_copies import kept_folder, only_volume
@@ -26,7 +27,8 @@ from envctl.engines.protocol import Saved
 from envctl.errors import EnvctlError
 from envctl.instance.folder import snapshots_folder
 from envctl.instance.identity import user_key
-from envctl.instance.labels import IMAGE, INSTANCE, SNAPSHOT, SNAPSHOT_USER
+from envctl.instance.labels import IMAGE, INSTANCE, SERVICE, SNAPSHOT, SNAPSHOT_USER
+from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import ServicePlan
 from envctl.process.creation import InFlight
 
@@ -38,24 +40,47 @@ COPYING = 600
 """The additional seconds that the daemon may take to write an image."""
 
 
-def restored(service: ServicePlan, ref: str, base: Mapping[str, Any], *, moved: bool = False) -> ServicePlan:
+def restored(service: ServicePlan, ref: str, server: ServerImage, *, moved: bool = False) -> ServicePlan:
     """Return *service* with its data from the image *ref*, outside every volume.
 
     Args:
-        base: the server's own image, as the daemon describes it.
         moved: whether the data has moved to a volume at the same path since.
     """
-    config = base["Config"]
-    found = begun(service, service.image if moved else ref, config.get("Entrypoint") or (), config.get("Cmd") or ())
-    labels = {**service.labels, IMAGE: f"{service.image} {base['Id']}"}
-    return replace(found, data=found.data if moved else None, labels=labels)
+    found = begun(service, service.image if moved else ref, server.entrypoint, server.command)
+    return replace(found, data=found.data if moved else None, labels={**service.labels, IMAGE: f"{service.image} {server.id}"})
 
 
-def as_planned(service: ServicePlan, ref: str, base: Mapping[str, Any], folder: str) -> ServicePlan:
-    """Return *service* of a Compose file, running from the image *ref*, which has its data at the usual path *folder*."""
-    others = [mount for mount in service.compose.get("volumes") or [] if target_of(mount).rstrip("/") != folder]
-    labels = {**service.labels, IMAGE: f"{service.image} {base['Id']}"}
-    return replace(service, image=ref, compose={**service.compose, "volumes": others}, labels=labels)
+def run_from(service: ServicePlan, ref: str, server: ServerImage, place: str) -> ServicePlan:
+    """Return *service* of a Compose file, running from the image *ref*, which has its data at the usual path *place*.
+
+    The image is on this machine alone, so a policy for pulling it is left out.
+    """
+    given = {key: value for key, value in service.compose.items() if key != "pull_policy"}
+    others = [mount for mount in given.get("volumes") or [] if target_of(mount).rstrip("/") != place]
+    labels = {**service.labels, IMAGE: f"{service.image} {server.id}"}
+    return replace(service, image=ref, compose={**given, "volumes": others}, labels=labels)
+
+
+class ServerImage(NamedTuple):
+    """A server's own image: its id (empty if it is not known), entry point and command."""
+
+    id: str
+    entrypoint: Sequence[str] = ()
+    command: Sequence[str] = ()
+
+
+def server_image(daemon: Daemon, service: ServicePlan, kept: SnapshotRecord, containers: Sequence[Mapping[str, Any]]) -> ServerImage:
+    """Return the server's own image; if it does not exist here, what its snapshot and the service's container tell of it."""
+    if found := daemon.find(f"/images/{service.image}/json"):
+        return _server_image(str(found["Id"]), found)
+    marks = [str(each["Labels"].get(IMAGE, "")) for each in containers if each["Labels"].get(SERVICE) == service.name]
+    id = next((mark.rpartition(" ")[2] for mark in marks if mark.startswith(f"{service.image} ")), "")
+    return _server_image(id, daemon.find(f"/images/{kept.content}/json") or {})
+
+
+def _server_image(id: str, seen: Mapping[str, Any]) -> ServerImage:
+    config = seen.get("Config") or {}
+    return ServerImage(id, config.get("Entrypoint") or (), config.get("Cmd") or ())
 
 
 def save(connection: Connection, container: str, service: ServicePlan, key: str, id: str, in_flight: InFlight) -> Saved:
@@ -69,13 +94,8 @@ def save(connection: Connection, container: str, service: ServicePlan, key: str,
     if state["Running"] or state["ExitCode"]:
         raise EnvctlError(f"{service.name} did not end cleanly ({state['ExitCode']}): its data is not kept")
     labels = {SNAPSHOT: key, SNAPSHOT_USER: user_key(snapshots_folder(connection.environ)), INSTANCE: ""}
-    base, source, target = _places(connection, service, labels)
-    with in_flight.creating():  # the label ensures that it is removed with the instance
-        made = api.create_container(base, labels={INSTANCE: id})["Id"]
-    if base == service.image:
-        api.put_archive(made, "/", _folder(str(target.parent), service.user or 0))
-    data, _ = api.get_archive(container, source)
-    api.put_archive(made, str(target.parent), data)
+    helpers = _Helpers(connection, container, service, id, in_flight)
+    made = (helpers.with_data_in_place(labels) if service.from_compose else "") or helpers.with_data_elsewhere()
     query = {"container": made, "pause": "0"}
     image = connection.daemon.request("POST", "/commit", query, patience=COPYING, body={"Labels": labels})["Id"]
     api.tag(image, REPOSITORY, key)
@@ -83,16 +103,69 @@ def save(connection: Connection, container: str, service: ServicePlan, key: str,
     return Saved(f"{REPOSITORY}:{key}", image, size)
 
 
-def _places(connection: Connection, service: ServicePlan, labels: Mapping[str, str]) -> tuple[str, str, PurePosixPath]:
-    """Return the image to which the data is added, the folder of the data, and its folder in the snapshot."""
-    assert service.snapshot is not None
-    if not service.from_compose:
-        assert service.data is not None
-        return service.image, service.data, PurePosixPath(service.snapshot.folder)
-    folder = only_volume(connection.daemon, service.image)
-    if base := without_volumes(connection, service.image, labels):
-        return base, folder, PurePosixPath(folder)
-    return service.image, folder, PurePosixPath(kept_folder(service, folder))
+class _Helpers(NamedTuple):
+    """Containers that never run, into which the data of *container* is copied. They are removed with the instance *id*."""
+
+    connection: Connection
+    container: str
+    service: ServicePlan
+    id: str
+    in_flight: InFlight
+
+    def with_data_in_place(self, labels: Mapping[str, str]) -> str:
+        """Return a container with the data where the server has it; empty if the daemon, the image or the data does not allow that."""
+        folder = only_volume(self.connection.daemon, self.service.image)
+        base = without_volumes(self.connection, self.service.image, labels)
+        if not base:
+            return ""
+        made, data = self._created(base), Watched(self._data(folder), NOT_BELOW)
+        try:
+            self.connection.api.put_archive(made, str(PurePosixPath(folder).parent), data)
+        except sdk_errors.APIError:
+            data.seen = True
+        if data.seen:
+            remove_container(self.connection.daemon, made)
+        return "" if data.seen else made
+
+    def with_data_elsewhere(self) -> str:
+        """Return a container with the data in a folder that no volume covers."""
+        service, kept = self.service, self.service.snapshot
+        assert kept is not None
+        source, target = service.data, kept.folder
+        if service.from_compose:
+            source = only_volume(self.connection.daemon, service.image)
+            target = kept_folder(service, source)
+        assert source is not None
+        made, parent = self._created(service.image), str(PurePosixPath(target).parent)
+        self.connection.api.put_archive(made, "/", _folder(parent, service.user or 0))
+        self.connection.api.put_archive(made, parent, self._data(source))
+        return made
+
+    def _created(self, image: str) -> str:
+        with self.in_flight.creating():
+            return str(cast(Any, self.connection.api).create_container(image, labels={INSTANCE: self.id})["Id"])
+
+    def _data(self, folder: str) -> Any:
+        return cast(Any, self.connection.api).get_archive(self.container, folder)[0]
+
+
+NOT_BELOW = b".MYI"
+"""The names of MyISAM's indexes. MySQL 5.7 cannot open them in a layer of an image: it opens them for reading first, and then for writing,
+which is another file on overlayfs (docker-library/percona#70)."""
+
+
+class Watched:
+    """A stream of bytes that notices a word in it."""
+
+    def __init__(self, stream: Iterable[bytes], word: bytes) -> None:
+        self._stream, self._word, self.seen = stream, word, False
+
+    def __iter__(self) -> Iterator[bytes]:
+        last = b""
+        for piece in self._stream:
+            self.seen = self.seen or self._word in last + piece
+            last = piece[-len(self._word) :]
+            yield piece
 
 
 def _folder(path: str, user: int) -> bytes:

@@ -140,4 +140,4 @@ class OwnNamespace:
             self._podless[service] = time.monotonic()
             return None
         what = "is being removed" if found is not None else "was removed"
-        return EnvctlError(f"the namespace {self.name} {what}", hint="it has expired, or somebody has ended it; `envctl up` creates it again")
+        return EnvctlError(f"the namespace {self.name} {what}", hint="it has expired, or was removed; `envctl up` creates it again")

@@ -107,7 +107,8 @@ def test_a_copy_that_finds_no_room_is_an_error() -> None:
 def test_an_image_with_the_data_at_its_place_needs_no_copy() -> None:
     daemon: Any = Played(kept=())
 
-    assert begin(daemon, composed(), KEPT, "t-1", {"envctl.instance": "t-1"}, InFlight()) == KEPT
+    found = begin(daemon, composed(), KEPT, "t-1", {"envctl.instance": "t-1"}, InFlight())
+    assert found == replace(KEPT, place=FOLDER, volume="t-1.db")
     assert {method for method, _, _ in daemon.asked} == {"DELETE"}
 
 

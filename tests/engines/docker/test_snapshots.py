@@ -13,15 +13,17 @@ from typing import Any, cast
 import pytest
 
 from envctl.engines.docker.api import ApiError, Daemon, Endpoint
-from envctl.engines.docker.connection import Connection
-from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, move, place_of
-from envctl.engines.docker.snapshots import as_planned, names_in, read, restored
+from envctl.engines.docker.connection import Connection, sdk_errors
+from envctl.engines.docker.snapshot_to_volume import config_hashes, has_moved, made_anew, move
+from envctl.engines.docker.snapshots import ServerImage, Watched, names_in, read, restored, run_from, server_image
 from envctl.errors import EnvctlError
-from envctl.instance.labels import IMAGE
+from envctl.instance.labels import IMAGE, SERVICE
+from envctl.instance.record import SnapshotRecord
 from envctl.plan.model import ServicePlan
 from tests.builders import plan_of
-from tests.fakedaemon import running
+from tests.fakedaemon import FakeDaemon, running
 
+SERVER = ServerImage("sha256:base", ["entry.sh"], ["server"])
 BASE = {"Id": "sha256:base", "Config": {"Entrypoint": ["entry.sh"], "Cmd": ["server"]}}
 
 
@@ -30,7 +32,7 @@ def of_kind(folder: Path, kind: str) -> ServicePlan:
 
 
 def test_the_data_is_in_the_image_and_in_no_volume(tmp_path: Path) -> None:
-    found = restored(of_kind(tmp_path, "postgres"), "envctl/snapshot:k", BASE)
+    found = restored(of_kind(tmp_path, "postgres"), "envctl/snapshot:k", SERVER)
 
     assert (found.image, found.data) == ("envctl/snapshot:k", None)
     assert found.env["PGDATA"] == "/var/lib/envctl/data/pgdata"
@@ -41,25 +43,29 @@ def test_the_data_is_in_the_image_and_in_no_volume(tmp_path: Path) -> None:
 
 
 def test_what_knows_one_place_only_is_left_out(tmp_path: Path) -> None:
-    found = restored(of_kind(tmp_path, "mariadb"), "envctl/snapshot:k", BASE)
+    found = restored(of_kind(tmp_path, "mariadb"), "envctl/snapshot:k", SERVER)
 
     assert "entry.sh" not in found.entrypoint
     assert found.command[-2:] == ("--datadir=/var/lib/envctl/mysql", "--init-file=/var/lib/envctl/restore.sql")
 
 
 def test_without_passwords_in_the_data_the_image_starts_as_ever(tmp_path: Path) -> None:
-    found = restored(of_kind(tmp_path, "valkey"), "envctl/snapshot:k", BASE)
+    found = restored(of_kind(tmp_path, "valkey"), "envctl/snapshot:k", SERVER)
 
     assert found.entrypoint == ("entry.sh",)
-    assert restored(replace(of_kind(tmp_path, "valkey"), command=()), "k", BASE).command[0] == "server"
+    assert restored(replace(of_kind(tmp_path, "valkey"), command=()), "k", SERVER).command[0] == "server"
 
 
 def test_a_compose_file_s_server_has_it_where_it_always_is(tmp_path: Path) -> None:
     folder, script = "/var/lib/postgresql/data", {"type": "bind", "source": "/p/1.sql", "target": "/docker-entrypoint-initdb.d/1.sql"}
-    given = {"restart": "always", "volumes": [script, {"type": "volume", "source": "a", "target": f"{folder}/"}, f"b:{folder}", "/c"]}
+    given = {
+        "restart": "always",
+        "pull_policy": "always",
+        "volumes": [script, {"type": "volume", "source": "a", "target": f"{folder}/"}, f"b:{folder}", "/c"],
+    }
     planned = replace(of_kind(tmp_path, "postgres"), compose=given, from_compose=True)
 
-    found = as_planned(planned, "envctl/snapshot:k", BASE, folder)
+    found = run_from(planned, "envctl/snapshot:k", SERVER, folder)
 
     assert (found.image, found.labels) == ("envctl/snapshot:k", {IMAGE: "postgres:17 sha256:base"})
     assert found.compose == {"restart": "always", "volumes": [script, "/c"]}
@@ -67,26 +73,67 @@ def test_a_compose_file_s_server_has_it_where_it_always_is(tmp_path: Path) -> No
 
 
 def test_data_that_has_moved_is_in_a_volume_below_the_server_s_own_image(tmp_path: Path) -> None:
-    found = restored(of_kind(tmp_path, "postgres"), "envctl/snapshot:k", BASE, moved=True)
+    found = restored(of_kind(tmp_path, "postgres"), "envctl/snapshot:k", SERVER, moved=True)
 
     assert (found.image, found.data) == ("postgres:17", "/var/lib/envctl/data")
 
 
-def test_moving_data_leaves_no_volume_of_the_container_that_packs_it_out(tmp_path: Path) -> None:
-    """The helper container's image has volumes, so Docker creates anonymous volumes with the container."""
+KEPT = SnapshotRecord("k", "envctl/snapshot:k", "kept", place="/var/lib/envctl/data", volume="i_db-data")
+RUNNING = {"Id": "c1", "ImageID": "kept", "Labels": {"envctl.instance": "i", "com.docker.compose.project": "i"}}
+
+
+def played(server: FakeDaemon, **changes: Any) -> Connection:
     api = SimpleNamespace(
-        stop=lambda container, timeout: None,
-        inspect_container=lambda container: {"Config": {"Labels": {"envctl.instance": "i"}}},
-        create_host_config=dict,
-        create_container=lambda image, **more: {"Id": "helper"},
-        get_archive=lambda container, path: (b"data", {}),
-        put_archive=lambda container, path, data: True,
-    )
+        stop=lambda container, timeout: None, create_host_config=dict, create_container=lambda image, **more: None,
+        get_archive=lambda container, path: (b"data", {}), put_archive=lambda container, path, data: True,
+    )  # fmt: skip
+    return cast(Connection, SimpleNamespace(api=SimpleNamespace(**{**vars(api), **changes}), daemon=Daemon(Endpoint(server.host))))
+
+
+def test_a_move_clears_away_what_another_one_left() -> None:
     with running(lambda method, path, query: (204, None)) as server:
-        connection = cast(Connection, SimpleNamespace(api=api, daemon=Daemon(Endpoint(server.host))))
-        move(connection, "postgres:17", "c1", place_of("i", of_kind(tmp_path, "postgres")), "d1")
-    assert server.asked == ["DELETE /volumes/i_db-data", "POST /volumes/create", "DELETE /containers/helper"]
-    assert server.queries[-1] == {"force": "1", "v": "1"}
+        move(played(server), "db", RUNNING, KEPT, "d1")
+    helper = "DELETE /containers/i_db-data"
+    assert server.asked == [helper, "DELETE /volumes/i_db-data", "POST /volumes/create", helper, "DELETE /containers/c1"]
+    assert server.queries[0] == {"force": "1", "v": "1"}
+
+
+def test_a_move_that_fails_leaves_the_container_with_the_data() -> None:
+    def full(container: str, path: str, data: object) -> None:
+        raise sdk_errors.APIError("no space left on device")
+
+    with (
+        running(lambda method, path, query: (204, None)) as server,
+        pytest.raises(EnvctlError, match=r"db: its data cannot be moved .* no space"),
+    ):
+        move(played(server, put_archive=full), "db", RUNNING, KEPT, "d1")
+    assert "DELETE /containers/c1" not in server.asked
+
+
+@pytest.mark.parametrize(
+    ("image", "mark", "expected"),
+    [
+        (BASE, "postgres:17 sha256:old", ServerImage("sha256:base", ["entry.sh"], ["server"])),
+        (None, "postgres:17 sha256:old", ServerImage("sha256:old", ["kept.sh"], [])),
+        (None, "postgres:16 sha256:old", ServerImage("", ["kept.sh"], [])),
+    ],
+)
+def test_a_server_s_own_image_may_have_been_removed(tmp_path: Path, image: dict[str, Any] | None, mark: str, expected: ServerImage) -> None:
+    there = {"/images/postgres:17/json": image, "/images/kept/json": {"Config": {"Entrypoint": ["kept.sh"], "Cmd": None}}}
+    daemon = cast(Daemon, SimpleNamespace(find=there.get))
+    containers = [{"Labels": {SERVICE: "db", IMAGE: mark}}, {"Labels": {SERVICE: "other", IMAGE: "postgres:17 x"}}]
+
+    found = server_image(daemon, of_kind(tmp_path, "postgres"), KEPT, containers)
+
+    assert (found.id, list(found.entrypoint), list(found.command)) == tuple(expected)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "seen"), [([b"a.M", b"YI"], True), ([b"x", b".MYI", b"y"], True), ([b"a.M", b"YD", b".MY"], False), ([], False)]
+)
+def test_a_word_is_noticed_across_the_pieces_of_a_stream(pieces: list[bytes], seen: bool) -> None:
+    watched = Watched(pieces, b".MYI")
+    assert (list(watched), watched.seen) == (pieces, seen)
 
 
 class Volumes:
