@@ -31,7 +31,7 @@ async function handOn(name, cwd) {
   const asked = words('export')
   const unknown = asked.filter((each) => each !== '*' && !(each in values))
   if (unknown.length) {
-    throw new Error(`export: ${unknown.join(', ')}: there is no such output; there are ${Object.keys(values).join(', ')}`)
+    throw new Error(`export: ${unknown.join(', ')}: there is no such output; known: ${Object.keys(values).join(', ')}`)
   }
   for (const [key, value] of Object.entries(values)) {
     if (!['name', 'id', 'json'].includes(key)) setOutput(key, value)

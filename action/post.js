@@ -8,7 +8,7 @@ const { input, lines, say, state, summarise } = require('./runner')
 async function mine(cwd) {
   if (state('name')) return [state('name')]
   const { status, out } = await run('envctl', ['list', '--json'], { cwd })
-  if (status !== 0) throw new Error('envctl list: nobody can tell what is up')
+  if (status !== 0) throw new Error('envctl list failed, so it is unknown which instances are up')
   const before = JSON.parse(state('before') || '[]')
   return JSON.parse(out).map((each) => each.id).filter((id) => !before.includes(id))
 }

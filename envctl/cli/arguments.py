@@ -31,7 +31,7 @@ Instance = Annotated[
 ServiceName = Annotated[str, typer.Argument(metavar="S", help="A service of the instance.", show_default=False, autocompletion=SERVICES)]
 
 
-Lane = Annotated[int | None, typer.Option("--lane", metavar="N", help="Only this lane; they count from 1.", show_default=False)]
+Lane = Annotated[int | None, typer.Option("--lane", metavar="N", help="Only this lane; lanes are numbered from 1.", show_default=False)]
 
 
 def duration(option: str, text: str | None) -> float | None:

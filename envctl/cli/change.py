@@ -76,7 +76,7 @@ def extend(
     """Set a new lifetime, counted from now."""
     seconds = duration("lifetime", time)
     if not seconds:
-        raise UsageError(f"{time} is not a lifetime", hint=f"like 2h; `envctl down {name}` removes it now")
+        raise UsageError(f"{time} is not a lifetime", hint=f"write it like 2h; `envctl down {name}` removes it now")
     session = session_of(ctx)
     record = change.extend(session, record_named(session, name), seconds)
     tell(f"{record.name} expires {relative(record.expires)}")

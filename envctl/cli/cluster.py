@@ -23,7 +23,7 @@ Teams = Annotated[
     ),
 ]
 TeamsOnly = Annotated[
-    bool, typer.Option("--teams-only", help="Apply only what is in the namespaces of --team, which needs no cluster-wide right.")
+    bool, typer.Option("--teams-only", help="Apply only what is in the namespaces of --team, which needs no cluster-wide rights.")
 ]
 app = typer.Typer(
     help="Set up a shared cluster: rights, admission policies and the reaper, which removes expired instances.",

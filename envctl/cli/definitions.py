@@ -144,5 +144,5 @@ def render(
     for loss in rendered.losses:
         tell(f"not supported here: {loss}")
     if rendered.losses and strict:
-        raise EnvctlError(f"not supported here, with --strict: {counted(len(rendered.losses), 'thing')}")
+        raise EnvctlError(f"{counted(len(rendered.losses), 'thing')} not supported here (--strict)")
     return 0

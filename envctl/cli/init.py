@@ -55,7 +55,7 @@ def init_(
 
 def _checked(name: str) -> str:
     if not NAME.fullmatch(name) or name in RESERVED:
-        raise UsageError(f"--name {name}: letters, digits, - and _, at most 40, and none of {', '.join(RESERVED)}")
+        raise UsageError(f"--name {name}: use letters, digits, - and _, at most 40, and none of {', '.join(RESERVED)}")
     return name
 
 
@@ -74,7 +74,7 @@ def _refused(findings: ProjectFindings) -> list[str]:
 
 
 def _wanted(name: str, kind: str, because: str) -> bool:
-    return typer.confirm(f"Include {name}, a {kind or 'service'} ({because})?", default=True, err=True)
+    return typer.confirm(f"Include {name} ({kind or 'service'}; {because})?", default=True, err=True)
 
 
 def _schema(root: Path) -> dict[str, str]:
@@ -101,7 +101,7 @@ def write(folder: Path, files: Mapping[str, str], replaceable: set[str]) -> list
     if existing:
         raise UsageError(
             f"{existing[0]} exists already",
-            hint="`--name` makes another environment, `--force` replaces it, `--print` only shows it",
+            hint="`--name` makes another environment, `--force` replaces this one, `--print` writes nothing",
         )
     paths = []
     try:

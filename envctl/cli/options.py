@@ -156,7 +156,7 @@ def cluster_options(
 def _ttl(text: str | None) -> float | None:
     seconds = duration("--ttl", text)
     if seconds == 0:
-        raise UsageError(f"--ttl {text}: not a lifetime", hint="write it like 2h; without --ttl, the `ttl:` of the definition counts")
+        raise UsageError(f"--ttl {text}: not a lifetime", hint="write it like 2h; without --ttl, the `ttl:` of the definition applies")
     return seconds
 
 

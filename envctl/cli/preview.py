@@ -59,7 +59,7 @@ def up(
     wanted = up_options(env, options)
     if request.untrusted and not trusted:
         wanted = replace(wanted, untrusted=True)
-        tell(f"envctl: {request.key} comes from another repository: --untrusted")
+        tell(f"envctl: {request.key} comes from another repository, so --untrusted applies")
     record = bring_up(
         session,
         Place.of(session, options.context),
@@ -112,7 +112,8 @@ def comment(
         return
     github = GitHub.of(session.environ, state.request.repository)
     if github is None:
-        raise UsageError("--post needs GITHUB_TOKEN, and GITHUB_API_URL where it is not github.com", hint="without it the text is printed")
+        message = "--post needs GITHUB_TOKEN, and GITHUB_API_URL if the server is not github.com"
+        raise UsageError(message, hint="without --post, the text is printed")
     github.comment(state.request.number, marker(state), text)
 
 
@@ -124,7 +125,7 @@ def down(ctx: typer.Context, env: Environment, key: Key = None, name: Name = Non
     """
     session = session_of(ctx)
     removed = remove(session, Place.of(session, context), pull_request(session.environ, key), name)
-    return tell_removed([removed] if removed is not None else [], "nothing was up; the pull request is marked closed")
+    return tell_removed([removed] if removed is not None else [], "nothing was up; the pull request is marked as closed")
 
 
 @app.command()

@@ -28,7 +28,7 @@ def down(
 ) -> int:
     """Remove an instance: containers, networks, volumes, state. It needs no definition, and may be called twice."""
     if (name is None) == (not all):
-        raise UsageError("name one instance, or --all")
+        raise UsageError("give the name of an instance, or --all")
     session = session_of(ctx)
     if name is not None:
         return down_named(session, name, not no_wait)

@@ -74,7 +74,7 @@ def snapshots(
         _build_asked()
     elif action is Action.BUILD:
         options = UpOptions(what or "", engine=engine, context=context, registry=registry, set=pairs("--set", set_ or [], "K=V"))
-        _tell("kept", build(session, options, (), [listener(session)]), "nothing to build: whatever can be kept is kept already")
+        _tell("kept", build(session, options, (), [listener(session)]), "nothing to build: everything that can be kept is kept already")
         evict(session)
     elif action is Action.EXPORT:
         _tell("exported", export(session, session.cwd / (what or ""), silent.append))

@@ -59,7 +59,7 @@ class Checks:
 
     def _top(self, definition: Definition) -> Iterator[Problem]:
         if definition.ttl == 0:
-            yield self.source.problem(("ttl",), "0 is not a lifetime", "like 2h")
+            yield self.source.problem(("ttl",), "0 is not a lifetime", "write it like 2h")
         for target, form in definition.write.items():
             if form not in FORMATS:
                 yield self.source.problem(("write", target), f"unknown format '{form}'", did_you_mean(form, FORMATS))
@@ -69,7 +69,7 @@ class Checks:
                 yield self.source.problem(("outputs", key), wrong, "letters, digits and _, like DATABASE_URL")
         for name, test in definition.tests.items():
             if word := _of_a_shell(test.run):
-                hint = f"name one: `run: sh -c '...'`, or a script of the project instead of `{word}`"
+                hint = f"start one with `run: sh -c '...'`, or run a script of the project instead of `{word}`"
                 yield self.source.problem(("tests", name, "run"), f"no shell runs this, so `{word}` has no meaning", hint)
             for index, only in enumerate(test.only):
                 yield from self._exists(only, ("tests", name, "only", index))
@@ -115,7 +115,7 @@ class Checks:
             yield from self._path(text, (*at, "files", target), "file or folder")
             if not target.startswith("/"):
                 message = f"'{target}' is not a path inside the container"
-                hint = "it begins with /, and the project's file follows the colon"
+                hint = "such a path begins with /, and the project's file follows the colon"
                 yield self.source.problem((*at, "files", target), message, hint)
 
     def _variables(self, text: str, at: TreePath) -> Iterator[Problem]:
@@ -144,12 +144,12 @@ class Checks:
         for name, number in service.ports.items():
             if number in seen:
                 message = f"the port {number} occurs twice"
-                yield self.source.problem((*at, "ports", name), message, f"it is `{seen[number]}` already")
+                yield self.source.problem((*at, "ports", name), message, f"`{seen[number]}` has it already")
             seen.setdefault(number, f"ports.{name}")
 
     def _ready(self, ready: Ready, at: TreePath) -> Iterator[Problem]:
         if ready.timeout == 0:
-            yield self.source.problem((*at, "timeout"), "0 leaves no time to get ready", "like 60s")
+            yield self.source.problem((*at, "timeout"), "0 leaves no time to get ready", "write it like 60s")
         if ready.http is not None and not ready.http.startswith(("/", "${")):
             hint = f"`http: /{ready.http}`" if "://" not in ready.http else "a path such as `http: /healthz`; envctl knows host and port"
             yield self.source.problem((*at, "http"), f"'{ready.http}' is not a path of the service", hint)
@@ -236,8 +236,8 @@ class Checks:
         if isinstance(found, str):
             yield self.source.problem(path, found)
         elif any(part.casefold() == ".git" for part in found.parts):
-            yield self.source.problem(path, f"'{target}' lies in .git, where nothing is written")
+            yield self.source.problem(path, f"'{target}' is in .git, where envctl does not write")
         elif found.is_dir():
-            yield self.source.problem(path, f"'{target}' is a folder, and a file is written")
+            yield self.source.problem(path, f"'{target}' is a folder, but a file is expected")
         elif found.resolve() == self.source.file.resolve():
             yield self.source.problem(path, f"'{target}' is the definition itself")

@@ -154,7 +154,7 @@ def _only_profiles(files: Sequence[Path], reference: ComposeReference) -> Iterat
 
 def _no_replicas(source: Source, names: Sequence[str]) -> Problem:
     what = f"nothing starts: every service has `replicas: 0` ({', '.join(names)})"
-    return source.problem(("services", names[0]), what, "`replicas: 1`, or no such key, starts one")
+    return source.problem(("services", names[0]), what, "`replicas: 1`, or no `replicas:` at all, starts it")
 
 
 def _warnings(stderr: str) -> Iterator[str]:

@@ -152,9 +152,9 @@ class ComposeReading:
             tree["stop"] = service["stop_grace_period"]
         tree["compose"] = self._fragment(name, service, known)
         if tree["ports"] and only_internal(service.get("networks") or (), self.config.get("networks", {})):
-            self.losses.add(name, "only in `internal` networks, where tests cannot reach anything: no outputs")
+            self.losses.add(name, "it is only in `internal` networks, which tests cannot reach, so it has no outputs")
         if not expressible(name):
-            self.losses.add(name, "expressions cannot refer to it; it has outputs")
+            self.losses.add(name, "expressions cannot refer to it, but it has outputs")
         # A `${` that Compose has left in its output is literal text, not an expression of envctl.
         tree = map_texts(escape, {key: value for key, value in tree.items() if value not in ({}, [])})
         if env := self._with_own_ports(name, tree.get("env", {}), known, tree.get("ports", {})):

@@ -33,7 +33,7 @@ def unfit(files: list[Path], project: Path) -> Iterator[Problem]:
         elif nameless := _NAMELESS.search(outside):
             line = outside.count("\n", 0, nameless.start()) + 1
             yield Problem(
-                displayed(file), line, "", "Compose would read a variable without a name here", f"{RIGHT}, and ends with its line"
+                displayed(file), line, "", "Compose would read this as a variable without a name", f"{RIGHT}; the value ends with its line"
             )
 
 

@@ -293,7 +293,7 @@ def shell_advice(source: str, scope: Collection[str] = ()) -> str:
         if name not in scope and (colon or name.isupper()):
             text = json.dumps(rest, ensure_ascii=False)
             default = f"`${{env.{name} | default({text})}}` is a variable with a default"
-            return default if sign in "-=" else f"`${{env.{name}}}` is an error by itself where {name} is not set"
+            return default if sign in "-=" else f"`${{env.{name}}}` alone is an error if {name} is not set"
     if braces := re.fullmatch(r"\s*\{\s*([^{}:]*?)\s*\}?\s*", source, re.DOTALL):
         return f"an expression has one pair of braces: `${{{braces.group(1)}}}`"
     name = source.strip().lstrip("$")

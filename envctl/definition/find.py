@@ -149,5 +149,5 @@ def _advice(env: str, known: dict[str, Path], composed: list[str]) -> str:
     if "/" in env or env.endswith(_SUFFIXES):
         return "no such file; a folder must contain an environment.yaml"
     if not known:
-        return f"there is none under {FOLDER}/; `envctl init` writes a first one"
+        return f"{FOLDER}/ has no environments; `envctl init` writes a first one"
     return did_you_mean(env, list(known))

@@ -40,5 +40,5 @@ def _said(name: str) -> str:
 
 def _way(name: str, path: TreePath) -> str:
     if path[:1] == ("services",):
-        return f"write its address as it is: inside it is reached as `{name}`"
+        return f"write its address as it is: inside, it is reached as `{name}`"
     return "leave `outputs:` out: every service has outputs then, this one included"

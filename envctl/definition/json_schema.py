@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 _EXPRESSION: Schema = {
     "type": "string",
     "pattern": r"\$\{",
-    "description": "An expression: `${var.x}` or `${env.X}`; where a text may be, `${db.url}` too.",
+    "description": "An expression: `${var.x}` or `${env.X}`; where text is allowed, also `${db.url}`.",
 }
 _EXPRESSION_REF: Schema = {"$ref": "#/$defs/expression"}
 _LIST_OR_TEXT: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}

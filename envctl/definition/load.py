@@ -243,7 +243,7 @@ class _Includes:
         try:
             text = str(evaluate(text, {"env": self.environ}))
         except ExpressionError as error:
-            problems.append(source.problem(path, str(error), "only `env` is known in `include`"))
+            problems.append(source.problem(path, str(error), "only `env` can be used in `include`"))
             return nothing
         found = inside(text, chain[-1].parent, self.project, what="file")
         if isinstance(found, str):

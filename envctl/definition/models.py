@@ -27,7 +27,7 @@ def name_problem(name: str) -> tuple[str, str] | None:
     if name in RESERVED or name in WORDS:
         return f"'{name}' is reserved in expressions", "choose another name"
     if OURS.match(name):
-        return f"'{name}' begins like the names that envctl itself gives", f"choose another name, e.g. '{name[7:] or 'server'}'"
+        return f"'{name}' begins like envctl's own names", f"choose another name, e.g. '{name[7:] or 'server'}'"
     if not NAME.fullmatch(name):
         return f"'{name}' is not a valid name for a service", "letters, digits, - and _, at most 40, not beginning with - or _"
     return None

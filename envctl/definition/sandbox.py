@@ -125,7 +125,7 @@ def _magnitude(value: Any, size: int) -> int:
 def _widths(text: str) -> int:
     """Return the most characters that the widths in a format string can add."""
     if "*" in text:
-        raise OverflowError("a width that is a value, `*`, may be too large")
+        raise OverflowError("a width given as a value (`*`) may be too large")
     return sum(int(width[:9]) for width in re.findall(r"[0-9]+", text))
 
 
@@ -136,7 +136,7 @@ def _check_numbers(operator: str, left: float, right: float) -> None:
     if operator == "/" or float in (type(left), type(right)):
         for number in (left, right):
             if float(number) != number == number:
-                raise OverflowError(f"{number} has more digits than a fraction keeps; `//` divides whole numbers")
+                raise OverflowError(f"{number} has too many digits for a fraction; `//` divides whole numbers")
 
 
 def _is_number(value: object) -> bool:

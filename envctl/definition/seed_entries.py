@@ -36,9 +36,9 @@ class Request(Bodied):
     """One request of `http`."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] | None = Field(
-        None, description="POST where there is a body, else GET."
+        None, description="Default: POST if there is a body, otherwise GET."
     )
-    path: str = Field(description="With the query, from the address of the service.")
+    path: str = Field(description="The path, with the query if there is one; host and port are those of the service.")
     headers: Headers = Field(default_factory=dict)
     expect: int | list[int] | None = Field(None, description="The status that it must answer, or several (default: any 2xx).")
 
@@ -54,8 +54,8 @@ class AmqpMessage(Bodied):
     """A message to an exchange or a queue of RabbitMQ."""
 
     queue: str | None = Field(None, description="The queue it goes to.")
-    exchange: str | None = Field(None, description="The exchange it goes to ...")
-    routing_key: str = Field("", description="... with this key.")
+    exchange: str | None = Field(None, description="The exchange it goes to, with a `routing_key`.")
+    routing_key: str = Field("", description="The routing key for the `exchange`.")
     virtual_host: str | None = Field(None, description="A virtual host other than the first.")
     headers: dict[str, Any] = Field(default_factory=dict)
     content_type: str | None = None
@@ -86,7 +86,7 @@ class NatsMessage(Bodied):
     @classmethod
     def _of_one_line(cls, value: Headers) -> Headers:
         if broken := next((name for name, text in value.items() if re.search(r"[\r\n]", f"{name}{text}")), None):
-            raise ValueError(f"the header '{broken.strip()}' has a line break, behind which another header would begin")
+            raise ValueError(f"the header '{broken.strip()}' has a line break, after which another header would begin")
         return value
 
 
@@ -125,11 +125,11 @@ class Column(Entry):
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
 
     provider: str | None = Field(None, description="A provider of Faker; further keys are its arguments.")
-    from_: str | None = Field(None, alias="from", description="`table.column`: one of the values that are there.")
+    from_: str | None = Field(None, alias="from", description="`table.column`: one of the values in that column.")
     sequence: int | None = Field(None, description="Counts from this number.")
     value: Any = Field(None, description="The same in every row.")
     unique: bool = Field(False, description="No value occurs twice.")
-    nulls: float = Field(0.0, ge=0, le=1, description="Which part of the values is NULL.")
+    nulls: float = Field(0.0, ge=0, le=1, description="The fraction of the values that are NULL, from 0 to 1.")
 
     @field_validator("from_")
     @classmethod
@@ -144,7 +144,7 @@ class Column(Entry):
         if len(given) != 1:
             raise ValueError("a column has exactly one of `provider`, `from`, `sequence` and `value`")
         if self.model_extra and self.provider is None:
-            raise ValueError(f"`{next(iter(self.model_extra))}` is an argument of a provider, and there is none")
+            raise ValueError(f"`{next(iter(self.model_extra))}` is an argument of a provider, but there is no provider")
         return self
 
     @model_validator(mode="after")
@@ -182,8 +182,8 @@ class Generate(Entry):
     table: str = Field(min_length=1)
     count: int = Field(ge=0, le=100_000_000, description="How many rows.")
     columns: dict[str, Annotated[Column, BeforeValidator(_column)]] = Field(min_length=1, description="Column to provider.")
-    random: int = Field(0, description="Another number makes other rows.")
-    locale: str | list[str] = Field("en_US", description="Of names, addresses and words.")
+    random: int = Field(0, description="The seed of the random generator; another number gives other rows.")
+    locale: str | list[str] = Field("en_US", description="The language of names, addresses and words.")
 
 
 MESSAGES: Mapping[str, type[Bodied]] = {"amqp": AmqpMessage, "nats": NatsMessage, "kafka": KafkaMessage, "mqtt": MqttMessage}

@@ -205,7 +205,7 @@ class _Reading:
         if isinstance(key, Branch) or (key.value is None and not key.text):
             raise YamlError(key.line, f"a key under '{dotted(path)}' is not text" if path else "a key is not text")
         if control := _CONTROL.search(key.text):
-            raise YamlError(key.line, f"the key {key.text!r} holds the control character U+{ord(control.group()):04X}", "remove it")
+            raise YamlError(key.line, f"the key {key.text!r} contains the control character U+{ord(control.group()):04X}", "remove it")
         return key.text
 
     def _merged(self, node: Node, path: TreePath) -> dict[str, tuple[int, Node]]:
@@ -229,7 +229,7 @@ class _Reading:
         if self._count > MAX_VALUES:
             raise too_many(node.line)
         if self._characters > MAX_BYTES:
-            raise YamlError(node.line, f"aliases make more than {MAX_BYTES:,} characters of this file")
+            raise YamlError(node.line, f"the aliases in this file expand to more than {MAX_BYTES:,} characters")
 
 
 def _is_merge(key: Node) -> bool:
@@ -328,9 +328,9 @@ def _existing(path: Path, text: str, what: PathType) -> Path | str:
     if not path.exists():
         return f"there is no {what} '{text}'" + (" (a broken link)" if path.is_symlink() else _near(path))
     if path.is_dir() and what == "file":
-        return f"'{text}' is a folder, and a file is expected"
+        return f"'{text}' is a folder, but a file is expected"
     if not path.is_dir() and what == "folder":
-        return f"'{text}' is a file, and a folder is expected"
+        return f"'{text}' is a file, but a folder is expected"
     if not path.is_dir() and not path.is_file():
         return f"'{text}' is not a regular file"
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
@@ -342,7 +342,7 @@ def _near(path: Path) -> str:
     """Return a hint about a missing *path*: the first folder in it that does not exist, or an existing name that is similar."""
     missing = next(parent for parent in (path, *path.parents) if parent.parent.is_dir())
     if missing != path:
-        return f" (the folder '{missing.name}' is not there)"
+        return f" (the folder '{missing.name}' does not exist)"
     hint = did_you_mean(path.name, sorted(entry.name for entry in path.parent.iterdir()), limit=5)
     return f"; {hint}" if hint.startswith("did") else ""
 

@@ -142,7 +142,7 @@ _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
-    "int_parsing_size": "a whole number of usual size",
+    "int_parsing_size": "a smaller whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
@@ -172,7 +172,7 @@ _EXAMPLES = {
     "write": "`write: {.env.test: dotenv}`",
     "outputs": "`outputs: {DATABASE_URL: ${db.url}}`",
     "services": "`services: {db: {kind: postgres}}`",
-    "memory": "like 256M or 1G",
+    "memory": "write it like 256M or 1G",
     "resources": "`resources: {cpu: 0.5, memory: 256M}`",
 }
 

@@ -18,7 +18,9 @@ def unsound(text: str) -> str:
     found = _UNSOUND.search(text)
     if found is None:
         return ""
-    return "a NUL character cannot be handed to a program" if found.group() == "\0" else f"U+{ord(found.group()):04X} is half a character"
+    if found.group() == "\0":
+        return "a NUL character cannot be passed to a program"
+    return f"U+{ord(found.group()):04X} is half of a surrogate pair"
 
 
 def sound_text(text: str) -> str:

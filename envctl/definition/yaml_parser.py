@@ -187,7 +187,7 @@ class _Builder:
             self._add(self._alias(event, line))
         elif isinstance(event, events.ScalarEvent):
             if "\0" in event.value:
-                raise YamlError(line, "a NUL character cannot be handed to a program", "remove the `\\0`")
+                raise YamlError(line, "a NUL character cannot be passed to a program", "remove the `\\0`")
             self._anchored(event, Leaf(self._scalar(event, line), line, event.value, event.implicit[0]))
         elif isinstance(event, events.SequenceStartEvent | events.MappingStartEvent):
             self._begin(event, line)

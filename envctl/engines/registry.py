@@ -73,7 +73,7 @@ def open_engine(location: Location, host: Host) -> Engine:
     """
     told = traits(location.engine)
     if location.namespace is not None and not told.shares_namespaces:
-        hint = f"it goes with `--engine {cluster_engine()}`"
+        hint = f"use it with `--engine {cluster_engine()}`"
         raise UsageError(f"--namespace {location.namespace}: {told.place} has no namespaces", hint=hint)
     module = import_module(f"envctl.engines.{location.engine}.engine")
     with signals.deadline(SILENCE, lambda: _silent(location)):
@@ -101,4 +101,4 @@ def _answer(place: Location, answer: Future[Engine], end: float) -> Engine | Env
 
 
 def _silent(place: Location) -> EngineMissing:
-    return EngineMissing(f"{traits(place.engine).place} has said nothing for {SILENCE:g} s", hint="`envctl doctor` says what works here")
+    return EngineMissing(f"{traits(place.engine).place} did not answer for {SILENCE:g} s", hint="`envctl doctor` says what works here")

@@ -59,7 +59,7 @@ def check_fragment(service: Service, source: Source, at: TreePath) -> Iterator[P
 def _of_workload(given: Mapping[str, Any], source: Source, at: TreePath) -> Iterator[Problem]:
     for path in _IDENTITY:
         if _is_there(given, path):
-            hint = "a list under `kubernetes:` adds objects of their own"
+            hint = "a list under `kubernetes:` adds separate objects"
             yield source.problem((*at, *path), f"`{'.'.join(map(str, path))}` would make another object of it; remove it", hint)
     for key in given:
         if (key,) not in (("metadata",), ("spec",), *_IDENTITY):

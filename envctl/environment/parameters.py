@@ -110,7 +110,7 @@ def _against(schema: Any, value: Any, at: TreePath, loaded: Loaded, declared: De
     except (RecursionError, BadPattern, Unresolvable) as error:  # a `$ref` to a file or an address is never resolved
         reason = str(error)
     if reason:
-        yield loaded.source.problem(at, f"the kind's schema of this is wrong: {reason}", "correct it in the kind's file")
+        yield loaded.source.problem(at, f"the kind's schema for this is wrong: {reason}", "correct it in the kind's file")
         return
     for mistake in found:
         for leaf in _leaves(mistake):

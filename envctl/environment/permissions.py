@@ -128,7 +128,7 @@ def _of_service(loaded: Loaded, service: Service, at: TreePath) -> Iterator[Powe
     if service.run is not None:
         yield Power((*at, "run"), "runs a program on this machine", LOCALLY)
     if service.publish is not None:
-        yield Power((*at, "publish"), "takes a port of this machine that it names")
+        yield Power((*at, "publish"), "uses a fixed port of this machine")
     if isinstance(service.expose, Expose) and service.expose.host:
         yield Power((*at, "expose"), f"asks for the host {service.expose.host}, which may belong to another program")
     for key, value in service.env.items():

@@ -67,12 +67,12 @@ class _Service:
             return
         known = f"known: {', '.join(kind.versions)}" if kind.versions else ""
         if not _TAG.fullmatch(service.version):
-            yield self.problem(("version",), f"'{service.version}' is not a version", known or "an image's tag")
+            yield self.problem(("version",), f"'{service.version}' is not a version", known or "write the tag of an image")
         elif kind.image is None:
             hint = "put it into the image: `image: name:tag`"
             yield self.problem(("version",), f"the kind '{kind.kind}' has no versions", hint)
         elif service.image is not None:
-            hint = f"`image: {service.image.partition(':')[0]}:{service.version}` says both"
+            hint = f"`image: {service.image.partition(':')[0]}:{service.version}` gives both"
             yield self.problem(("version",), "`image` replaces the kind's image with its version, so this has no effect", hint)
         elif kind.versions and not _known_version(service.version, kind.versions):
             hint = f"{known}; or give a whole `image: {kind.image}:{service.version}`"

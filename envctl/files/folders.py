@@ -46,5 +46,5 @@ def _entered(folder: int, name: str, shown: Path, make: bool) -> int:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=folder)
     if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-        raise FileRefused(f"{shown} is a symbolic link, and none is followed here")
+        raise FileRefused(f"{shown} is a symbolic link, which envctl does not follow here")
     return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)

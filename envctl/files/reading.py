@@ -36,7 +36,7 @@ def open_file(path: Path, root: Path, *, largest: int | None = None) -> Buffered
     size = os.fstat(descriptor).st_size
     if largest is not None and size > largest:
         os.close(descriptor)
-        raise FileRefused(f"{path} has more than {_bytes(largest)}")
+        raise FileRefused(f"{path} is larger than {_bytes(largest)}")
     return os.fdopen(descriptor, "rb")
 
 
@@ -67,7 +67,7 @@ def read_file(path: Path, root: Path, *, largest: int = LARGEST) -> bytes:
     with open_file(path, root, largest=largest) as stream:
         content = stream.read(largest + 1)
     if len(content) > largest:  # it grew while it was read
-        raise FileRefused(f"{path} has more than {_bytes(largest)}")
+        raise FileRefused(f"{path} is larger than {_bytes(largest)}")
     return content
 
 

@@ -16,7 +16,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         ValueError: *text* is not valid TOML, has keys of too many parts, or is nested too deeply.
     """
     if sum(line.count(".") ** 2 for line in text.split("\n")) > MOST_WORK:
-        raise ValueError("keys of this many parts are not read")
+        raise ValueError("a key has too many parts")
     try:
         return tomllib.loads(text)
     except RecursionError:

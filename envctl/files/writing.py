@@ -88,7 +88,7 @@ def _parts(path: Path, root: Path) -> tuple[str, ...]:
         if lexical.is_relative_to(base) and lexical != base:
             parts = lexical.relative_to(base).parts
             if any(part.casefold() == ".git" for part in parts):
-                raise FileRefused(f"{path} lies in .git, where nothing is written")
+                raise FileRefused(f"{path} is in .git, where envctl does not write")
             return parts
     raise FileRefused(f"{path} is outside of {root}")
 
@@ -100,7 +100,7 @@ def _check(folder: int, path: Path, ours: Ours) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISLNK(found.st_mode):
-        raise FileRefused(f"{path} is a symbolic link, and none is followed here")
+        raise FileRefused(f"{path} is a symbolic link, which envctl does not follow here")
     if not stat.S_ISREG(found.st_mode):
         raise FileRefused(f"{path} exists, and is not a regular file")
     if found.st_size and not ours(_content(folder, path)):

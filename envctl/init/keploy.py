@@ -46,7 +46,7 @@ def read_recordings(folder: Path) -> tuple[list[Recording], list[Driver]]:
     """
     files = ProjectFiles.read(folder).named(*FILES)
     if not files:
-        raise UsageError(f"--from-keploy {folder}: no mocks.yaml is in it", hint="the folder that `keploy record` writes is called keploy")
+        raise UsageError(f"--from-keploy {folder}: it contains no mocks.yaml", hint="`keploy record` writes to a folder called keploy")
     hosts: dict[str, dict[str, dict[str, Any]]] = {}
     servers: dict[str, Driver] = {}
     for path in files:

@@ -24,7 +24,7 @@ TITLES = {
     "redis": "Redis.",
     "rabbitmq": "RabbitMQ, the message broker.",
     "nats": "NATS, the message broker.",
-    "kafka": "Kafka; topics are made on first use.",
+    "kafka": "Kafka; topics are created on first use.",
     "mqtt": "Mosquitto, an MQTT broker.",
     "s3": "An S3 server.",
     "memcached": "Memcached.",

@@ -57,10 +57,10 @@ def state(folder: Path) -> Iterator[Finding]:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield Finding("state", False, f"{folder} cannot be written", "check its owner and mode, or set XDG_STATE_HOME")
     elif there != folder:
-        yield Finding("state", True, f"{folder} will be made by the first `up`")
+        yield Finding("state", True, f"the first `up` will create {folder}")
     else:
         mode = stat.S_IMODE(folder.stat().st_mode)
-        advice = f"others can see what is in it: chmod 700 {folder}" if mode & 0o077 else ""
+        advice = f"other users can see what is in it; run `chmod 700 {folder}`" if mode & 0o077 else ""
         yield Finding("state", not advice, f"{folder}, mode {mode:04o}", advice)
 
 
@@ -71,7 +71,7 @@ def instances(records: list[Record]) -> Iterator[Finding]:
         advice = f"`envctl gc`, or `envctl down {record.name}` in {record.project}"
         yield Finding("instances", False, f"{record.name} ({record.id}) {why}", advice)
     if not left:
-        up = f"{len(records)} up, none of them expired or without its owner" if records else "nothing is up"
+        up = f"{len(records)} up, none of them expired or without an owner" if records else "nothing is up"
         yield Finding("instances", True, up)
 
 
@@ -108,4 +108,4 @@ def ours(environ: Mapping[str, str]) -> Iterator[Finding]:
     if shell in files:
         there = Path(os.path.expanduser("~"), files[shell]).exists()
         text = f"completion for {shell} " + ("is installed" if there else "can be installed")
-        yield Finding("envctl", True, text, "" if there else "`envctl --install-completion`")
+        yield Finding("envctl", True, text, "" if there else "`envctl --install-completion` installs it")

@@ -33,7 +33,7 @@ def everything(session: Session, all: bool, unseen: Callable[[str], None]) -> li
         try:
             found |= {each.id: (engine.name, each) for each in engine.list()}
         except EnvctlError as error:
-            unseen(f"{error.message}; what is up there is unknown")
+            unseen(f"{error.message}; envctl cannot tell which instances are up there")
         else:
             asked.add(location)
     here = str(project_here(session))
@@ -48,7 +48,7 @@ def of_others(session: Session, unseen: Callable[[str], None]) -> list[FoundInst
     try:
         found = [each for location in configured_cluster(session) for each in open_engine(location, session.host).list()]
     except EnvctlError as error:
-        unseen(f"{error.message}; what is up there is unknown")
+        unseen(f"{error.message}; envctl cannot tell which instances are up there")
         return []
     return [each for each in found if each.project == here and each.id not in known and not each.ending]
 
@@ -70,13 +70,13 @@ def engines(session: Session, unseen: Callable[[str], None], only: str | None = 
     try:
         configured_cluster(session)
     except EnvctlError as error:
-        unseen(f"{error.message}; what is up there is unknown")
+        unseen(f"{error.message}; envctl cannot tell which instances are up there")
     used = {record.location for record in session.store.all()}
     places = sorted((each for each in used | set(known_locations(session)) if only in (None, each.engine)), key=str)
     found: dict[Location, Engine] = {}
     for location, opened in open_engines(places, session.host).items():
         if isinstance(opened, EnvctlError):
-            unseen(f"{opened.message}; what is up there is unknown")
+            unseen(f"{opened.message}; envctl cannot tell which instances are up there")
         else:
             found[location] = opened
     return found

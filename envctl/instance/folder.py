@@ -73,7 +73,7 @@ def refuse_foreign(*folders: Path) -> None:
 
 def foreign_hint(folder: Path) -> str:
     """Return a hint on how to repair a folder that `refuse_foreign` refuses."""
-    return f"remove {folder}, or make it yours alone (chown, chmod go-w); XDG_STATE_HOME and XDG_CACHE_HOME name other places"
+    return f"remove {folder}, or let only yourself write to it (chown, chmod go-w); XDG_STATE_HOME and XDG_CACHE_HOME name other places"
 
 
 def make_folder(folder: Path) -> None:
@@ -107,7 +107,7 @@ def usable(home: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
-        hint = "XDG_STATE_HOME says where it is (else ~/.local/state): a folder that this user can write to"
+        hint = "set XDG_STATE_HOME (default: ~/.local/state) to a folder that this user can write to"
         raise UsageError(f"no state can be kept in {home}: {error.filename}: {error.strerror}", hint=hint) from None
 
 

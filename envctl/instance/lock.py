@@ -48,7 +48,7 @@ def _acquired(folder: Path, deadline: float, how: int) -> int:
             return descriptor
         os.close(descriptor)  # `down` removed the folder during the wait, so this lock is on a deleted file
         if time.monotonic() > deadline:
-            raise UsageError(f"another envctl command works on {folder.name}", hint="wait for it, or stop it")
+            raise UsageError(f"another envctl command is working on {folder.name}", hint="wait for it, or stop it")
 
 
 def _opened(folder: Path) -> int | None:

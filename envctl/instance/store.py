@@ -161,7 +161,7 @@ def read_record(told: Any, id: str, what: str) -> Record:
         why = f"was written by a later version of envctl (format {version}; this one knows {VERSION})"
         raise UnreadableRecord(id, f"{what} {why}", hint, told, later=True)
     if version != VERSION:
-        raise _damaged(id, what, "it does not say its version" if version is None else f"{version} is not a version", told)
+        raise _damaged(id, what, "it has no version" if version is None else f"{version} is not a version", told)
     try:
         record = decode(Record, told)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

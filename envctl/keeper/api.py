@@ -34,7 +34,7 @@ class Tokens:
             ValueError: a scope is unknown.
         """
         for unknown in {scope for each in scopes.values() for scope in each} - set(SCOPES):
-            raise ValueError(f"a token has the scope {unknown}; there are {', '.join(SCOPES)}")
+            raise ValueError(f"a token has the unknown scope {unknown}; known: {', '.join(SCOPES)}")
         self._scopes = {f"Bearer {token}".encode(): frozenset(each) for token, each in scopes.items()}
 
     def scopes_of(self, authorization: str) -> frozenset[str]:
@@ -72,7 +72,7 @@ class Api:
         if _only(request, "Host").lower() not in self._hosts:
             raise Refused(403, "requests are for 127.0.0.1 only")
         if not self._scopes(request):
-            raise Refused(401, "the token is missing, or wrong")
+            raise Refused(401, "the token is missing or wrong")
 
     def answer(self, request: Request) -> Response:
         """Return the response of the route that the request names.
@@ -84,7 +84,7 @@ class Api:
         scopes = self._scopes(request)
         if route.scope not in scopes:
             has = ", ".join(sorted(scopes))
-            raise Refused(403, f"{route.method} {route.path} takes a token of the scope {route.scope}; this one has {has} here")
+            raise Refused(403, f"{route.method} {route.path} needs a token with the scope {route.scope}; this one has {has}")
         if self._keeper.tearing_down and not route.to_the_last:
             raise Refused(503, TORN_DOWN)
         query = {name: values[-1] for name, values in request.query.items()}
@@ -112,7 +112,7 @@ def _only(request: Request, name: str) -> str:
     """Return the value of a header, or "". The access check depends on the header, so a request with two of them is refused (400)."""
     values = request.header(name)
     if len(values) > 1:
-        raise Refused(400, f"{len(values)} headers {name}")
+        raise Refused(400, f"the header {name} occurs {len(values)} times")
     return values[0] if values else ""
 
 

@@ -76,7 +76,7 @@ class DataHelper:
         with self._lock:
             if self._helper is None or self._helper.over.is_set():
                 if not self._argv:
-                    raise Refused(501, "this keeper knows no helper for data")
+                    raise Refused(501, "this keeper has no helper for data")
                 try:
                     self._helper = Helper(self._helpers, "data", self._argv, self._env, told=self._told, ended=self._ended)
                 except OSError as error:

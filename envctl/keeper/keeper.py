@@ -42,7 +42,7 @@ TEARDOWN = Policy(pauses=(1.0, 2.0, 5.0, 10.0, 30.0), patience=600.0)
 """When the teardown command is run again after it has failed, in seconds."""
 EXPIRED = "expired"
 """The reason to end if the instance has expired. Then local processes get their `stop:` time, in which they can write coverage."""
-REMOVED = "somebody else has removed it"
+REMOVED = "it was removed from its cluster"
 """The reason to end if another machine has removed the instance from its cluster."""
 
 
@@ -199,11 +199,11 @@ class Keeper:
 
     def _reason_to_tear_down(self) -> str:
         if self.owner.has_ended():
-            return "the owner's end"
+            return "its owner has ended"
         if time.time() >= self._expires_at:
             return EXPIRED
         if not os.path.isdir(self.config.folder):
-            return "its folder is gone"
+            return "its folder was removed"
         return REMOVED if self._forwards is not None and self._forwards.gone and not self._worked_on() else ""
 
     def _worked_on(self) -> bool:

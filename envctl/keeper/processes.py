@@ -205,7 +205,7 @@ class Processes:
         with self._changed:
             before = self._table.get(name)
             if before and before.status is None:
-                raise Refused(409, f"{name} runs already")
+                raise Refused(409, f"{name} is already running")
             process = self._table[name] = Process()
             return process, before
 
@@ -266,7 +266,7 @@ class Processes:
                 process = self._table.get(name)
             supervisor = self._supervisor
         if process is None:
-            raise Refused(404, f"no process {name}")
+            raise Refused(404, f"there is no process {name}")
         if process.status is None and supervisor:
             supervisor.ask("stop", name=name, grace=grace)
         return KILLED if process.status is None else process.status

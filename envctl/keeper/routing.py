@@ -82,7 +82,7 @@ def only(body: dict[str, Any], *keys: str) -> None:
     """
     for key in body:
         if key not in keys:
-            raise Refused(400, f"{key} is not known here; there is {', '.join(keys)}")
+            raise Refused(400, f"unknown key {key}; known: {', '.join(keys)}")
 
 
 def needed(body: dict[str, Any], key: str, kind: type[T]) -> T:
@@ -93,7 +93,7 @@ def needed(body: dict[str, Any], key: str, kind: type[T]) -> T:
     """
     value = optional(body, key, kind)
     if value is None:
-        raise Refused(400, f"{key} is needed")
+        raise Refused(400, f"{key} is missing")
     return value
 
 
@@ -109,7 +109,7 @@ def optional(body: dict[str, Any], key: str, kind: type[T]) -> T | None:
     if kind is float and type(value) is int:
         value = float(value)
     if isinstance(value, bool) is not (kind is bool) or not isinstance(value, kind):
-        raise Refused(400, f"{key} is of type {kind.__name__}, not {type(value).__name__}")
+        raise Refused(400, f"{key} must be of type {kind.__name__}, not {type(value).__name__}")
     return value
 
 
@@ -122,7 +122,7 @@ def address(body: dict[str, Any], key: str) -> tuple[str, int]:
     match needed(body, key, list):
         case [str(host), int(port)] if not isinstance(port, bool):
             return host, port
-    raise Refused(400, f"{key} is [host, port]")
+    raise Refused(400, f"{key} must be [host, port]")
 
 
 def signal_number(name: str) -> int:
@@ -134,7 +134,7 @@ def signal_number(name: str) -> int:
     try:
         return signal.Signals[name].value
     except KeyError:
-        raise Refused(400, f"no signal {name}") from None
+        raise Refused(400, f"there is no signal {name}") from None
 
 
 def grace(told: object) -> float:
@@ -146,7 +146,7 @@ def grace(told: object) -> float:
     try:
         seconds = float(told)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise Refused(400, "grace is a number of seconds") from None
+        raise Refused(400, "grace must be a number of seconds") from None
     return min(seconds, LONGEST_GRACE) if seconds > 0 else 0.0
 
 

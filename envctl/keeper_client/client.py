@@ -34,7 +34,7 @@ class KeeperSilent(KeeperGone):
     """The keeper runs but does not answer, so the state of the instance is unknown. Its processes and port forwards may still work."""
 
     def __init__(self, why: str = "") -> None:
-        hint = "it may answer again later, and nothing was changed; `envctl down` ends it with all that it holds"
+        hint = "nothing was changed, and it may answer later; `envctl down` ends it and everything that it runs"
         super().__init__(f"its state is unknown: the keeper runs, but does not answer{f' ({why})' if why else ''}", hint=hint)
 
 

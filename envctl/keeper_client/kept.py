@@ -68,7 +68,7 @@ class KeptKeeper:
     def _opened(self) -> tuple[KeeperClient, Connection]:
         client = KeeperClient.at(self._folder)
         if client is None:
-            raise KeeperGone("the instance has no keeper any more")
+            raise KeeperGone("the instance no longer has a keeper")
         connection = client.connection()
         try:
             client.greet(connection)

@@ -145,7 +145,7 @@ def _published(folder: Path, process: subprocess.Popen[bytes]) -> KeeperClient:
     with suppress(OSError):
         process.kill()
     words = (folder / LOG).read_text("utf-8", "replace").strip().splitlines()
-    raise EnvctlError(f"the keeper of {folder.name} does not start: {words[-1] if words else 'it says nothing'}")
+    raise EnvctlError(f"the keeper of {folder.name} did not start: {words[-1] if words else 'it printed nothing'}")
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def _refuse_held(found: FoundInstance) -> None:
     if found.owner and not found.ending and owner_alive(found.owner) is not False and not (found.expires and found.expires <= now()):
         raise UsageError(
             f"{found.name} ({found.id}) is in use by a command of another machine, container or user",
-            hint=f"wait for it, or take another --name or --key; `envctl down {found.id}` removes it anyway",
+            hint=f"wait for it, or use another --name or --key; `envctl down {found.id}` removes it anyway",
         )
 
 
@@ -185,23 +185,23 @@ def _refuse(session: Session, current: Record, drafted: Record) -> None:
     """Raise UsageError if the existing instance *current* must not be touched by this command."""
     name, down = drafted.name, f"envctl down {called(session, current)}"
     if current.name != name:
-        raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="take another --name")
+        raise UsageError(f"'{name}' and '{current.name}' would share the id {drafted.id}", hint="use another --name")
     lives = process_alive(current.owner) if current.owner and not current.expired else False
     if lives:
-        raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or take another --name")
+        raise UsageError(f"another `envctl run` or `test` is using {name}", hint="wait for it, or use another --name")
     if lives is None:
-        hint = f"wait for it, or take another --name; `envctl down {name}` removes it anyway"
+        hint = f"wait for it, or use another --name; `envctl down {name}` removes it anyway"
         raise UsageError(f"a command of another machine or container is using {name}, or was using it", hint=hint)
     if current.location != drafted.location and not current.half_done:
         where = ", ".join(filter(None, (current.context, current.namespace)))
         raise UsageError(
             f"{name} is up on {current.engine}{f' at {where}' if where else ''}",
-            hint=f"`{down}` first, or take another --name",
+            hint=f"`{down}` first, or use another --name",
         )
     if _another(current, drafted) and not current.half_done and not current.expired:
         raise UsageError(
             f"{name} is an instance of the environment '{current.environment}' ({current.file}), not of '{drafted.environment}'",
-            hint=f"take another --name, or `{down}` first",
+            hint=f"use another --name, or `{down}` first",
         )
 
 

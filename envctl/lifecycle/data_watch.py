@@ -43,7 +43,7 @@ class Leavings(NamedTuple):
         try:
             found = _asked(session, record, "GET")
         except EnvctlError as error:
-            tell(f"envctl: what tests left behind is not known: {error.message}")
+            tell(f"envctl: cannot tell what tests left behind: {error.message}")
             found = []
         self.show(found, status)
 
@@ -51,7 +51,7 @@ class Leavings(NamedTuple):
 def _asked(session: Session, record: Record, method: str) -> Any:
     keeper = KeeperClient.at(session.store.folder(record.id))
     if keeper is None:
-        raise EnvctlError(f"{record.name} has no keeper any more")
+        raise EnvctlError(f"{record.name} no longer has a keeper")
     status, answer = keeper.ask(method, PATH, timeout=PATIENCE)
     if status >= 400:
         raise EnvctlError(f"the data of {record.name} cannot be watched: {answer.get('error', status)}", hint=answer.get("hint"))

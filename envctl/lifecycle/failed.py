@@ -50,7 +50,7 @@ def _told(run: Run, error: BaseException, existed: bool) -> BaseException:
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted; what was up before is still up" if existed else "interrupted; everything is gone")
     if run.record.expired and isinstance(error, EnvctlError) and not isinstance(error, OutOfTime | Interrupted):
-        return EnvctlError("its ttl has passed while it was brought up", hint="give it more: `--ttl`, or `ttl:` of the definition")
+        return EnvctlError("its lifetime ended while it was being brought up", hint="set a longer one with `--ttl` or `ttl:`")
     return error
 
 

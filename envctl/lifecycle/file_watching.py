@@ -22,7 +22,7 @@ def watched(environment: Environment) -> Callable[[], str]:
     try:
         from watchfiles import DefaultFilter, watch
     except ImportError:
-        raise UsageError("--watch needs watchfiles", hint="`pip install 'envctl-testing[watch]'` brings it") from None
+        raise UsageError("--watch needs watchfiles", hint="`pip install 'envctl-testing[watch]'` installs it") from None
     loaded, definition = environment.loaded, environment.definition
     written = [os.path.normpath(loaded.folder / name) for name in definition.write]
     reports = [str(loaded.folder / pattern) for test in definition.tests.values() for pattern in test.reports]

@@ -33,7 +33,7 @@ def collect(
         try:
             there = engine.list()
         except EnvctlError as error:
-            unseen(f"{error.message}; what is up there is unknown")
+            unseen(f"{error.message}; envctl cannot tell which instances are up there")
             continue
         listed.add(location)
         for found in there:

@@ -53,10 +53,10 @@ class _Waiting:
     def __call__(self) -> None:
         name = self._run.record.name
         if not self._told:
-            self._run.events.say(f"{name}: waits for a command of another machine that works on it")
+            self._run.events.say(f"{name}: waiting for a command of another machine that is working on it")
         self._told = True
         if time.monotonic() > self._run.deadline:
-            raise StillWorkedOn(f"out of time: a command of another machine still works on {name}")
+            raise StillWorkedOn(f"out of time: a command of another machine is still working on {name}")
         time.sleep(POLL)
 
 

@@ -62,10 +62,10 @@ def _of_health(service: ServicePlan, said: str) -> str:
         return ""
     if found := _NO_PROGRAM.search(said):
         program = found["executed"] or found["in_shell"]
-        return f"its image has no `{program}`: let the health check run a program that is there, or `ready:` in a definition replace it"
+        return f"its image has no `{program}`: use another program in the health check, or replace the check: `ready:` in a definition"
     if service.from_compose:
         return (
-            "if it is only slow, `start_period:` or more `retries:` in its `healthcheck:` give it more time; else see what the check asks"
+            "if it is only slow, `start_period:` or more `retries:` in its `healthcheck:` give it more time; otherwise check what it asks"
         )
     return ""
 
@@ -76,7 +76,7 @@ def _of_networks(plan: Plan, service: ServicePlan) -> str:
     if not only_internal(networks, plan.compose_extra.get("networks", {}), plan.setting.addresses.internal):
         return ""
     which = f"its network {networks[0]} is" if len(networks) == 1 else f"its networks {', '.join(networks)} are"
-    other = "a network of the Compose file that is not, e.g. `compose: {networks: {front: {}}}`, lets tests reach it"
+    other = "add a network that is not internal, e.g. `compose: {networks: {front: {}}}`, so that tests can reach it"
     return f"{which} `internal`, so its ports cannot be reached from here: {other}; `ready: {{command: ...}}` asks inside it"
 
 
@@ -94,12 +94,12 @@ def heard_instead(work: BringUp, service: ServicePlan, said: str) -> str:
     if heard is None:
         return f"it does not answer on {' or '.join(map(str, wanted))}, and envctl cannot find out where it listens"
     if not heard:
-        return "it opens no port"
+        return "it listens on no port"
     at_wanted = [address for address in heard if address[1] in wanted]
     hosts = dict.fromkeys(host for host, _ in at_wanted)
     if EVERYWHERE & hosts.keys():
         why = said.removeprefix("tcp: ")
-        why = why.removeprefix("it ") if why.startswith("it ") else f"is not reached from here: {why}"
+        why = why.removeprefix("it ") if why.startswith("it ") else f"cannot be reached from here: {why}"
         return f"it listens on {_numbers(at_wanted)}, and {why}"
     if at_wanted:
         return f"it listens on {' and '.join(hosts)} only, which cannot be reached from outside its container"

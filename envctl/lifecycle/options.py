@@ -88,7 +88,7 @@ class UpOptions:
             return current.location
         engine = self.engine or default_engine(session.environ, self.context, refuse_unseen=True)
         if self.untrusted and (traits(engine).runs_processes or self.local):
-            raise UsageError("--untrusted: a stranger's definition may not start processes on this machine", hint="take --engine docker")
+            raise UsageError("--untrusted: a stranger's definition may not start processes on this machine", hint="use --engine docker")
         return Location(engine, lasting_context(engine, session.environ, self.context), self.namespace)
 
     def choices(self, session: Session, given: Mapping[str, str]) -> Choices:

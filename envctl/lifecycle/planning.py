@@ -92,7 +92,7 @@ def variables_by_hand(session: Session, record: Record, addresses: Addresses, se
     there = {service, *record.services, *record.choices.use}
     referred = [ref.root for text in texts(services[service].env) for ref in references(text, list(services))]
     if absent := [name for name in dict.fromkeys(referred) if name in services and name not in there]:
-        hint = f"`--only {absent[0]}` brings it up, too; `--use {absent[0]}=URL` uses one that runs already"
+        hint = f"`--only {absent[0]}` brings it up, too; `--use {absent[0]}=URL` uses one that is already running"
         raise UsageError(f"{service} refers to {' and '.join(absent)}, and {record.name} was brought up without", hint=hint)
     allocation = replace(record.allocation, ports={**_own_ports(environment, service), **record.allocation.ports})
     return environment_outside(environment, _setting(session, record, allocation, addresses), service)

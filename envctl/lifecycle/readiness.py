@@ -151,7 +151,7 @@ class _Waiting:
             self.work.states.go_on()
             restarting = self._restarting()
             if given_up():
-                raise NotReady(restarting or f"it has ended with {self.work.exits.statuses.get(self.service.name)}")
+                raise NotReady(restarting or f"it ended with {self.work.exits.statuses.get(self.service.name)}")
             if not restarting:
                 return
             history.add(restarting)
@@ -162,7 +162,7 @@ class _Waiting:
         work, name = self.work, self.service.name
         if name not in work.exits.times or not work.deployment.state(name).restarting:
             return ""
-        return f"it has ended with {work.exits.statuses.get(name, 'an error')}, and is started again"
+        return f"it ended with {work.exits.statuses.get(name, 'an error')}, and is being started again"
 
     def _targets(self, checks: Sequence[Check]) -> list[tuple[str, Target]]:
         return [(check.probe, self._target(check, replica)) for check in checks for replica in range(self.service.replicas)]
@@ -211,7 +211,7 @@ class _Waiting:
         while time.monotonic() < until and not exits.ended(self.service):
             self.work.states.go_on()
             if exits.statuses.pop(name, 0):
-                self.work.states.set(name, Phase.WAITING, "it has ended, and is started again")
+                self.work.states.set(name, Phase.WAITING, "it has ended, and is being started again")
                 until = time.monotonic() + 2 * SETTLED_SECONDS
             time.sleep(POLL_SECONDS)
 
@@ -225,7 +225,7 @@ class _Waiting:
         while service.name not in work.exits.statuses and not work.deployment.state(service.name).running:
             work.states.go_on()
             if time.monotonic() > until:
-                message = f"{service.name} does not run {service.ready_timeout:g} s after it was started"
+                message = f"{service.name} was started, but is not running after {service.ready_timeout:g} s"
                 raise failure(work, service, message, "start")
             time.sleep(POLL_SECONDS)
 

@@ -125,7 +125,7 @@ def test(
     if passed_on and len(jobs) > 1:
         raise UsageError(
             f"arguments after `--` are for one test, but the number of tests to run is {len(jobs)}",
-            hint="name it: " + ", ".join(names or [str(job.test) for job in jobs]),
+            hint="name one: " + ", ".join(names or [str(job.test) for job in jobs]),
         )
     changes = watched(environment) if watch else None
     for job in jobs:
@@ -191,7 +191,7 @@ def _run_jobs(
         started = up(session, options, listeners, owner=owner, environment=environment)
         status = _told(session, started, jobs, leavings)
         while changes is not None:
-            tell(f"envctl: {changes()}: once more")
+            tell(f"envctl: {changes()}: running again")
             status = _told(session, started, jobs, leavings)
         if options.report:
             _report(session, started, jobs, session.cwd / options.report, failed=bool(status))

@@ -71,7 +71,7 @@ def build(
         if mine:
             with _twin(session, options, mine, listeners, low) as (started, deployment):
                 if _lacking(session, options, list(mine)) != mine:
-                    raise EnvctlError("a definition or a file has changed while its data was made: nothing is kept")
+                    raise EnvctlError("a definition or a file has changed while its data was being created, so nothing is kept")
                 seeds = {name: service.seed for name, service in open_selected(session, options).definition.services.items()}
                 return [_kept(index, deployment, started, name, key, len(seeds[name])) for name, key in mine.items()]
     return []

@@ -53,7 +53,7 @@ def _engines(session: Session, entries: Sequence[Entry], unseen: Unseen) -> dict
     found: dict[Location, KeptData] = {}
     for place, engine in open_engines([*dict.fromkeys(map(_place, entries))], session.host).items():
         if isinstance(engine, EnvctlError):
-            unseen(f"{engine.message}; what is kept there is unknown")
+            unseen(f"{engine.message}; envctl cannot tell which snapshots are kept there")
         elif isinstance(engine, KeptData):
             found[place] = engine
     return found

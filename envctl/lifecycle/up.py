@@ -90,7 +90,7 @@ def up(
             if time.monotonic() > timer.began + options.timeout:
                 raise OutOfTime(f"out of time after {options.timeout:g} s: {error}") from None
             if owner or options.fresh:
-                raise UsageError(str(error), hint="wait for it, or take another --name or --key") from None
+                raise UsageError(str(error), hint="wait for it, or use another --name or --key") from None
             elsewhere = True
 
 
@@ -116,7 +116,7 @@ def _up(
         environment = environment or open_selected(session, options)
         drafted, engine = draft(session, options, environment, owner), None
     if elsewhere or _may_be_elsewhere(session, options, drafted):
-        with in_time(f": {drafted.engine} has not answered"):
+        with in_time(f": {drafted.engine} did not answer"):
             engine = open_engine(drafted.location, session.host)
             if adopt(session, engine, drafted.location, drafted.id, str(environment.loaded.project)) is not None:
                 drafted = draft(session, options, environment, owner)
@@ -124,13 +124,13 @@ def _up(
         plan = _planned(session, options, environment, drafted)
         ask_used(environment, called(session, drafted))
     timer.phase("plan")
-    with in_time(f": {drafted.engine} has not answered"):
+    with in_time(f": {drafted.engine} did not answer"):
         engine = engine or open_engine(drafted.location, session.host)
     with watched_until_kept(session.environ) as watched, lock(session.store.folder(drafted.id)):
         if drafted.was_up:
             session.keepers.hear(drafted.id)  # before anything is written: if the keeper does not answer, nothing is changed
         try:
-            with in_time(f": what was left of {drafted.name} is not removed yet"):
+            with in_time(f": what was left of {drafted.name} has not been removed yet"):
                 record = claim(session, engine, drafted, options, elsewhere)
         except MadeElsewhere:
             _forget(session, drafted.id)

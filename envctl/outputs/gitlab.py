@@ -31,9 +31,9 @@ def text(values: Mapping[str, str]) -> str:
 def cautions(values: Mapping[str, str]) -> Iterator[str]:
     """Yield what a GitLab installation may refuse or interpret differently in a well-formed report."""
     if len(values) > VARIABLES:
-        yield f"{len(values)} variables: GitLab takes {VARIABLES} unless it is set otherwise (gitlab.com: 50, or more by plan)"
+        yield f"{len(values)} variables: GitLab takes {VARIABLES} unless configured otherwise (gitlab.com: 50, or more by plan)"
     if (size := len(text(values).encode())) >= SIZE:
-        yield f"{size} bytes: GitLab takes fewer than {SIZE} unless it is set otherwise"
+        yield f"{size} bytes: GitLab takes fewer than {SIZE} unless configured otherwise"
     if expanded := [key for key, value in values.items() if "$" in value]:
         yield f"{', '.join(expanded)}: with a `$`, which the next job's runner reads as the beginning of a variable's name"
 

@@ -76,6 +76,6 @@ def outputs_of(record: Record, lane: int) -> Mapping[str, str]:
     if 0 < lane <= count:
         return record.lanes[lane - 1].outputs
     if lane < 1:
-        raise UsageError(f"lane {lane}: lanes count from 1")
+        raise UsageError(f"lane {lane}: lanes are numbered from 1")
     there = f"{count} lane{'s' if count > 1 else ''}" if count else "no lanes"
-    raise UsageError(f"{record.name} has {there}, and this is for lane {lane}", hint=f"`--lanes {lane}`, or fewer parallel workers")
+    raise UsageError(f"{record.name} has {there}, but lane {lane} is needed", hint=f"`--lanes {lane}`, or fewer parallel workers")

@@ -49,7 +49,7 @@ def _wrong(reading: Reading, given: Mapping[str, Any]) -> Iterator[tuple[str, st
     if file := given.get("file"):
         path = Path(reading.loaded.folder, str(file).replace("$$", "$"))
         if not path.exists():
-            yield f"is the file '{displayed(path)}', which is not there", "make it first; it may be one that is not checked in"
+            yield f"is the file '{displayed(path)}', which does not exist", "create it first; it may be one that is not checked in"
     elif (variable := given.get("environment")) in reading.loaded.compose_unresolved:
         hint = f"single quotes around it, where it has no variables; or `export {variable}=...`"
         yield f"is the variable {variable}, whose value in the `.env` beside the Compose file is not understood", hint

@@ -109,7 +109,7 @@ def _unreachable(reading: Reading, environment: Environment) -> list[str]:
     found = {name: sorted(in_doubt(service.compose.get("networks") or (), given)) for name, service in services.items()}
     return [
         f"{name}: the external network{'s' if len(outer) > 1 else ''} {', '.join(outer)} {'are' if len(outer) > 1 else 'is'} `internal`, "
-        "and tests cannot reach anything there: no outputs"
+        "so tests cannot reach it, and it has no outputs"
         for name, outer in found.items()
         if outer
     ]

@@ -116,7 +116,7 @@ def _is_text(reading: Reading, at: At, path: Path, stream: io.BufferedReader) ->
         hint = "save it as UTF-8; PowerShell's `>` writes UTF-16, and `pg_dump --file` or `mysqldump --result-file` does not"
         reading.wrong(at, f"'{path.name}' is UTF-16", hint)
     elif head == b"PGDMP":
-        reading.wrong(at, f"'{path.name}' is an archive of pg_dump", "`restore: FILE` in the place of `sql: FILE`")
+        reading.wrong(at, f"'{path.name}' is an archive of pg_dump", "`restore: FILE` instead of `sql: FILE`")
     else:
         return True
     return False
@@ -168,7 +168,7 @@ def _columns(reading: Reading, path: Path, at: At) -> list[str]:
     try:
         found = header(path, reading.loaded.project)
     except (FileRefused, OSError, UnicodeDecodeError, csv.Error) as error:
-        what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         reading.wrong(at, f"the header of '{path.name}' cannot be read: {what}")
         return []
     if not any(found):
@@ -180,7 +180,7 @@ def _columns(reading: Reading, path: Path, at: At) -> list[str]:
         hint = "save it with commas (in a spreadsheet: CSV UTF-8, comma delimited), and numbers with a point"
         reading.wrong(at, f"'{path.name}': {shown} separates its columns, where a comma is expected", hint)
     elif twice := next((name for number, name in enumerate(found) if name in found[:number]), None):
-        reading.wrong(at, f"'{path.name}' has the column '{twice}' twice", "a server that takes it would keep one of both values")
+        reading.wrong(at, f"'{path.name}' has the column '{twice}' twice", "a server that accepts it would keep only one of the two values")
     return found
 
 

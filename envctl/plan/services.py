@@ -259,7 +259,7 @@ def _local(reading: Reading, kind: Kind, subject: Subject, service: Service, sco
             hint = f"`{proposed or 'run: COMMAND'}` starts it from source; or bring it up on Docker"
         reading.wrong(where, "nothing says how it runs as a process of this machine", hint)
     elif not kind.own and kind.local is None and not service.run:
-        hint = "use Docker, or `--use S=URL` for one that runs already"
+        hint = "use Docker, or `--use S=URL` for one that is running"
         reading.wrong(where, f"the kind '{kind.kind}' only runs in a container", hint)
     local = kind.local or Local()
     first = tuple(FirstStep(*made, step.again) for step in local.first for made in _setup(reading, [step], subject, scope))

@@ -33,15 +33,15 @@ def open_numbers(session: Session, repository: str, told: str | None) -> set[int
     if told is None:
         github = GitHub.of(session.environ, repository)
         if github is None:
-            raise UsageError("it is not known which pull requests are open", hint="--open 17,18, or GITHUB_TOKEN to ask")
+            raise UsageError("envctl cannot tell which pull requests are open", hint="use --open 17,18, or set GITHUB_TOKEN")
         found = set(github.open_numbers())
     else:
         words = [word.strip() for word in told.split(",") if word.strip()]
         if not all(word.isdecimal() for word in words):
-            raise UsageError(f"--open {told}: not numbers", hint="like --open 17,18")
+            raise UsageError(f"--open {told}: expected numbers", hint="write it like --open 17,18")
         found = set(map(int, words))
     if not found:
-        raise EnvctlError("no pull request is open, as far as is known; nothing is removed", hint="`envctl preview down` removes one")
+        raise EnvctlError("no open pull request is known, so nothing is removed", hint="`envctl preview down` removes one")
     return found
 
 

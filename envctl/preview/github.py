@@ -129,7 +129,7 @@ def _refused(status: int, text: str) -> EnvctlError:
         words = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
         words = "no reason is given"
-    hint = "the token needs `pull-requests: read`, and `write` for comments; a fork's own run gets none that may write"
+    hint = "the token needs `pull-requests: read`, and `write` for comments; a workflow run of a fork gets no token that may write"
     return EnvctlError(f"GitHub answers {status}: {words}", hint=hint if status in (401, 403, 404) else "")
 
 

@@ -126,7 +126,7 @@ class Locks:
             raise self._refused(error) from None
 
     def _refused(self, error: ApiError) -> EnvctlError:
-        hint = "`envctl cluster install` makes it, with the rights; `locks` in [preview] of envctl.toml names another namespace"
+        hint = "`envctl cluster install` creates it, with the rights; `locks` in [preview] of envctl.toml names another namespace"
         return EnvctlError(f"the locks of previews in the namespace {self.namespace}: {error.message}", hint=hint)
 
 
@@ -168,7 +168,7 @@ class Claim:
                     return held
                 continue
             if time.monotonic() > until:
-                raise OutOfTime(f"{self.request.key}: another command still works on it")
+                raise OutOfTime(f"{self.request.key}: another command is still working on it")
             pause(POLL)
 
     def _stand(self) -> Lock | None:

@@ -100,7 +100,7 @@ def _refuse_moved_on(session: Session, request: PullRequest) -> None:
     if not state.open:
         raise Superseded(f"{request.key} is closed", hint="`envctl preview down` removes what is left of it")
     if request.head and state.head != request.head:
-        raise Superseded(f"{request.key}: superseded by {state.head[:12]}, its head now", hint="the run of that head brings it up")
+        raise Superseded(f"{request.key}: superseded by {state.head[:12]}, which is its head now", hint="the run of that head brings it up")
 
 
 def forget_local(session: Session, id: str) -> None:

@@ -73,7 +73,7 @@ def pull_request(environ: Mapping[str, str], key: str | None) -> PullRequest:
         return found
     match = KEY.fullmatch(key)
     if match is None:
-        raise UsageError(f"--key {key}: not the key of a pull request", hint=f"like {FORM}")
+        raise UsageError(f"--key {key}: not the key of a pull request", hint=f"write it like {FORM}")
     repository, number = match["repository"], int(match["number"])
     if found is None:
         return PullRequest(repository, number)

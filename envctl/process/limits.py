@@ -30,4 +30,4 @@ def limit_this_process() -> None:
 
 
 def _out_of_time(number: int, frame: FrameType | None) -> None:
-    raise UsageError(f"the definition takes more than {SECONDS} s of the processor", hint="it is too large, or made to take long")
+    raise UsageError(f"the definition takes more than {SECONDS} s of processor time", hint="it is too large, or was written to take long")

@@ -216,7 +216,7 @@ class EnvironmentPlugin:
         marker = item.get_closest_marker("envctl_reset")
         told = str(marker.args[0] if marker is not None and marker.args else self._config.getini("envctl_reset"))
         if told not in RESETS:
-            raise pytest.UsageError(f"envctl_reset: {told}; there are {', '.join(RESETS)}")
+            raise pytest.UsageError(f"envctl_reset: unknown value {told!r}; known: {', '.join(RESETS)}")
         workers = self._session.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
         if told != "never" and int(workers) > 1 and not self.environment.record.lanes:
             raise UsageError("a reset would empty what other workers use", hint="bring it up with --envctl-lanes N")

@@ -281,7 +281,7 @@ def _losses(plan: Plan) -> Iterator[str]:
         if service.once and not any(name in other.needs for other in plan.services.values()):
             yield f"{name}: no service needs this job, and `docker compose up --wait` treats the end of such a container as a failure"
         if service.steps:
-            yield f"{name}: its seeds; plain Compose starts it empty, `envctl up` seeds it"
+            yield f"{name}: its seeds are not loaded: plain Compose starts it empty, `envctl up` seeds it"
         if service.sets_up:
             yield f"{name}: what envctl sets up once it is ready ({service.sets_up_by} ...)"
         if service.from_compose and all(check.probe == "health" or "patience" in check.options for check in service.checks):

@@ -74,7 +74,7 @@ class Cluster:
         ):
             wrong = next((item for item in items if not form.fullmatch(item) or (what == "dns" and "/" in item and not _block(item))), None)
             if wrong is not None:
-                raise UsageError(f"[kubernetes] {what}: '{wrong}' is not of its form", hint=hint)
+                raise UsageError(f"[kubernetes] {what}: '{wrong}' does not have the right form", hint=hint)
 
     @property
     def tolerated(self) -> list[dict[str, str]]:

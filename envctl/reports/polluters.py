@@ -39,7 +39,7 @@ def report(checkpoints: Sequence[Mapping[str, Any]]) -> list[str]:
     lines += _shown([f"  {test}: {summary(changes)}" for test, changes in leaving.items()])
     if touching:
         lines += [f"{_tests(len(touching))} changed what another test had left:"]
-        lines += _shown([f"  {test}: of {', '.join(others)}" for test, others in touching.items()])
+        lines += _shown([f"  {test}: data of {', '.join(others)}" for test, others in touching.items()])
     if clean and leaving:
         lines += [f"{_tests(len(clean))} left nothing behind, and may share a lane"]
     return lines

@@ -13,7 +13,7 @@ _KNOWN = (
     (
         # MariaDB quotes our own statement, which follows the file, in its message.
         r"unterminated (?:quoted|dollar)|error in your SQL syntax[^\0]*(?:SIGNAL SQLSTATE|SET MESSAGE_TEXT)",
-        "a quote in this statement, or in one before it, does not close",
+        "a quote in this statement, or in one before it, is not closed",
     ),
     (
         r"a transaction is left open",
@@ -37,7 +37,7 @@ _KNOWN = (
     ),
     (
         r"\"?mariadb\"?: (?:executable file )?not found",
-        "an image of MySQL has no client of MariaDB: take `mariadb:11.8`, or seed with a `command:` that runs `mysql`",
+        "an image of MySQL has no client of MariaDB: use `mariadb:11.8`, or seed with a `command:` that runs `mysql`",
     ),
     (
         r"backslash commands are restricted; only \\unrestrict",
@@ -70,10 +70,10 @@ _KNOWN = (
     ),
     (
         r"unrecognized configuration parameter|Unknown collation",
-        "the dump is of another version or make of this server: `version:` chooses one, as does `image:`",
+        "the dump comes from another version or make of this server: choose one with `version:` or `image:`",
     ),
-    (r"near \"`\"", "this is MySQL's or MariaDB's SQL: `kind: mariadb` takes it"),
-    (r"Unknown system variable '(?:statement|lock|idle)_\w*timeout|near 'COPY ", "this is a dump of PostgreSQL: `kind: postgres` takes it"),
+    (r"near \"`\"", "this is MySQL's or MariaDB's SQL: use `kind: mariadb`"),
+    (r"Unknown system variable '(?:statement|lock|idle)_\w*timeout|near 'COPY ", "this is a dump of PostgreSQL: use `kind: postgres`"),
     (
         r"malformed array literal: \"\[",
         'a list is JSON here, and this column is an array: write a text as PostgreSQL has it, such as `"{1,2,NULL}"`',

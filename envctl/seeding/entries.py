@@ -24,13 +24,13 @@ def checked(found: Iterable[Item], model: type[B]) -> Iterator[tuple[str, B]]:
     """
     for where, key, value in found:
         if key is not None:
-            raise BadFile("a list of entries is expected, and this is a map", place=where)
+            raise BadFile("a list of entries is expected, but this is a map", place=where)
         try:
             yield where, model.model_validate(value)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             at = ".".join(map(str, first["loc"]))
-            words = {"extra_forbidden": f"unknown key; known are {', '.join(keys(model))}"}.get(first["type"], first["msg"]).removeprefix(
+            words = {"extra_forbidden": f"unknown key; known: {', '.join(keys(model))}"}.get(first["type"], first["msg"]).removeprefix(
                 "Value error, "
             )
             raise BadFile(f"{at}: {words}" if at else words, place=where) from None

@@ -49,7 +49,7 @@ def _there(step: Step, seeder: Seeder, reference: str) -> list[str]:
     if ran.status:
         raise failed(step, step.where, ran.output, ran.status, complaint(ran.output))
     if not (values := ran.output.splitlines()):
-        raise failed(step, step.where, f"`from: {reference}`: that table has no rows; a step before this one fills it")
+        raise failed(step, step.where, f"`from: {reference}`: that table has no rows; an earlier step must fill it")
     return values
 
 
@@ -104,7 +104,7 @@ def _unique(name: str, draw: Draw, drawn: set[str]) -> Any:
         if repr(value) not in drawn:
             drawn.add(repr(value))
             return value
-    raise ValueError(f"column '{name}': after {len(drawn)} values there is no other unique one")
+    raise ValueError(f"column '{name}': after {len(drawn)} values there is no further unique one")
 
 
 def _or_null(draw: Draw, part: float, random: Any) -> Any:

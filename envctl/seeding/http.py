@@ -104,7 +104,7 @@ def _request(path: Path, lines: list[tuple[int, str]]) -> Iterator[Item]:
     headers = dict(_header(path, number, line) for number, line in takewhile(lambda each: each[1].strip(), rest))
     content = "\n".join(line for _, line in rest).rstrip("\n")
     if "{{" in "".join([first[1], content, *headers.values()]):
-        raise BadFile("variables (`{{name}}`) are not supported here; a YAML file or the step itself may have `${...}`", place=where)
+        raise BadFile("variables (`{{name}}`) are not supported here; a YAML file or the step itself may contain `${...}`", place=where)
     given = {"method": parts["method"] or "GET", "path": parts["path"], "headers": headers}
     yield Item(where, None, given | ({"body": content} if content else {}) | ({"expect": expected} if expected else {}))
 

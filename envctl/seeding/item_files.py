@@ -60,7 +60,7 @@ def _of_tree(tree: Any, where: Callable[[tuple[str | int, ...]], str], spread: b
             if not spread or not isinstance(value, list):
                 yield Item(where((key,)), key, value)
     elif tree is not None:
-        raise BadFile("this is a single value, and a map or a list is expected", 1)
+        raise BadFile("this is a single value, but a map or a list is expected", 1)
 
 
 def _yaml(path: Path, root: Path, spread: bool) -> Iterator[Item]:

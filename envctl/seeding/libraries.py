@@ -7,7 +7,7 @@ from types import ModuleType
 
 from envctl.errors import Evidence, ServiceFailed
 
-ADVICE = "`pip install envctl-testing[seeds]`, and bring it up again"
+ADVICE = "run `pip install 'envctl-testing[seeds]'`, and bring it up again"
 
 
 def library(name: str, service: str, what: str) -> ModuleType:

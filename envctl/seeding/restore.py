@@ -30,7 +30,7 @@ ADVICE_FOR = (
         re.compile(r"does not appear to be a valid archive"),
         "`pg_dump --format=custom` or `--format=directory` makes a file that can be restored",
     ),
-    (re.compile(r'extension "(?P<name>.*?)" is not available'), "take an image that has the extension {name}: `image: REF`"),
+    (re.compile(r'extension "(?P<name>.*?)" is not available'), "use an image that has the extension {name}: `image: REF`"),
     (re.compile(r"user specified as a definer .*?does not exist"), "declare it under `users`, or `owners: false` beside `restore`"),
 )
 """Patterns of server messages, and the advice for each."""
@@ -81,7 +81,7 @@ def _tar(files: Iterable[Path], root: Path) -> Iterator[bytes]:
                     left -= len(piece)
                     yield piece
                 if left:
-                    raise BadFile("it has become shorter while it was read", place=str(path))
+                    raise BadFile("it became shorter while it was being read", place=str(path))
                 yield b"\0" * (-entry.size % tarfile.BLOCKSIZE)
         except OSError as error:
             raise BadFile(f"it cannot be read: {error.strerror or error}", place=str(path)) from None

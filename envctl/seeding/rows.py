@@ -41,7 +41,7 @@ def _rows(step: Step, found: Iterable[Item]) -> Iterator[Row]:
         elif step.step.into is not None:
             raise BadFile("this is a map of tables, and `into` names one; leave one of them out", place=where)
         if table is None:
-            raise BadFile("which table? `into: TABLE` names it", place=where)
+            raise BadFile("no table is named; add `into: TABLE`", place=where)
         if not isinstance(value, dict) or not value:
             raise BadFile(f"a row of '{table}' is a map of columns to values", place=where)
         yield Row(where, table, value)

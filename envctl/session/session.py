@@ -76,7 +76,7 @@ class Session:
         try:
             return cls(dict(os.environ), Path.cwd())
         except OSError as error:
-            raise UsageError(f"the current folder cannot be used: {error.strerror}", hint="change to one that is there: `cd`") from None
+            raise UsageError(f"the current folder cannot be used: {error.strerror}", hint="change to a folder that exists") from None
 
     @cached_property
     def settings(self) -> Settings:

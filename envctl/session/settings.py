@@ -52,7 +52,7 @@ class Settings:
         found = self.keys.get("images", {})
         if not (isinstance(found, dict) and all(isinstance(value, str) for value in found.values())):
             hint = 'images = {"docker.io" = "registry.corp/hub"}'
-            raise self._mistake("images", "expected a table of prefixes and what replaces them", hint)
+            raise self._mistake("images", "expected a table of prefixes and their replacements", hint)
         return dict(found)
 
     def table(self, name: str, shape: Any) -> dict[str, Any]:

@@ -30,4 +30,6 @@ def max_size(session: Session) -> int:
     try:
         return parse_size(text)
     except ValueError:
-        raise UsageError(f"max_size {text}: not a size", hint="like 5G or 800M, in `[snapshots]` of envctl.toml or in " + SIZE) from None
+        raise UsageError(
+            f"max_size {text}: not a size", hint="write it like 5G or 800M, in `[snapshots]` of envctl.toml or in " + SIZE
+        ) from None

@@ -146,6 +146,6 @@ def connected(driver: str, properties: Mapping[str, Any]) -> Driver:
         found: Driver = import_module(f"envctl.units.{driver}").open_driver(properties)
     except ModuleNotFoundError as error:
         raise DriverMissing(
-            f"{driver}: the Python package '{error.name}' is not here", hint="`pip install 'envctl-testing[lanes]'`"
+            f"{driver}: the Python package '{error.name}' is not installed", hint="`pip install 'envctl-testing[lanes]'`"
         ) from None
     return found

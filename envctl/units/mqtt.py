@@ -68,7 +68,7 @@ class MqttDriver:
             # Without acknowledgements (QoS 0), because a broker drops messages waiting for an acknowledgement if its queue is full.
             client.subscribe(wanted, qos=0)
             if not over.wait(PATIENCE):
-                raise self._error("it does not send what is retained; is that more than `max_queued_messages`?")
+                raise self._error("it does not send its retained messages; are there more than `max_queued_messages`?")
         return found
 
     def _copy(self, source: str, target: str) -> None:
@@ -97,7 +97,7 @@ class MqttDriver:
             client.on_message = take
             client.subscribe([(prefix + topic, 2) for topic in topics])
             if not over.wait(PATIENCE):
-                raise self._error(f"of {len(topics)} retained messages it sends {len(found)}")
+                raise self._error(f"it sends only {len(found)} of {len(topics)} retained messages")
         return found
 
     def _send(self, messages: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ def client(properties: Mapping[str, Any]) -> WebClient:
         DriverMissing: The server has no management API.
     """
     if "management" not in properties["ports"]:
-        raise DriverMissing("RabbitMQ's management API is not on", hint="`with: {management: true}`")
+        raise DriverMissing("RabbitMQ's management API is not enabled", hint="`with: {management: true}`")
     return WebClient(f"http://{properties['host']}:{properties['ports']['management']}/api", properties)
 
 

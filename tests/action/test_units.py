@@ -122,7 +122,7 @@ def test_only_the_names_that_are_asked_for(step: Step) -> None:
     assert "DB_URL" in step.values("GITHUB_OUTPUT")
     done = step.run("main", {**SHOP, "export": "DB_URI"})
     assert done.returncode == 1
-    assert "::error title=envctl::export: DB_URI: there is no such output; there are DB_URL, LONG" in done.stdout
+    assert "::error title=envctl::export: DB_URI: there is no such output; known: DB_URL, LONG" in done.stdout
 
 
 def test_inputs_never_meet_a_shell(step: Step) -> None:

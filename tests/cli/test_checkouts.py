@@ -59,7 +59,7 @@ def test_an_environment_under_the_name_of_anothers_instance_is_refused(local: Pr
     done = local.envctl(*words, "--name", "env", *(["--", "true"] if words[0] == "run" else []))
     assert done.status == (125 if words[0] == "run" else 2), done
     assert "env is an instance of the environment 'env'" in done.err
-    assert "take another --name, or `envctl down env` first" in done.err
+    assert "use another --name, or `envctl down env` first" in done.err
     assert (folder / "instance.json").read_text() == before
     assert processes_of(folder.name) == there
 

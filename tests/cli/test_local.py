@@ -93,7 +93,7 @@ def test_up_again_on_another_engine_is_refused(local: Project) -> None:
         pytest.skip("no Docker here")
     assert done.status == 2
     assert "env is up on local" in done.err
-    assert "`envctl down env` first, or take another --name" in done.err
+    assert "`envctl down env` first, or use another --name" in done.err
     local.envctl("status", "env").ok()
 
 

@@ -72,7 +72,7 @@ def refused(done: Done, words: str, status: int = 1) -> None:
     ("change", "words"),
     [
         ({"version": 99}, "was written by a later version of envctl (format 99; this one knows 1)"),
-        ({"version": None}, "cannot be read: it does not say its version"),
+        ({"version": None}, "cannot be read: it has no version"),
         ({"services": 7}, "cannot be read: services: expected dict, not int"),
     ],
     ids=["of a later version", "without a version", "damaged"],

@@ -126,7 +126,7 @@ def test_arguments_are_passed_on_to_one_test(red: Project, tmp_path: Path) -> No
     assert ran(red, "test", "site", "words", "--", "-k", "a b", "--", cache=tmp_path).ok().out == "-k a b --\n"
     several = ran(red, "test", "site", "--", "-k", cache=tmp_path)
     assert several.status == 125
-    assert "name it: green, red, words" in several.err
+    assert "name one: green, red, words" in several.err
 
 
 def test_the_report_says_where_it_is(red: Project, tmp_path: Path) -> None:

@@ -98,15 +98,15 @@ def test_install_status_and_what_the_accounts_may_not(cluster: Project, place: s
             "a privileged pod": (attempt(item=pod(own, {"securityContext": {"privileged": True}})), "cannot create"),
             "a privileged Deployment": (
                 attempt(item=deployment(own, initContainers=[{"name": "i", "image": "x", "securityContext": {"privileged": True}}])),
-                "no privileged containers",
+                "privileged containers are not allowed",
             ),
-            "the node's files": (attempt(item=deployment(own, volumes=[{"name": "v", "hostPath": {"path": "/"}}])), "no hostPath"),
-            "the node's network": (attempt(item=deployment(own, hostNetwork=True)), "no namespaces of the node"),
-            "the place of others": (attempt(item=deployment(own, priorityClassName="system-cluster-critical")), "no priority"),
-            "a node of its choice": (attempt(item=deployment(own, nodeName="control-plane")), "no node by its name"),
+            "the node's files": (attempt(item=deployment(own, volumes=[{"name": "v", "hostPath": {"path": "/"}}])), "hostPath volumes"),
+            "the node's network": (attempt(item=deployment(own, hostNetwork=True)), "the node's namespaces"),
+            "the place of others": (attempt(item=deployment(own, priorityClassName="system-cluster-critical")), "own priority classes"),
+            "a node of its choice": (attempt(item=deployment(own, nodeName="control-plane")), "nodeName is not allowed"),
             "a binding elsewhere": (attempt(item=binding(foreign, f"{place}-instance", me)), ours),
             "a binding in kube-system": (attempt(item=binding("kube-system", f"{place}-instance", me)), ours),
-            "another's binding": (attempt(item=binding(own, f"{place}-instance", {**me, "name": "reaper"})), "binds nobody but itself"),
+            "another's binding": (attempt(item=binding(own, f"{place}-instance", {**me, "name": "reaper"})), "may bind only itself"),
             "a larger role": (attempt(item=binding(own, "cluster-admin", me)), "Forbidden"),
             "a port of every node": (
                 attempt(item=in_(own, "Service", spec={"type": "NodePort", "ports": [{"port": 80}]})), "of the type ClusterIP",
@@ -143,7 +143,7 @@ def test_the_reaper_deletes_what_has_expired_and_nothing_else(installed: str, tm
         until(lambda: "Complete" in kubectl(*ended), seconds=120, what="a sweep")
         said = kubectl("logs", "job/now", "-n", installed)
         assert f"{expired}: expired" in said
-        assert f"{orphan}: its owner has not been heard of" in said
+        assert f"{orphan}: its owner has not reported" in said
         assert held not in said
         assert live not in said
         until(lambda: not kubectl("get", "namespace", expired, orphan, "--ignore-not-found", "-o", "name"), what="their end")

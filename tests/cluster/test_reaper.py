@@ -38,7 +38,7 @@ def namespace(name: str = "a-123456", label: str | None = None, **annotations: s
         (namespace(expires="tomorrow"), ""),
         (namespace(expires=EARLIER, hold="until Friday"), ""),
         (namespace(expires=EARLIER, label="another"), ""),
-        (namespace(owner="host:1:2", alive_until=EARLIER), f"its owner has not been heard of since {EARLIER}"),
+        (namespace(owner="host:1:2", alive_until=EARLIER), f"its owner has not reported since {EARLIER}"),
         (namespace(owner="host:1:2", alive_until=LATER), ""),
         (namespace(owner="host:1:2"), ""),
         (namespace(alive_until=EARLIER), ""),
@@ -90,7 +90,7 @@ def test_no_more_than_so_many_go_at_once() -> None:
 def test_what_has_changed_meanwhile_stays(status: int, capsys: pytest.CaptureFixture[str]) -> None:
     done, _ = swept([namespace(expires=EARLIER)], refusing={"a-123456": refusal(status)})
     assert done == (0, 0, 1)
-    assert "it has changed meanwhile" in capsys.readouterr().out
+    assert "it has changed in the meantime" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("error", [refusal(403), TimeoutError("timed out")])

@@ -60,7 +60,7 @@ UNREADABLE = {
     "utf16": ("name: shop\n".encode("utf-16"), ":1: the file is UTF-16; save it as UTF-8"),
     "latin1": ("name: shop\ndescription: caf\u00e9\n".encode("latin-1"), ":2: the byte 0xE9 is not valid UTF-8"),
     "nothing": (b"", ":1: the file is empty"),
-    "huge": (b"# " + b"x" * 5_000_000, "shop.yaml has more than 5 MB"),
+    "huge": (b"# " + b"x" * 5_000_000, "shop.yaml is larger than 5 MB"),
     "deep": (b"[" * 200_000, ":1: this is nested deeper than"),
     "deep_maps": (b"name: " + b"{a: " * 5000, ":1: this is nested deeper than"),
     "unclosed": (b"name: [", "not valid YAML"),

@@ -93,9 +93,9 @@ NO_VALUES = {
     "${'a'.encode()}": "bytes are not a value",
     "${ {1: 2} }": "the key 1 of a map is not text",
     "${'\\0'}": "NUL",
-    "${'a\\ud800'}": "U+D800 is half a character",
+    "${'a\\ud800'}": "U+D800 is half of a surrogate pair",
     "${10.0 ** 308 * 10}": "not a finite number",
-    "${9007199254740993 / 1}": "more digits than a fraction keeps",
+    "${9007199254740993 / 1}": "too many digits for a fraction",
     "${10 ** (10 ** 10)}": "too large",
     "${1 | round(10 ** 9, 'floor')}": "too large",
     "${([['x']] * 9000) | sum(start=[])}": "too large",
@@ -129,9 +129,9 @@ def test_a_number_is_as_it_is_written() -> None:
         ('name: e\nservices:\n  a:\n    image: "x\\0y"\n', "e.yaml:4: a NUL character"),
         (
             'name: e\nservices:\n  a:\n    image: x\n    env: {"A\\a": x}\n',
-            "e.yaml:5: the key 'A\\x07' holds the control character U+0007",
+            "e.yaml:5: the key 'A\\x07' contains the control character U+0007",
         ),
-        ("name: e\nx-a: &a " + "y" * 99_999 + "\nx-b: [" + "*a, " * 60 + "]\n", "e.yaml:2: aliases make more than 5,000,000 characters"),
+        ("name: e\nx-a: &a " + "y" * 99_999 + "\nx-b: [" + "*a, " * 60 + "]\n", "e.yaml:2: the aliases in this file expand to more"),
     ],
 )
 def test_what_a_file_may_not_hold(text: str, message: str, tmp_path: Path) -> None:

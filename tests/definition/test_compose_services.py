@@ -376,7 +376,7 @@ def test_a_line_about_several_services_is_right_for_one_of_them_too() -> None:
     found.services()
     assert found.losses.lines() == [
         "a, b: `container_name` is left out; the name stays as a network alias",
-        "a, b: only in `internal` networks, where tests cannot reach anything: no outputs",
+        "a, b: it is only in `internal` networks, which tests cannot reach, so it has no outputs",
     ]
 
 
@@ -517,4 +517,4 @@ def test_names_that_expressions_cannot_have_are_taken() -> None:
     services: dict[str, Any] = {"api.v1": {"image": "a"}, "env": {"image": "b"}}
     found = reading(**services)
     assert set(found.services()) == {"api.v1", "env"}
-    assert found.losses.lines() == ["api.v1, env: expressions cannot refer to it; it has outputs"]
+    assert found.losses.lines() == ["api.v1, env: expressions cannot refer to it, but it has outputs"]

@@ -93,7 +93,7 @@ ERRORS = {
     "${env.NOPE}": "the environment variable NOPE is not set",
     "${VERSION:-1.0}": '`${env.VERSION | default("1.0")}` is a variable with a default',
     "${VERSION-1.0}": '`${env.VERSION | default("1.0")}` is a variable with a default',
-    "${version:?no}": "`${env.version}` is an error by itself where version is not set",
+    "${version:?no}": "`${env.version}` alone is an error if version is not set",
     "${VERSION}": "an environment variable is `${env.VERSION}`",
     "${$HOME}": "an environment variable is `${env.HOME}`",
     "${{db.url}}": "an expression has one pair of braces: `${db.url}`",

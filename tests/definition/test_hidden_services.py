@@ -30,7 +30,7 @@ def test_a_name_that_means_something_else_is_explained(name: str) -> None:
 def test_a_name_that_no_expression_has_is_said(name: str) -> None:
     message, hint = hidden(f"redis://${{{name}.host}}", NAMES, INSIDE) or ("", "")
     assert message == f"`${{{name}.host}}`: it cannot name the service '{name}'"
-    assert hint == f"rename the service in its Compose file, or write its address as it is: inside it is reached as `{name}`"
+    assert hint == f"rename the service in its Compose file, or write its address as it is: inside, it is reached as `{name}`"
 
 
 @pytest.mark.parametrize("text", ["${db.host}", "${a.host}", "${environment.x}", "${env", "$${env.x}", "${envx.y}", "env.x"])

@@ -39,7 +39,7 @@ def test_a_namespace_is_for_a_cluster(tmp_path: Path) -> None:
     assert registry.cluster_engine() == "kubernetes"
     with pytest.raises(UsageError, match="--namespace ns: this machine has no namespaces") as caught:
         open_engine(Location("local", None, "ns"), Session({}, tmp_path).host)
-    assert caught.value.hint == "it goes with `--engine kubernetes`"
+    assert caught.value.hint == "use it with `--engine kubernetes`"
 
 
 COMPARED = re.compile(

@@ -90,7 +90,7 @@ def test_a_kind_whose_schema_is_wrong(tmp_path: Path) -> None:
     (folder / "mine.yaml").write_text("image: x\nparameters: {a: {type: strng}, b: {type: string, pattern: '('}}\n")
     found = problems(tmp_path, "  a: {kind: mine, with: {a: x, b: y}}")
     assert [problem.path for problem in found] == ["services.a.with.a", "services.a.with.b"]
-    assert all("the kind's schema of this is wrong" in problem.message for problem in found)
+    assert all("the kind's schema for this is wrong" in problem.message for problem in found)
 
 
 @pytest.mark.parametrize(

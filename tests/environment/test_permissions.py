@@ -32,7 +32,7 @@ def shown(folder: Path, services: str, files: dict[str, str] | None = None, more
         ("kind: postgres, seed: [{command: ./seed}]", "runs a command on this machine, to seed"),
         ("kind: postgres, seed: [{sql: a.sql}]", "a.sql has commands for the database's client"),
         ("kind: postgres, seed: [{sql: packed.sql.gz}]", "packed.sql.gz has commands for the database's client"),
-        ("kind: postgres, publish: 5432", "takes a port of this machine that it names"),
+        ("kind: postgres, publish: 5432", "uses a fixed port of this machine"),
         (f"{API}, files: {{/x: link}}", "follows the link link"),
         (f"{API}, compose: {{volumes: ['/etc:/x']}}", "mounts /etc of this machine"),
         (f"{API}, compose: {{volumes: ['~/.ssh:/x']}}", "mounts ~/.ssh of this machine"),

@@ -164,7 +164,7 @@ def test_an_image_that_cannot_be_pulled(project: Project) -> None:
     done = project.envctl("up", "env")
     assert done.status == 1
     assert done.err.count("site: the image nosuch.invalid/x:1 cannot be pulled: ") == 1
-    assert "--image S=REF takes another image" in done.err
+    assert "--image S=REF uses another image" in done.err
     assert "Traceback" not in done.err
     nothing_is_left(project)
 

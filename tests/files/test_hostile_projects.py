@@ -99,7 +99,7 @@ def test_schemas_are_not_fetched(project: Path, reference: str) -> None:
     kind = {"kind": "own", "image": "x", "ports": {"main": 1}, "parameters": {"a": {"$ref": reference}}}
     write(project, {"templates/kinds/own.yaml": json.dumps(kind)})
     found = mistakes(project, "name: e\nservices: {x: {kind: own, with: {a: 1}}}\n")
-    assert any("the kind's schema of this is wrong" in line for line in found)
+    assert any("the kind's schema for this is wrong" in line for line in found)
 
 
 def test_texts_of_a_kind_stay_in_the_project(project: Path, tmp_path: Path) -> None:

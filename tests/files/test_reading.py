@@ -97,7 +97,7 @@ def test_a_device_behind_a_link_is_outside(project: Path) -> None:
 
 def test_a_file_has_a_size(project: Path) -> None:
     assert read_file(project / "a/b.txt", project, largest=6) == b"inside"
-    with pytest.raises(FileRefused, match="more than 5 bytes"):
+    with pytest.raises(FileRefused, match="larger than 5 bytes"):
         read_file(project / "a/b.txt", project, largest=5)
 
 

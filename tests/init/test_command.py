@@ -91,7 +91,7 @@ def test_on_a_terminal_it_asks_only_about_what_is_unsure(here: Callable[[Files],
     monkeypatch.setattr(typer, "prompt", prompt)
     monkeypatch.setattr(typer, "confirm", confirm)
     init_()
-    assert asked == ["The environment's name", "Include files, a s3 (requirements.txt: boto3)?"]
+    assert asked == ["The environment's name", "Include files (s3; requirements.txt: boto3)?"]
     assert list(yaml.safe_load((root / "environments" / "shop.yaml").read_text())["services"]) == ["db", "payments"]
 
 

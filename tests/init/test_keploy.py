@@ -103,7 +103,7 @@ def test_what_is_too_much_is_said_with_its_limit(project: Callable[[Files], Path
         file.truncate(20_000_001)
     with pytest.raises(UsageError) as caught:
         read_recordings(root)
-    assert "more than 20 MB" in str(caught.value)
+    assert "larger than 20 MB" in str(caught.value)
     assert "at most 20 MB" in caught.value.hint
 
 

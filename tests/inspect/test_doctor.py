@@ -93,7 +93,7 @@ def test_instances_that_nobody_will_miss(given: dict[str, Any], why: str) -> Non
 @pytest.mark.parametrize("owner", ["", "strange", "another-host:1:1"])
 def test_an_instance_that_is_up(owner: str) -> None:
     found = doctor.instances([record_of(owner=owner, state=InstanceState.UP)])
-    assert [finding.text for finding in found] == ["1 up, none of them expired or without its owner"]
+    assert [finding.text for finding in found] == ["1 up, none of them expired or without an owner"]
 
 
 def test_the_exit_code_and_the_json(session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

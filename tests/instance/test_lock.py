@@ -44,7 +44,7 @@ def test_a_lock_beside_a_record_stays(store: RecordStore, home: Path) -> None:
 
 
 def test_a_second_command_waits_and_gives_up(home: Path) -> None:
-    with lock(home / "x"), pytest.raises(UsageError, match="another envctl command works on x") as caught, lock(home / "x", wait=0):
+    with lock(home / "x"), pytest.raises(UsageError, match="another envctl command is working on x") as caught, lock(home / "x", wait=0):
         raise AssertionError("both have it")
     assert caught.value.exit_code == 2
 

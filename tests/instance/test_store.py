@@ -245,7 +245,7 @@ def test_a_record_without_a_version_is_said_so(store: RecordStore) -> None:
     told = encode(record_of())
     del told["version"]
     written(store, "t-123456", json.dumps(told))
-    with pytest.raises(UnreadableRecord, match="cannot be read: it does not say its version"):
+    with pytest.raises(UnreadableRecord, match="cannot be read: it has no version"):
         store.load("t-123456")
 
 

@@ -79,4 +79,4 @@ def test_scopes_are_those_of_the_token() -> None:
 def test_an_unknown_scope_is_an_error(tmp_path: Path) -> None:
     with keeper(tmp_path / "state", tokens={"x": ["everything"]}) as one:
         until(lambda: one.process.poll() is not None)
-        assert "the scope everything; there are control, tests" in one.words()
+        assert "the unknown scope everything; known: control, tests" in one.words()

@@ -130,7 +130,7 @@ def test_the_keeper_that_runs_now_is_asked(kept: KeptKeeper, keeper: Keeper, fol
 
 def test_no_keeper_is_said(kept: KeptKeeper, folder: Path) -> None:
     (folder / "keeper.json").unlink()
-    with pytest.raises(KeeperGone, match="no keeper"):
+    with pytest.raises(KeeperGone, match="no longer has a keeper"):
         kept.ask("GET", "/v1/leases")
 
 

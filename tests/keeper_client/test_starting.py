@@ -38,7 +38,7 @@ def test_its_environment_has_no_options() -> None:
     ("script", "words"),
     [
         ("print('one'); print('no room for it'); raise SystemExit(3)", "no room for it"),
-        ("raise SystemExit(3)", "it says nothing"),
+        ("raise SystemExit(3)", "it printed nothing"),
         ("import time; print('waits', flush=True); time.sleep(600)", "waits"),
     ],
     ids=["it ends", "in silence", "it hangs"],
@@ -50,7 +50,7 @@ def test_one_that_does_not_start_says_why(
     program.write_text(script)
     monkeypatch.setattr(starting, "PROGRAM", program)
     monkeypatch.setattr(starting, "START_TIMEOUT", 1.0)
-    with pytest.raises(EnvctlError, match=f"the keeper of {ID} does not start: {words}"):
+    with pytest.raises(EnvctlError, match=f"the keeper of {ID} did not start: {words}"):
         ensure(session, record)
     until(lambda: ID not in marked().values())
     assert session.keepers.find(ID) is None

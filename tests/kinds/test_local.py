@@ -77,7 +77,7 @@ def test_a_program_that_is_not_there(home: Project) -> None:
     [
         (
             "{kind: postgres, with: {extensions: [vector, pg_trgm]}}",
-            "the extension 'pg_trgm' is not among those of the PostgreSQL on this machine",
+            "the extension 'pg_trgm' is not available in the PostgreSQL of this machine",
         ),
         ("{kind: web, with: {config: proxy.conf}}", "the configuration 'proxy.conf' is for nginx"),
     ],

@@ -64,7 +64,7 @@ def test_it_is_saved_here(session: Session, engine: Publishing) -> None:
     ("changes", "why"),
     [
         ({"version": 2}, "the record of t-123456 on kubernetes was written by a later version of envctl"),
-        ({"version": None}, "the record of t-123456 on kubernetes cannot be read: it does not say its version"),
+        ({"version": None}, "the record of t-123456 on kubernetes cannot be read: it has no version"),
         ({"allocation": {}}, "the record of t-123456 on kubernetes cannot be read: allocation.ports is missing"),
     ],
 )

@@ -38,7 +38,7 @@ def test_an_engine_that_says_nothing_keeps_nobody_from_the_others(session: Sessi
     unseen: list[str] = []
     engines: Any = {Location("docker"): Silent([]), Location("local"): ListedEngine([seen_as(expires=PAST)])}
     assert list(collect(session, engines, unseen.append)) == [Removed("t", "t-123456", f"expired {PAST}")]
-    assert unseen == ["the daemon does not answer; what is up there is unknown"]
+    assert unseen == ["the daemon does not answer; envctl cannot tell which instances are up there"]
     assert [record.id for record in session.store.all()] == ["s-123456"]
 
 

@@ -72,7 +72,7 @@ def test_what_it_answers(line: MakeLine, monkeypatch: pytest.MonkeyPatch, said: 
     assert fails(line, monkeypatch, said).evidence.advice == advice
 
 
-NO_CURL = "its image has no `curl`: let the health check run a program that is there, or `ready:` in a definition replace it"
+NO_CURL = "its image has no `curl`: use another program in the health check, or replace the check: `ready:` in a definition"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_the_time_that_a_health_check_was_given_is_told(line: MakeLine, monkeypa
 @pytest.mark.parametrize(
     ("networks", "own", "advice"),
     [
-        ({"default": {"internal": True}}, {}, "its network default is `internal`, so its ports cannot be reached from here: a network of"),
+        ({"default": {"internal": True}}, {}, "its network default is `internal`, so its ports cannot be reached from here: add a network"),
         ({"default": {"internal": True}, "back": {"internal": True}}, {"back": None}, "its networks back, default are `internal`"),
         ({"default": {"internal": True}, "front": None}, {"front": None}, SLOW),
         ({"default": None}, {}, SLOW),

@@ -149,7 +149,7 @@ def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
     found.deployment.listens["x"] = []
     found.run()
     assert found.states == {"x": "seeded"}
-    assert ("x", Phase.READY, "it opens no port") in found.told
+    assert ("x", Phase.READY, "it listens on no port") in found.told
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
     [
         ([("127.0.0.1", 80)], "it listens on 127.0.0.1 only, which cannot be reached from outside its container"),
         ([("::", 8000), ("0.0.0.0", 8000)], "it listens on 8000, not on 80"),
-        ([("::", 80)], "it listens on 80, and is not reached from here: [Errno 111] Connection refused"),
+        ([("::", 80)], "it listens on 80, and cannot be reached from here: [Errno 111] Connection refused"),
         (None, "it does not answer on 80, and envctl cannot find out where it listens"),
     ],
 )
@@ -294,7 +294,7 @@ def test_one_without_a_check_that_ends_and_is_restarted_must_run_for_a_while(lin
     found.deployment.seen["x"] = ServiceState(True, restarts=True)
     found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
     assert found.run().states == {"x": "seeded"}
-    assert ("x", Phase.WAITING, "it has ended, and is started again") in found.told
+    assert ("x", Phase.WAITING, "it has ended, and is being started again") in found.told
 
 
 def test_a_port_that_is_open_while_its_program_is_started_again_is_not_ready(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +338,7 @@ def test_a_loop_of_crashes_is_given_up_though_its_check_passes(line: MakeLine, m
     found.deployment.seen["x"] = ServiceState(True)
     monkeypatch.setattr(wait, "probe_named", lambda name: lambda target: found.deployment.on_exit("x", 1))
     error = found.fails(seconds=5)
-    assert error.message == "x did not get ready within 0.1 s: it has ended with 1"
+    assert error.message == "x did not get ready within 0.1 s: it ended with 1"
     assert found.left == []
 
 
@@ -356,7 +356,7 @@ def test_a_guess_begins_anew_with_each_start(line: MakeLine, monkeypatch: pytest
     monkeypatch.setattr(wait, "probe_named", lambda name: ends_twice)
     assert found.run().states == {"x": "seeded"}
     assert len(asked) >= 6, "more attempts than fit into 0.05 s"
-    assert ("x", Phase.READY, "it has ended with 1, and is started again") in found.told
+    assert ("x", Phase.READY, "it ended with 1, and is being started again") in found.told
 
 
 # Services without a check
@@ -385,5 +385,5 @@ def test_a_service_without_a_check_is_not_up_before_it_runs(line: MakeLine, monk
 def test_a_service_without_a_check_that_never_runs_has_failed(line: MakeLine) -> None:
     deployment = FakeDeployment(seen={"worker": ServiceState()})
     error = line(service("worker", ready_timeout=0.05), deployment=deployment).fails()
-    assert error.message == "worker does not run 0.05 s after it was started"
+    assert error.message == "worker was started, but is not running after 0.05 s"
     assert error.evidence.step == "start"

@@ -436,7 +436,7 @@ def test_a_place_that_does_not_answer_is_named_and_keeps_what_it_has(
     told: list[str] = []
     assert snapshot_commands.prune(session, told.append) == []
     assert [each.entry for each in snapshot_commands.listed(session, told.append)] == [entry]
-    assert told == ["no word from it; what is kept there is unknown"] * 2
+    assert told == ["no word from it; envctl cannot tell which snapshots are kept there"] * 2
 
 
 def test_servers_that_are_alike_do_not_wait_for_each_other(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

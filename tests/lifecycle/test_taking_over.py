@@ -144,9 +144,9 @@ def test_waiting_is_said_once_and_ends_with_the_command(tmp_path: Path, monkeypa
     monkeypatch.setattr("envctl.lifecycle.machines.POLL", 0.0)
     run, told = run_of(tmp_path)
     taken(run, Shared(waits=3), monkeypatch)
-    assert [event.detail for event in told.events] == ["t: waits for a command of another machine that works on it"]
+    assert [event.detail for event in told.events] == ["t: waiting for a command of another machine that is working on it"]
     run.deadline = time.monotonic()
-    with pytest.raises(StillWorkedOn, match="another machine still works on t"):
+    with pytest.raises(StillWorkedOn, match="another machine is still working on t"):
         taken(run, Shared(waits=1), monkeypatch)
 
 

@@ -57,7 +57,7 @@ def test_a_worker_gets_its_lane_and_others_the_first() -> None:
 
 
 def test_more_workers_than_lanes_are_told_the_number_to_give() -> None:
-    with pytest.raises(UsageError, match="t has 2 lanes, and this is for lane 5") as raised:
+    with pytest.raises(UsageError, match="t has 2 lanes, but lane 5 is needed") as raised:
         worker_variables(RECORD, {"PYTEST_XDIST_WORKER": "gw4"})
     assert "--lanes 5" in raised.value.hint
 

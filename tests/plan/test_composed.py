@@ -136,7 +136,7 @@ def test_an_external_network_is_internal_where_its_engine_says_so(tmp_path: Path
     closed = made("corp")
     assert (closed.services["db"].endpoints, closed.services["web"].endpoints) == ({}, {"http": 20002})
     assert [key for key in closed.outputs if key.startswith("DB_")] == []
-    assert closed.losses == (external, "db: the external network corp is `internal`, and tests cannot reach anything there: no outputs")
+    assert closed.losses == (external, "db: the external network corp is `internal`, so tests cannot reach it, and it has no outputs")
 
 
 @pytest.mark.parametrize(

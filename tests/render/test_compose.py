@@ -358,7 +358,7 @@ def test_a_network_that_nobody_uses_is_not_made(fragment: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("changes", "loss"),
     [
-        ({"steps": (step_of("x"),)}, "x: its seeds; plain Compose starts it empty, `envctl up` seeds it"),
+        ({"steps": (step_of("x"),)}, "x: its seeds are not loaded: plain Compose starts it empty, `envctl up` seeds it"),
         ({"setup": ((("make", "it"), {}, ""),)}, "x: what envctl sets up once it is ready (make ...)"),
         (
             {"kind": "nats", "healthcheck_loss": "no program", "checks": (Check("nats"),)},

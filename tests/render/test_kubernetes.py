@@ -812,7 +812,7 @@ def test_what_an_image_says_of_itself() -> None:
 def test_a_variable_that_a_pod_cannot_take_from_its_image_is_told(known: dict[str, ImageFacts] | None, told: list[str]) -> None:
     losses = rendered(service("a", image="x:1", unset=("A", "B")), images=known or {}).losses
     assert [loss for loss in losses if "without a value" in loss] == [
-        f"a: variables without a value ({names}): Compose takes them away where the image sets them, and a pod cannot" for names in told
+        f"a: variables without a value ({names}): Compose removes them if the image sets them, but a pod cannot" for names in told
     ]
 
 

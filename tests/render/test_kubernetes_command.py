@@ -64,4 +64,4 @@ def test_what_envctl_toml_says(project: Project) -> None:
 def test_strict_fails_on_a_loss(project: Project) -> None:
     done = written(project).envctl("render", "env", "--engine", "kubernetes", "--strict")
     assert done.status == 1
-    assert "not supported here, with --strict: " in done.err
+    assert "not supported here (--strict)" in done.err

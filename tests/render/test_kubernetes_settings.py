@@ -50,10 +50,10 @@ def test_what_is_no_such_table(told: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({"tolerations": ["a=b:Never"]}, "tolerations: 'a=b:Never' is not of its form"),
-        ({"dns": ["10.0.0.0/99"]}, "dns: '10.0.0.0/99' is not of its form"),
-        ({"dns": ["kube_dns"]}, "dns: 'kube_dns' is not of its form"),
-        ({"users": "root"}, "users: 'root' is not of its form"),
+        ({"tolerations": ["a=b:Never"]}, "tolerations: 'a=b:Never' does not have the right form"),
+        ({"dns": ["10.0.0.0/99"]}, "dns: '10.0.0.0/99' does not have the right form"),
+        ({"dns": ["kube_dns"]}, "dns: 'kube_dns' does not have the right form"),
+        ({"users": "root"}, "users: 'root' does not have the right form"),
     ],
 )
 def test_what_is_none_of_its_words(told: dict[str, Any], words: str) -> None:

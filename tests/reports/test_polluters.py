@@ -18,7 +18,7 @@ def test_the_report_names_who_leaves_what() -> None:
         "  a: db.orders +2 ~1",
         "  c: db.orders -1",
         "1 test changed what another test had left:",
-        "  c: of a",
+        "  c: data of a",
         "1 test left nothing behind, and may share a lane",
     ]
 

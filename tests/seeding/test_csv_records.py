@@ -118,7 +118,7 @@ def test_a_record_knows_the_line_it_begins_in(data: bytes, expected: list[int]) 
     ],
 )
 def test_quotes_that_are_wrong(data: bytes, line: int) -> None:
-    with pytest.raises(BadFile, match="a quote that does not close, or one in the middle of a field") as caught:
+    with pytest.raises(BadFile, match="a quote that is not closed, or one in the middle of a field") as caught:
         read(data)
     assert caught.value.line == line
 
@@ -157,7 +157,7 @@ def test_a_quote_that_does_not_close_is_known_before_all_is_held(monkeypatch: py
             taken.append(b"x" * 100)
             yield taken[-1]
 
-    with pytest.raises(BadFile, match="a quote that does not close") as caught:
+    with pytest.raises(BadFile, match="a quote that is not closed") as caught:
         list(chunks(pieces()))
     assert caught.value.line == 3
     assert len(taken) < 30

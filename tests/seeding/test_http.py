@@ -116,7 +116,7 @@ def test_an_http_file(tmp_path: Path, api: Api) -> None:
     [
         ("x.yaml", "- path: /a/200\n- path: /a/409\n", ":2", "GET /a/409 answered 409"),
         ("x.yaml", "- path: /a/200\n- {path: /a/200, expect: 201}\n", ":2", "GET /a/200 answered 200"),
-        ("x.yaml", "- {path: /a/200, boby: x}\n", ":1", "boby: unknown key; known are body, json"),
+        ("x.yaml", "- {path: /a/200, boby: x}\n", ":1", "boby: unknown key; known: body, json"),
         ("x.yaml", "- {path: a}\n", ":1", "'a' is not a path of the service"),
         ("x.yaml", "a: {path: /a}\n", ":1", "a list of entries is expected"),
         ("x.jsonl", '{"path": "/a/200"}\n{"path": "/a/200", "base64": "%"}\n', ":2", "its body: "),

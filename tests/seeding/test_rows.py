@@ -72,7 +72,7 @@ def test_a_number_keeps_its_writing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "into", "place", "words"),
     [
-        ("x.jsonl", '{"a": 1}\n', None, ":1", "which table"),
+        ("x.jsonl", '{"a": 1}\n', None, ":1", "no table is named"),
         ("x.yaml", "t: [{a: 1}]", "t", ":1", "`into` names one"),
         ("x.yaml", "t:\n  - {a: 1}\n  - 2\n", None, ":3", "a row of 't' is a map"),
         ("x.yaml", "t:\n  - {}\n", None, ":2", "a row of 't' is a map"),

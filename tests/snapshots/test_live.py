@@ -148,7 +148,7 @@ def test_pods_begin_as_what_docker_has_kept(kept: Kept) -> None:
 
 
 def test_what_is_there_is_not_made_again(kept: Kept) -> None:
-    assert kept("snapshots", "build", "kept").ok().out.strip() == "nothing to build: whatever can be kept is kept already"
+    assert kept("snapshots", "build", "kept").ok().out.strip() == "nothing to build: everything that can be kept is kept already"
 
 
 def test_images_that_are_built_do_not_stand_in_its_way(kept: Kept) -> None:
@@ -156,7 +156,7 @@ def test_images_that_are_built_do_not_stand_in_its_way(kept: Kept) -> None:
         pytest.skip("nothing is built there")
     kept.project.write("own/Dockerfile", f"FROM valkey/valkey:8.1\nLABEL of={os.getpid()}\n")
     kept.project.environment("built", dedent(SMALL).replace("CLIENT", CLIENT) + "  own: {build: ../own}\n")
-    assert kept("snapshots", "build", "built").ok().out.strip() == "nothing to build: whatever can be kept is kept already"
+    assert kept("snapshots", "build", "built").ok().out.strip() == "nothing to build: everything that can be kept is kept already"
 
 
 def test_what_an_instance_changed_outlives_a_change_of_its_definition(kept: Kept) -> None:

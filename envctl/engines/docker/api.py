@@ -281,7 +281,7 @@ class Daemon:
                 raise OSError(str(error) or type(error).__name__) from None
         except TimeoutError:
             connection.close()
-            raise EngineMissing(f"Docker has said nothing for {connection.quiet:g} s at {self.endpoint.host}", hint=NOT_THERE) from None
+            raise EngineMissing(f"Docker did not answer for {connection.quiet:g} s at {self.endpoint.host}", hint=NOT_THERE) from None
         except OSError:
             connection.close()
             raise

@@ -23,7 +23,7 @@ TIMEOUT = 60
 NEWEST_API = (1, 44)
 """The API version that envctl was written for; with an older daemon, its own version is used."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "")
-CONFIGURATION = "look at `auths` in config.json (of DOCKER_CONFIG, or ~/.docker), and at the certificates of DOCKER_CERT_PATH"
+CONFIGURATION = "check `auths` in config.json (of DOCKER_CONFIG, or ~/.docker), and the certificates in DOCKER_CERT_PATH"
 
 
 class _Errors:

@@ -103,7 +103,7 @@ def shared(daemon: Daemon, volume: Named, service: str) -> Shared | None:
     there = daemon.get("/containers/json", all="1", filters={"volume": [volume.name]})
     others = sorted({str(each["Labels"].get("com.docker.compose.service") or each["Names"][0].lstrip("/")) for each in there} - {service})
     hint = "`envctl up` with `--fresh` gives all services new data"
-    return Shared(f"the volume '{volume.source}', which {', '.join(others)} has, too", hint) if others else None
+    return Shared(f"the volume '{volume.source}', which is also used by {', '.join(others)}", hint) if others else None
 
 
 def make(daemon: Daemon, plan: Plan, given: Mapping[str, Any]) -> None:

@@ -288,7 +288,7 @@ class DockerDeployment(DockerInstance):
             for name in (*ours, *going):
                 remove_volume(daemon, name)
         except ApiError as error:
-            raise EnvctlError(f"{service.name}: its data cannot be removed: {error}", hint="`docker ps -a` shows what has it") from None
+            raise EnvctlError(f"{service.name}: its data cannot be removed: {error}", hint="`docker ps -a` shows what uses it") from None
         if self._has_copy(service):
             snapshot_copies.discard(daemon, self.id, service.name)
         self._ids.pop(service.name, None)
@@ -320,7 +320,7 @@ class DockerDeployment(DockerInstance):
         try:
             events = self.connection.daemon.stream("/events", filters=wanted)
         except (ApiError, OSError) as error:
-            raise EnvctlError(f"Docker reports no events: {error}", hint="is the daemon stopped?") from None
+            raise EnvctlError(f"Docker reports no events: {error}", hint="check that the daemon is running") from None
         closed = threading.Event()
 
         def listen() -> None:
@@ -480,7 +480,7 @@ def _ends(events: Iterable[Any], closed: threading.Event) -> Iterator[tuple[str,
     except Exception as error:  # including errors because the stream was closed
         why = str(error) or type(error).__name__
     if not closed.is_set():
-        raise EnvctlError(f"Docker no longer reports events: {why}", hint="is the daemon stopped?")
+        raise EnvctlError(f"Docker no longer reports events: {why}", hint="check that the daemon is running")
 
 
 def _cannot_create(output: str) -> EnvctlError:

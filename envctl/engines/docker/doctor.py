@@ -89,7 +89,7 @@ def disk(root: Path) -> Iterator[Finding]:
         return
     if free is not None:
         text = f"{free / 1024**3:.1f} GB free for images and data in {root}"
-        advice = "`docker system df` shows what takes the space, `envctl gc` removes what envctl has left"
+        advice = "`docker system df` shows what uses the space, `envctl gc` removes what envctl has left"
         yield _finding(free >= FREE_BYTES, text, "" if free >= FREE_BYTES else advice)
 
 

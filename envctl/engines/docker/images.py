@@ -64,7 +64,7 @@ def _seen(connection: Connection, image: str) -> Any:
     try:
         return connection.daemon.find(f"/images/{image}/json")
     except ApiError as error:
-        raise ServiceFailed(f"Docker cannot say whether {image} is there: {error}") from None
+        raise ServiceFailed(f"Docker cannot tell whether {image} exists: {error}") from None
 
 
 def pull(connection: Connection, service: ServicePlan, progress: Progress) -> None:
@@ -99,7 +99,7 @@ def _progress(event: dict[str, Any]) -> str:
 
 
 def _cannot_pull(service: ServicePlan, why: str) -> ServiceFailed:
-    network = "check the name and the network; `images` in envctl.toml sends pulls to a mirror, --image S=REF takes another image"
+    network = "check the name and the network; `images` in envctl.toml sends pulls to a mirror, --image S=REF uses another image"
     evidence = Evidence(service.name, "pull", advice=registry_advice(why) or network)
     return ServiceFailed(f"{service.name}: the image {service.image} cannot be pulled: {' '.join(why.split())}", evidence)
 

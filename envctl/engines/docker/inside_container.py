@@ -38,11 +38,11 @@ def gateway(daemon: Asked, ours: Mapping[str, Any]) -> str:
     networks = ours.get("NetworkSettings", {}).get("Networks") or {}
     if set(networks) == {"none"}:
         message = "this container has no network (`--network none`), but envctl reaches the services over a network"
-        raise EngineMissing(message, hint="give the container that envctl runs in a network")
+        raise EngineMissing(message, hint="connect the container that envctl runs in to a network")
     found = {name: str(each["Gateway"]) for name, each in networks.items() if each.get("Gateway")}
     open_ones = [name for name in found if not _is_internal(daemon, name)]
     if found and not open_ones:
-        message = f"nothing outside is reached from this container, as its networks are `internal`: {', '.join(found)}"
+        message = f"this container cannot reach anything outside, because its networks are `internal`: {', '.join(found)}"
         raise EngineMissing(message, hint="connect the container that envctl runs in to an ordinary network as well")
     return found[open_ones[0]] if open_ones else ""
 

@@ -97,7 +97,7 @@ class DockerInstance:
         """
         found = self.ids(service)
         if not found:
-            raise EnvctlError(f"{service}: its container is not there", hint="`envctl up` brings it back")
+            raise EnvctlError(f"{service}: its container is gone", hint="`envctl up` brings it back")
         return found[0]
 
     def state(self, service: str) -> ServiceState:

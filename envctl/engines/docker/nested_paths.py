@@ -43,7 +43,7 @@ def as_on_its_machine(document: Mapping[str, Any], mounts: Mounts, folder: Path,
             if plain.is_relative_to(inside):
                 return str(outside / plain.relative_to(inside)).replace("$", "$$")
         if plain.is_relative_to(project):
-            message = f"{plain} is only in the container that envctl runs in, and Docker mounts what its own machine has"
+            message = f"{plain} is only in the container that envctl runs in, but Docker mounts paths of its own machine"
             raise UsageError(message, hint=f"mount the project there from outside: `docker run -v {project}:{project} ...`")
         return path
 

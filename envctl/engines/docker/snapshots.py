@@ -187,7 +187,7 @@ def image_id(daemon: Daemon, ref: str) -> str:
     try:
         found = daemon.find(f"/images/{ref}/json")
     except ApiError as error:
-        raise EnvctlError(f"Docker cannot say whether {ref} is there: {error}") from None
+        raise EnvctlError(f"Docker cannot tell whether {ref} exists: {error}") from None
     return str(found["Id"]) if found else ""
 
 
@@ -228,7 +228,7 @@ def read(connection: Connection, ref: str, file: Path) -> str:
         raise EnvctlError(f"{file}: '{ref}' is not the name of a snapshot")
     try:
         if names_in(file) != {ref}:
-            raise EnvctlError(f"{file} does not hold exactly {ref}")
+            raise EnvctlError(f"{file} contains something other than {ref}")
         with file.open("rb") as source:
             answer = cast(Any, connection.api).load_image(source) or ()
             failed = [told["error"] for told in answer if isinstance(told, dict) and told.get("error")]
@@ -237,7 +237,7 @@ def read(connection: Connection, ref: str, file: Path) -> str:
     except sdk_errors.APIError as error:
         failed = [error.explanation or error]
     if failed or not image_id(connection.daemon, ref):
-        raise EnvctlError(f"{file}: Docker cannot load it: {failed[0] if failed else 'it says nothing'}")
+        raise EnvctlError(f"{file}: Docker cannot load it: {failed[0] if failed else 'it gave no reason'}")
     return image_id(connection.daemon, ref)
 
 

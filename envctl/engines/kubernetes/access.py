@@ -123,7 +123,7 @@ def _errors_raised(context: Context) -> Iterator[None]:
     finally:
         logging.getLogger().removeHandler(handler)
     if said:
-        raise _unusable(context, f"its plugin gives no credentials: {' '.join(said[-1].split())}")
+        raise _unusable(context, f"its plugin returned no credentials: {' '.join(said[-1].split())}")
 
 
 def _unusable(context: Context, error: object) -> EngineMissing:

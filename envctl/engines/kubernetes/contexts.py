@@ -99,7 +99,7 @@ def _server(context: str, name: str, cluster: Mapping[str, Any]) -> str:
     if not good:
         what = f"its cluster '{name}' has {f'the server {told}' if told else 'no server'}" if name else "it names no cluster"
         raise EngineMissing(
-            f"the context {context} cannot be used: {what}", hint="`server:` in the kubeconfig is like https://10.1.2.3:6443"
+            f"the context {context} cannot be used: {what}", hint="write `server:` in the kubeconfig like https://10.1.2.3:6443"
         )
     return told
 

@@ -54,7 +54,7 @@ def _refuse_halves(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:
     others = any(user.get(name) for name in ("token", "tokenFile", "exec", "auth-provider", "username"))
     if cert != key and (cert or not others):  # with nothing but a key, kubectl asks for a user name
         has, lacks = ("client-certificate", "client-key") if cert else ("client-key", "client-certificate")
-        raise EnvctlError(f"the kubeconfig's user has a {has} and no {lacks}")
+        raise EnvctlError(f"the kubeconfig's user has a {has}, but no {lacks}")
     if cluster.get("insecure-skip-tls-verify") and _has(cluster, "certificate-authority"):
         raise EnvctlError("the kubeconfig's cluster has insecure-skip-tls-verify, and a certificate-authority that would not be used")
 

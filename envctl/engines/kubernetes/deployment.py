@@ -355,7 +355,7 @@ class KubernetesDeployment(KubernetesInstance):
             return CommandResult(126, f"the Job {job} did not end")
         stuck, found = watched.failures.get(owner), watched.of(owner) or watched.gone.get(owner)
         if stuck is not None or found is None:
-            return CommandResult(126, f"{stuck.what}\n{stuck.advice}" if stuck else f"the pod of the Job {job} has gone")
+            return CommandResult(126, f"{stuck.what}\n{stuck.advice}" if stuck else f"the pod of the Job {job} is gone")
         ended = own_status(found).get("state", {}).get("terminated", {})
         if ended.get("reason") in NOT_STARTED:
             return CommandResult(127, str(ended.get("message", "")))
@@ -437,7 +437,7 @@ def _noted(service: ServicePlan) -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        hint = "an administrator gives the right to `patch` pods/status with `envctl cluster install`"
+        hint = "an administrator can grant the right to `patch` pods/status with `envctl cluster install`"
         raise EnvctlError(f"{service.name}: it cannot be marked as seeded: {error.message}", hint=hint) from None
 
 

@@ -84,7 +84,7 @@ def _rights(api: Api, namespace: str | None) -> Finding:
         return _needed(True, "namespaces can be created, with the rights in them (`envctl cluster install`)")
     if not lacking:
         return _needed(True, f"the rights that `up` needs are there{f' in {namespace}' if namespace else ''}")
-    advice = "an administrator gives them with `envctl cluster install`"
+    advice = "an administrator can grant them with `envctl cluster install`"
     advice += "" if namespace else "; `--namespace NS` needs them in one namespace only"
     return _needed(False, f"rights are missing: {', '.join(_grouped(lacking))}", advice)
 

@@ -85,7 +85,7 @@ def set_forwards(host: Host, id: str, context: Context, namespace: str, forwards
         taken = next((entry["name"] for entry in body["forwards"] if f", {entry['listen'][1]})" in words), None)
         if taken is not None:  # since it was chosen
             raise PortTaken(taken.partition("/")[0], words)
-        raise EnvctlError(f"a port forward cannot be made: {words}")
+        raise EnvctlError(f"a port forward cannot be opened: {words}")
     return {name: int(told["port"]) for name, told in answer["forwards"].items()}
 
 

@@ -53,7 +53,7 @@ def check_way(context: Context, plan: Plan) -> list[ServicePlan]:
     built = [service for service in plan.services.values() if service.build is not None]
     if built and not reaches(context, plan.setting.registry):
         names = ", ".join(service.name for service in built)
-        hint = "`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` takes a ready one"
+        hint = "`--registry R` (or `registry` in envctl.toml) pushes it; `--image S=REF` uses an existing one"
         raise UsageError(f"{names}: built here, and the cluster of {context.name} cannot pull it", hint=hint)
     return built
 
@@ -71,7 +71,7 @@ def _build(plan: Plan, environ: Mapping[str, str], progress: Progress) -> None:
         connection = connect(None, environ)
     except EngineMissing as error:
         why = f"{', '.join(plan.services)}: nothing here can build images: {error.message}"
-        raise EngineMissing(why, hint="`--image S=REF` takes a ready one") from None
+        raise EngineMissing(why, hint="`--image S=REF` uses an existing one") from None
     ensure_images(connection, plan, environ, progress)
 
 

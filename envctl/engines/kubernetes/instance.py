@@ -121,7 +121,7 @@ class KubernetesInstance:
 
 def not_there(service: str) -> EnvctlError:
     """Return the error for a service that has no pod."""
-    return EnvctlError(f"{service}: its pod is not there", hint="`envctl up` brings it back")
+    return EnvctlError(f"{service}: its pod is gone", hint="`envctl up` brings it back")
 
 
 def own_namespace(api: Api, name: str, id: str) -> Object | None:
@@ -132,7 +132,7 @@ def own_namespace(api: Api, name: str, id: str) -> Object | None:
     """
     found = api.get("v1", "Namespace", None, name)
     if found is not None and (found["metadata"].get("labels") or {}).get(INSTANCE) != id:
-        hint = "take another --name, or use it as it is with `--namespace`"
+        hint = "use another --name, or use it as it is with `--namespace`"
         raise UsageError(f"the namespace {name} exists, and is not envctl's", hint=hint)
     return found
 

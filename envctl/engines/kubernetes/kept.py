@@ -43,9 +43,9 @@ class KeptByDocker:
     def unable(self) -> str:
         """Why the pods cannot use snapshots; empty if they can."""
         if not reaches(self.api.context, self.registry):
-            return "there is no registry for it (`--registry R`, or `registry` in envctl.toml)"
+            return "no registry is set for it (`--registry R`, or `registry` in envctl.toml)"
         if self._docker is None:
-            return "there is no Docker here that could make it"
+            return "there is no Docker here that could build it"
         with Ignoring(403, 404):
             if self.cluster.users == "namespace" or self.api.request("GET", "/apis/security.openshift.io"):
                 return "its pods run as users that the namespace gives them, and cannot read it"

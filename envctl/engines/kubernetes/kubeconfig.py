@@ -16,7 +16,7 @@ from envctl.errors import EngineMissing
 LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 INSECURE = "insecure-skip-tls-verify"
-NO_CLUSTER = "set KUBECONFIG, or `kubectl config get-contexts`; `envctl doctor` says what works here"
+NO_CLUSTER = "set KUBECONFIG, or check `kubectl config get-contexts`; `envctl doctor` says what works here"
 
 
 def config_files(environ: Mapping[str, str]) -> str:
@@ -69,7 +69,7 @@ def _entries(path: Path, entries: Any, many: str, folder: str) -> list[dict[str,
     found = [{"name": str(each.get("name") or ""), one: _absolute(each.get(one) or {}, folder)} for each in named]
     names = [each["name"] for each in found]
     if twice := [name for name in names if names.count(name) > 1]:
-        what = f"two {many} of the name {twice[0]}" if twice[0] else f"two {many} without a name"
+        what = f"two {many} named {twice[0]}" if twice[0] else f"two {many} without a name"
         raise EngineMissing(f"the kubeconfig {path} has {what}", hint="kubectl refuses that, too: rename one")
     for each in found:
         _check_insecure(path, f"the {one} {each['name']}", each[one])

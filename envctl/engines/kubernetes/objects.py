@@ -123,9 +123,9 @@ class InstanceObjects:
 def _refused(item: Object, error: ApiError) -> EnvctlError:
     name, service = f"{item['kind']} {item['metadata']['name']}", (item["metadata"].get("labels") or {}).get(SERVICE, "")
     if error.status == 403 and error.reason == "Forbidden" and "cannot" in error.message:
-        hint = "`envctl cluster install --print` has the rights that envctl needs; `--namespace NS` needs them in one namespace only"
-        return EnvctlError(f"{name}: no right to make it: {error.message}", hint=hint)
+        hint = "`envctl cluster install --print` shows the rights that envctl needs; `--namespace NS` needs them in one namespace only"
+        return EnvctlError(f"{name}: no right to create it: {error.message}", hint=hint)
     found = refusal(error.message)
     if found is not None:
         return ServiceFailed(f"{service or name}: {found.what}", Evidence(service or name, found.step, advice=found.advice))
-    return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows what is asked for")
+    return EnvctlError(f"{name} is refused: {error.message}", hint="`envctl render --engine kubernetes` shows the manifests")

@@ -109,7 +109,7 @@ def _final(message: str) -> bool:
 def _pull_advice(message: str) -> str:
     if any(word in message.lower() for word in ("denied", "unauthorized", "authentication")):
         return "name the pull secrets in envctl.toml: `[kubernetes] pull_secrets`"
-    return "built here: `--registry R`; a mirror: `images` in envctl.toml; another image: `--image S=REF`"
+    return "for an image built here use `--registry R`, for a mirror `images` in envctl.toml, for another image `--image S=REF`"
 
 
 def _cause(message: str) -> str:
@@ -140,7 +140,7 @@ REFUSED = (
     (
         re.compile(r"forbidden: \[?((?:maximum|minimum) .+ usage per .+?|.+ max limit to request ratio per .+?)\]?$"),
         "a LimitRange of the namespace refuses it: {0}",
-        "keep `resources:` of the service within it (cpu, memory, storage); `kubectl describe limitrange` shows all of it",
+        "keep `resources:` of the service within it (cpu, memory, storage); `kubectl describe limitrange` shows all limits",
     ),
     (
         re.compile(r'violates PodSecurity "([^"]+)": (.+)$'),

@@ -43,8 +43,8 @@ def _usable(name: str, proxy: str) -> str:
     if not good:
         shown = proxy.rpartition("@")[2]  # the part before it may contain a password
         raise EngineMissing(
-            f"{name}: a cluster is not reached through {shown}",
-            hint="the proxy of a cluster is like http://proxy.corp:3128 or socks5://127.0.0.1:1080",
+            f"{name}: envctl cannot reach a cluster through {shown}",
+            hint="write a proxy like http://proxy.corp:3128 or socks5://127.0.0.1:1080",
         )
     return proxy
 

@@ -133,7 +133,7 @@ def renew(api: Api, namespace: str, id: str, expires: str | None) -> None:
                 raise
         else:
             return
-    raise EnvctlError(f"{id}: its record is changed by others again and again", hint="try it again")
+    raise EnvctlError(f"{id}: other commands keep changing its record", hint="try again")
 
 
 def _renew(api: Api, namespace: str, id: str, expires: str | None) -> None:

@@ -71,7 +71,7 @@ class _Lock:
             self.api.request("PATCH", path_of("v1", "Secret", self.namespace, record_name(self.id)), change, "application/json-patch+json")
         except ApiError as error:
             if error.status in REFUSED:
-                hint = "nothing was heard of this one for a minute; `envctl up` again brings everything to what its definition says"
+                hint = "this command did not renew its lock for a minute; `envctl up` brings everything to the state in the definition"
                 self.gone = EnvctlError(f"another machine has started to work on {self.id}", hint=hint)
                 self.lost(self.gone)
         except EnvctlError:

@@ -206,7 +206,7 @@ class LocalDeployment(LocalInstance):
         enforced = answer.get("enforced", {}) if status == 201 else spec.limits
         for limit in spec.limits:
             if enforced.get(limit) is None:
-                self._say("", f"{service}: its {LIMITS[limit]} is not limited: only the administrator may do that here")
+                self._say("", f"{service}: its {LIMITS[limit]} is not limited: only an administrator may do that here")
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """Return what the keeper reports about each process.

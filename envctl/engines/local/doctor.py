@@ -21,7 +21,7 @@ def findings(host: Host) -> Iterator[Finding]:
     yield from (_program(kind, kind.local, host.environ.get("PATH")) for kind in found.values() if kind.local)
     contained = [name for name, kind in found.items() if not kind.local]
     if contained:
-        yield Finding("local", False, f"only in a container: {', '.join(contained)}", "`--use SERVICE=URL` uses a server that runs already")
+        yield Finding("local", False, f"only in a container: {', '.join(contained)}", "`--use SERVICE=URL` uses a server that is running")
 
 
 def _program(kind: Kind, local: Local, path: str | None) -> Finding:

@@ -107,7 +107,7 @@ class LocalInstance:
         try:
             return self.specs()[service]
         except KeyError:
-            raise EnvctlError(f"{service}: its process is not there", hint="`envctl up` brings it back") from None
+            raise EnvctlError(f"{service}: its process is gone", hint="`envctl up` brings it back") from None
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """Return what the keeper reports about each process; empty if the keeper has ended, as its processes have ended, too.

@@ -139,8 +139,8 @@ def for_everybody(found: InstalledProgram, cache: Path) -> InstalledProgram:
     if not is_root() or reachable(found.path):
         return found
     if not found.package:
-        hint = "install it for everybody, e.g. in /usr/local"
-        raise EngineMissing(f"{found.path} is in a folder that is closed to the user as whom it would run", hint=hint)
+        hint = "install it for all users, e.g. in /usr/local"
+        raise EngineMissing(f"{found.path} is in a folder that the user it would run as cannot enter", hint=hint)
     prefix = found.folder.parent
     site = next((folder for folder in prefix.parents if folder.name in PACKAGES), prefix.parent)
     inside = prefix.relative_to(site)

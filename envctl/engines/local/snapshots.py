@@ -122,7 +122,7 @@ def fill(home: Path, began_as: SnapshotRecord, target: Path) -> None:
     try:
         templates.fill(_template(home, began_as), target)
     except OSError:
-        raise EnvctlError("a snapshot was removed at this moment", hint="run the same command again; it creates the data again") from None
+        raise EnvctlError("a snapshot was just removed", hint="run the same command again; it creates the data again") from None
 
 
 def make_spare(home: Path, began_as: SnapshotRecord) -> None:

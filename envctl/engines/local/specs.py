@@ -85,7 +85,7 @@ def _refuse_half(service: ServicePlan, found: InstalledProgram) -> None:
     """Raise EngineMissing if the installation lacks a part that the definition needs, such as an extension."""
     for pattern, message in service.local.missing if service.local else ():
         if not any(found.folder.parent.glob(pattern.lstrip("/"))):
-            raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that runs already")
+            raise EngineMissing(f"{service.name}: {message}", hint="run this service on Docker, or `--use S=URL` for one that is running")
 
 
 def _losses(service: ServicePlan, found: InstalledProgram | None) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _elsewhere(service: ServicePlan, root: Path | None) -> Iterator[str]:
     hidden = [path for path, file in service.files.items() if file.source is not None and not _seen(path, service, root)]
     if hidden:
         more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
-        yield f"its files are not at {', '.join(hidden[:SHOWN])}{more} but below a folder of its own, which ${{self.prefix}} names"
+        yield f"its files are not at {', '.join(hidden[:SHOWN])}{more}, but in a folder of its own, ${{self.prefix}}"
 
 
 def _seen(path: str, service: ServicePlan, root: Path | None) -> bool:

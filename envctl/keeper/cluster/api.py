@@ -228,7 +228,7 @@ def _end_of(status: dict[str, Any]) -> float:
     try:
         return datetime.fromisoformat(ends).timestamp() if ends else float("inf")
     except (TypeError, ValueError):
-        raise Refused(401, f"the plugin's credentials end at no time: {ends}") from None
+        raise Refused(401, f"the plugin's credentials have an invalid expiry time: {ends}") from None
 
 
 def _load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
@@ -262,9 +262,9 @@ def _ask_plugin(told: dict[str, Any], cluster: dict[str, Any], run: Run) -> dict
         done = run(told["command"], env, PLUGIN)
         answer = json.loads(done.stdout) if done.returncode == 0 else {}
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise Refused(401, f"{told['command'][0]} gives no credentials: {error}") from None
+        raise Refused(401, f"{told['command'][0]} returned no credentials: {error}") from None
     status = answer.get("status") if isinstance(answer, dict) else None
     if not isinstance(status, dict):
         words = done.stderr.decode(errors="replace").strip().splitlines()
-        raise Refused(401, f"{told['command'][0]} gives no credentials: {words[-1] if words else f'exit {done.returncode}'}")
+        raise Refused(401, f"{told['command'][0]} returned no credentials: {words[-1] if words else f'exit {done.returncode}'}")
     return status

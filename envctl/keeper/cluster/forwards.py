@@ -190,7 +190,7 @@ class Forwards:
         if not self._reseed or (service, data_id) in self._asked:
             return
         self._asked.add((service, data_id))
-        self._say(f"{service}: it was replaced; it is seeded again")
+        self._say(f"{service}: it was replaced and is being seeded again")
         ended = partial(self._seeded, forward, service, data_id)
         try:
             Helper(self._helpers, f"seeding of {service}", [*self._reseed, service], self._env, ended=ended)

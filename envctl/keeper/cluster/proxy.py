@@ -73,14 +73,14 @@ def _socks(stream: socket.socket, proxy: SplitResult, host: str, port: int) -> N
     stream.sendall(bytes([5, len(methods)]) + methods)
     version, method = _exactly(stream, 2)
     if version != 5 or method not in methods:
-        words = "it asks for a login that was not given" if method == NONE_OF_THESE else "it does not speak SOCKS 5"
+        words = "it needs a login that the proxy's URL does not have" if method == NONE_OF_THESE else "it does not speak SOCKS 5"
         raise _refused(proxy, words)
     if method == LOGIN:
         _log_in(stream, proxy)
     stream.sendall(bytes([5, 1, 0]) + _address(host) + port.to_bytes(2))
     _, failure, _, kind = _exactly(stream, 4)
     if failure:
-        raise _refused(proxy, FAILURES.get(failure, f"failure {failure} of SOCKS"))
+        raise _refused(proxy, FAILURES.get(failure, f"SOCKS error {failure}"))
     _exactly(stream, {1: 4, 4: 16}.get(kind) or _exactly(stream, 1)[0])
     _exactly(stream, 2)
 

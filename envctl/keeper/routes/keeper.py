@@ -31,7 +31,7 @@ def show(keeper: Keeper, call: Call) -> Response:
 def expire(keeper: Keeper, call: Call) -> Response:
     """Set the time at which the instance expires."""
     if "expires" not in call.body:
-        raise Refused(400, "expires is needed")
+        raise Refused(400, "expires is missing")
     stamp = optional(call.body, "expires", str)
     try:
         keeper.expire(stamp)

@@ -44,7 +44,7 @@ def _reset(keeper: Keeper, call: Call, lane: int | None) -> Response:
     only(call.body, "services")
     services = optional(call.body, "services", list) or []
     if not all(isinstance(name, str) for name in services):
-        raise Refused(400, "services is a list of names")
+        raise Refused(400, "services must be a list of names")
     status, body = keeper.data.ask("reset", RESET, services=services, lane=lane)
     return reply(body, status)
 

@@ -64,7 +64,7 @@ def seconds(told: object, key: str) -> float | None:
         return None
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)?", str(told)) if not isinstance(told, bool) else None
     if not found or not float(found[1]):
-        raise Refused(400, f'{key} is a number of seconds, or a text such as "5m"')
+        raise Refused(400, f'{key} must be a number of seconds, or a text such as "5m"')
     return min(float(found[1]) * UNITS[found[2] or ""], LONGEST_TTL)
 
 

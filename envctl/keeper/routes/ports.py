@@ -51,7 +51,7 @@ def set_them(keeper: Keeper, call: Call) -> Response:
     cluster, namespace = needed(call.body, "cluster", dict), needed(call.body, "namespace", str)
     wanted = needed(call.body, "forwards", list)
     if not isinstance(cluster.get("server"), str) or not all(map(_is_forward, wanted)):
-        raise Refused(400, "cluster has a server; each forward a name, a selector, a port and where to listen")
+        raise Refused(400, "cluster needs a server; each forward needs a name, a selector, a port and an address to listen on")
     try:
         made = keeper.forwards.set(cluster, namespace, wanted, call.body.get("whole") is not False)
     except (OSError, OverflowError) as error:
@@ -63,7 +63,7 @@ def approve(keeper: Keeper, call: Call) -> Response:
     """Let a forward lead to data that was just seeded."""
     name = needed(call.body, "name", str)
     if not keeper.forwards.approve(name, needed(call.body, "data_id", str)):
-        raise Refused(404, f"no forward {name}")
+        raise Refused(404, f"there is no forward {name}")
     return reply()
 
 

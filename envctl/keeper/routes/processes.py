@@ -49,7 +49,7 @@ def follow(keeper: Keeper, _call: Call) -> Response:
 def _program(body: dict[str, Any]) -> dict[str, Any]:
     argv, env = needed(body, "argv", list), needed(body, "env", dict)
     if not argv or not all(isinstance(word, str) for word in [*argv, *env.values()]):
-        raise Refused(400, "argv is a list of words, env an object of texts")
+        raise Refused(400, "argv must be a list of strings, env an object of strings")
     return {
         "argv": argv,
         "env": env,
@@ -65,7 +65,7 @@ def _limits(limits: dict[str, Any]) -> dict[str, Any]:
     cpu = optional(limits, "cpu", float)
     memory = optional(limits, "memory_bytes", int)
     if any(value is not None and value <= 0 for value in (cpu, memory)):
-        raise Refused(400, "limits are above 0")
+        raise Refused(400, "limits must be above 0")
     return {"memory_bytes": memory, "cpu": cpu}
 
 

@@ -109,10 +109,10 @@ def _copies(environment: Environment, own: list[str], name: str, service: Servic
         known = {ref.root for ref in refers(service, environment.definition.services)}
         for other in service.needs:
             if other not in known and _is_laned(environment, own, other):
-                message = f"'{name}' is of a Compose file and reaches '{other}' by a fixed address, which would be the same in every lane"
+                message = f"'{name}' comes from a Compose file and reaches '{other}' by a fixed address, the same in every lane"
                 instead = shared_instead(environment, own, other)
                 what = "url" if ports_of(environment, environment.definition.services[other]) else "name"
-                hint = f"give it the address by a reference: `env: {{{what.upper()}: ${{{other}.{what}}}}}`{instead}"
+                hint = f"give it the address with a reference: `env: {{{what.upper()}: ${{{other}.{what}}}}}`{instead}"
                 yield source.problem(("services", name), message, hint)
 
 

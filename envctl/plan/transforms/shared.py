@@ -8,7 +8,7 @@ from typing import Any
 from envctl.definition.models import Service
 from envctl.definition.source import TreePath
 
-_ALONE = {"container_name": "two containers cannot have one name", "mac_address": "it would be there twice"}
+_ALONE = {"container_name": "two containers cannot have one name", "mac_address": "it would exist twice"}
 
 
 def cannot_be_copied(service: Service) -> Iterator[tuple[TreePath, str]]:
@@ -47,7 +47,7 @@ def _addresses(given: Mapping[str, Any]) -> Iterator[tuple[TreePath, str]]:
     for name, options in networks.items() if isinstance(networks, Mapping) else ():
         for key in ("ipv4_address", "ipv6_address"):
             if isinstance(options, Mapping) and key in options:
-                yield ("compose", "networks", name, key), f"`{key}`: the address would be there twice"
+                yield ("compose", "networks", name, key), f"`{key}`: the address would exist twice"
 
 
 def _volumes(given: Mapping[str, Any]) -> Iterator[tuple[TreePath, str]]:

@@ -192,8 +192,8 @@ def _losses(rendering: Rendering, made: Mapping[str, Made]) -> Iterator[str]:
         yield f"networks of the Compose file ({', '.join(apart)}): its services reach each other on one"
     if not options.standalone:
         yield (
-            "a client that closes its sending half: no port forward passes that on, "
-            "so the server does not see the end of its input before that of the connection"
+            "a client that closes only its sending side: a port forward does not pass that on, "
+            "so the server sees the end of the input only when the connection ends"
         )
     if (options.cluster.quota or options.cluster.limits) and plan.setting.shared:
         yield f"quota and limits: in {options.namespace} it would apply to everybody else, too"
@@ -222,7 +222,7 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
         yield f"its image's user is not known: it runs as {NOBODY}; `kubernetes:` can name another in its securityContext"
     known = facts(rendering, service).variables
     if unset := [name for name in service.unset if known is None or name in known]:
-        yield f"variables without a value ({', '.join(unset)}): Compose takes them away where the image sets them, and a pod cannot"
+        yield f"variables without a value ({', '.join(unset)}): Compose removes them if the image sets them, but a pod cannot"
     if service.tester:
         yield "it refers to the machine of the tests, which no pod can reach"
     if service.build is not None and rendering.options.standalone and rendering.options.registry is None:
@@ -241,10 +241,10 @@ def _losses_of(rendering: Rendering, service: ServicePlan, files: Filed) -> Iter
 def _alone(rendering: Rendering, service: ServicePlan) -> Iterator[str]:
     """Yield what `up` does and plain kubectl does not do."""
     if service.steps:
-        yield "its seeds; plain kubectl starts it empty, `envctl up` seeds it"
+        yield "its seeds are not loaded: plain kubectl starts it empty, `envctl up` seeds it"
     if service.sets_up:
         yield f"what envctl sets up once it is ready ({service.sets_up_by} ...)"
     for other in not_awaited(rendering, service):
         yield f"it needs {other}, which listens on no port, so nothing waits for it"
     if listens_when_done(rendering, service):
-        yield "a Deployment whose init container is the job, so that others can wait for its end; one that fails is tried again"
+        yield "a Deployment whose init container is the job, so that others can wait for its end; a job that fails runs again"

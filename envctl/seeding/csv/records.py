@@ -14,7 +14,7 @@ from envctl.seeding import BadFile
 
 LARGEST = 64 << 20
 """The maximum size of a record in bytes; a longer record means an unclosed quote, so the rest of the file need not be held in memory."""
-QUOTES = "a quote that does not close, or one in the middle of a field; quotes inside a field must be doubled"
+QUOTES = "a quote that is not closed, or one in the middle of a field; quotes inside a field must be doubled"
 
 _FIELD = rb'(?:"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+)'
 _END = rb"(?:\r\n|\n|\r)"

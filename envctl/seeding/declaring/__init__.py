@@ -35,4 +35,4 @@ def declared_by(service: ServicePlan) -> Iterator[tuple[str, Any]]:
 
 def refused(service: ServicePlan, what: str, words: object) -> ServiceFailed:
     """Return the error for a declared resource that could not be created."""
-    return ServiceFailed(f"{service.name}: {what} cannot be made: {words}", Evidence(service.name, f"set-up of {what}"))
+    return ServiceFailed(f"{service.name}: {what} cannot be created: {words}", Evidence(service.name, f"set-up of {what}"))

@@ -20,7 +20,7 @@ from .smtp import Login
 
 VERSION = "v1.33.1"
 """The version of Mailpit whose API is supported in part."""
-_HINT = "envctl's own mail server does not have it; where `mailpit` is on PATH, that runs"
+_HINT = "envctl's own mail server does not support it; if `mailpit` is on PATH, envctl starts that instead"
 _UNSAFE = ("text/html", "text/xml", "application/xhtml+xml", "image/svg+xml", "application/xml", "text/xsl")
 _PAGE = 50
 

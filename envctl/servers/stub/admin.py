@@ -38,7 +38,7 @@ class Admin(NamedTuple):
                     errors = [{"code": 10, "title": "Error parsing JSON", "detail": problem} for problem in refusal.problems]
                     return _json({"errors": errors}, 422)
         known = "".join(f"\n  {route}" for route in _ROUTES)
-        return text_response(404, f"No such admin request: {target}\nThere are:{known}\n")
+        return text_response(404, f"No such admin request: {target}\nKnown requests:{known}\n")
 
     def _health(self, request: Request) -> Response:
         return _json({"status": "healthy"})

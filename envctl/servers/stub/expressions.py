@@ -44,7 +44,7 @@ class Expression(NamedTuple):
         answer: SimpleQueue[Any] = SimpleQueue()
         _jobs.put((job, answer))
         if (found := answer.get()) is TooLong:
-            raise TooLong(f"the regular expression {self.compiled.pattern!r} has taken longer than {SECONDS:g} s over it")
+            raise TooLong(f"the regular expression {self.compiled.pattern!r} took longer than {SECONDS:g} s")
         return found  # type: ignore[no-any-return]
 
 

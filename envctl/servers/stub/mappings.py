@@ -208,7 +208,7 @@ def _header_name(name: str) -> str:
 def _header_text(value: object) -> str:
     text = as_text(value)
     if any(ord(letter) > 255 or (ord(letter) < 32 and letter != "\t") for letter in text):
-        raise Refusal("holds a character that cannot stand in a header")
+        raise Refusal("contains a character that is not allowed in a header")
     return text
 
 

@@ -67,7 +67,7 @@ def key_problems(
     """
     chosen = [key for key in alternatives if key in spec]
     if len(chosen) > 1:
-        yield f"only one of {', '.join(chosen)} can hold"
+        yield f"only one of {', '.join(chosen)} is allowed"
     for key, value in spec.items():
         if key in unsupported and value:
             yield f"{key!r} is not supported; supported: {', '.join(sorted(known))}"

@@ -101,7 +101,7 @@ def _path_parameters(spec: Mapping[str, object]) -> list[Check]:
         return []
     template = spec.get("urlPathTemplate")
     if not isinstance(template, str):
-        raise Refusal("needs an urlPathTemplate")
+        raise Refusal("needs a urlPathTemplate")
     try:
         pattern = _template_pattern(template)
     except Refusal:

@@ -26,7 +26,7 @@ def ask(request: Request, url: str) -> Response:
     try:
         return _asked(connection, request, parts.path + (f"?{parts.query}" if parts.query else ""))
     except (OSError, http.client.HTTPException) as error:
-        raise Refused(502, f"the server behind does not answer: {error}") from None
+        raise Refused(502, f"the server behind this proxy does not answer: {error}") from None
     finally:
         connection.close()
 

@@ -53,7 +53,7 @@ class Site:
             if request.path.startswith(path):
                 return ask(request, url.rstrip("/") + "/" + request.url[len(path) :].lstrip("/"))
         if request.method not in ("GET", "HEAD"):
-            raise Refused(405, "files can be read only")
+            raise Refused(405, "files can only be read")
         return self._file(unquote(request.path))
 
     def _behind(self, request: Request, paths: Sequence[tuple[str, str]]) -> Response:

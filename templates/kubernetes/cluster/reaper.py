@@ -43,7 +43,7 @@ def reason(item: dict[str, Any], now: datetime, suffix: str = "") -> str:
     if passed(told.get(EXPIRES, ""), now):
         return f"expired {told[EXPIRES]}"
     if told.get(OWNER) and passed(told.get(ALIVE, ""), now):
-        return f"its owner has not been heard of since {told[ALIVE]}"
+        return f"its owner has not reported since {told[ALIVE]}"
     return ""
 
 
@@ -77,7 +77,7 @@ def removed(ask: Any, path: str, meta: dict[str, Any], why: str) -> bool | None:
         ask("DELETE", f"{path}/{meta['name']}", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": wanted})
     except OSError as error:  # includes HTTPError and every error of a connection
         changed = getattr(error, "code", None) in (404, 409)
-        what = "it has changed meanwhile" if changed else f"it cannot be deleted: {error}{words(error)}"
+        what = "it has changed in the meantime" if changed else f"it cannot be deleted: {error}{words(error)}"
         print(f"{meta['name']}: {why}, but {what}", flush=True)
         return None if changed else False
     print(f"{meta['name']}: {why}", flush=True)

@@ -138,7 +138,7 @@ def test_a_daemon_that_does_not_answer_in_time() -> None:
         return 200, {}
 
     with running(late) as server:
-        with pytest.raises(EngineMissing, match=r"Docker has said nothing for 0\.05 s at unix://"):
+        with pytest.raises(EngineMissing, match=r"Docker did not answer for 0\.05 s at unix://"):
             daemon(server, timeout=0.05).get("/version")
         go_on.set()
 

@@ -232,7 +232,7 @@ def test_what_is_built_meanwhile_is_there_when_its_container_is() -> None:
 def test_data_that_others_have_or_that_is_not_ours_is_not_thrown_away() -> None:
     db, daemon = composed(written("pgdata")), Played(container="c", others=("web",))
 
-    with pytest.raises(UsageError, match="db keeps its data in the volume 'pgdata', which web has, too"):
+    with pytest.raises(UsageError, match="db keeps its data in the volume 'pgdata', which is also used by web"):
         deployment(daemon, db).discard(db)
     with pytest.raises(UsageError, match="in the external volume 'everybodys', which is not the instance's own"):
         deployment(daemon, db, pgdata={"external": True, "name": "everybodys"}).discard(db)
@@ -246,7 +246,7 @@ def test_of_a_program_what_it_has_alone_goes_and_the_rest_is_told() -> None:
     on = deployment(daemon, app, own={}, mine={"external": True, "name": "everybodys"})
 
     assert on.staying(app) == [
-        "the volume 'pgdata', which web has, too, stays as it is",
+        "the volume 'pgdata', which is also used by web, stays as it is",
         "the external volume 'everybodys', which is not the instance's own, stays as it is",
     ]
     assert daemon.removed == []

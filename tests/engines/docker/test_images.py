@@ -145,7 +145,7 @@ def test_progress_is_told(fake: Fake) -> None:
             "Credentials store error: StoreError('docker-credential-x not installed or not available in PATH')",
             "install docker-credential-x",
         ),
-        ("write: no space left on device", "the daemon's disk is full: `docker system df` shows what takes the space"),
+        ("write: no space left on device", "the daemon's disk is full: `docker system df` shows what uses the space"),
         ("manifest unknown", "check the name and the network; `images` in envctl.toml sends pulls to a mirror"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_registry_that_refuses(fake: Fake) -> None:
 
 
 def test_a_daemon_that_cannot_say(fake: Fake) -> None:
-    with pytest.raises(ServiceFailed, match="Docker cannot say whether broken:1 is there: disk"):
+    with pytest.raises(ServiceFailed, match="Docker cannot tell whether broken:1 exists: disk"):
         fake.ensure(service("a", image="broken:1"))
 
 
@@ -253,7 +253,7 @@ HELPER = 'error getting credentials - err: exec: "docker-credential-desktop": ex
     ("output", "advice"),
     [
         ("write /x: no space left on device\nexit code: 1", "the daemon's disk is full: `docker system df`"),
-        (f"#4 [a auth] sharing credentials\nfailed to solve: {HELPER}", "install docker-credential-desktop, or take `credsStore`"),
+        (f"#4 [a auth] sharing credentials\nfailed to solve: {HELPER}", "install docker-credential-desktop, or remove `credsStore`"),
         ("failed to solve: pulling from host r:5000 failed with status code [manifests 1]: 401 Unauthorized", "log in to the registry"),
         ("#9 0.1 mkdir: permission denied\n#9 0.2 denied\nfailed to solve: exit code: 1", "`docker build /p/app` shows the same"),
     ],

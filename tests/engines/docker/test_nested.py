@@ -52,7 +52,7 @@ def test_where_nothing_says_so() -> None:
     ("networks", "told"),
     [
         ({"none": {"Gateway": ""}}, "this container has no network"),
-        ({"vault": {"Gateway": "172.18.0.1"}}, "nothing outside is reached from this container, as its networks are `internal`: vault"),
+        ({"vault": {"Gateway": "172.18.0.1"}}, "this container cannot reach anything outside, because its networks are `internal`: vault"),
     ],
 )
 def test_a_container_from_which_nothing_is_reached_is_told(networks: dict[str, Any], told: str) -> None:

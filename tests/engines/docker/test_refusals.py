@@ -10,8 +10,8 @@ from envctl.engines.docker.refusals import advice
 @pytest.mark.parametrize(
     ("why", "words"),
     [
-        ('external volume "sentry-data" not found', "`docker volume create sentry-data` makes it"),
-        ("network proxy declared as external, but could not be found", "`docker network create proxy` makes it"),
+        ('external volume "sentry-data" not found', "`docker volume create sentry-data` creates it"),
+        ("network proxy declared as external, but could not be found", "`docker network create proxy` creates it"),
         ("unable to find user valkey: no matching entries in passwd file", "the image has no user of that name"),
         ("unable to find group mail: no matching entries in group file", "the image has no group of that name"),
         ('exec: "nodemon": executable file not found in $PATH: unknown', "`entrypoint:`: the image has no such program"),

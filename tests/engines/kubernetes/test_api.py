@@ -153,7 +153,7 @@ def test_more_time_is_given_again_where_somebody_has_changed_the_record_meanwhil
     renew(api, ID, ID, "2999-01-01T00:00:00Z")
     assert store.secret["metadata"]["annotations"]["envctl.expires"] == "2999-01-01T00:00:00Z"
     refused += [409] * 9
-    with pytest.raises(EnvctlError, match="is changed by others again and again"):
+    with pytest.raises(EnvctlError, match="other commands keep changing its record"):
         renew(api, ID, ID, None)
     refused[:] = [403]
     with pytest.raises(ApiError):
@@ -213,7 +213,7 @@ def test_kinds_that_a_definition_adds_go_with_the_instance(played: Played, api: 
 
 def test_a_plugin_that_is_not_there_is_said_once(played: Played, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     gone = {"exec": {**PLUGIN, "command": str(tmp_path / "no-plugin")}}
-    with pytest.raises(EngineMissing, match=r"the context played cannot be used: its plugin gives no credentials: .*no-plugin"):
+    with pytest.raises(EngineMissing, match=r"the context played cannot be used: its plugin returned no credentials: .*no-plugin"):
         api_of(played, tmp_path, gone)
     assert capfd.readouterr().err == ""
 

@@ -131,7 +131,7 @@ def test_no_proxy_as_with_kubectl(server: str, no_proxy: str, left_out: bool) ->
 @pytest.mark.parametrize("proxy", ["socks4://proxy:1080", "https://u:s3cret@proxy", "http://:3128", "http://proxy:x", "http://[::1"])
 def test_a_proxy_that_we_cannot_speak_to_is_said(proxy: str) -> None:
     for entry, environ in (({"proxy-url": proxy}, {}), ({}, {"HTTPS_PROXY": proxy})):
-        with pytest.raises(EngineMissing, match="a cluster is not reached through") as error:
+        with pytest.raises(EngineMissing, match="envctl cannot reach a cluster through") as error:
             proxy_of({"server": "https://10.1.2.3", **entry}, environ)
         assert "s3cret" not in str(error.value)
 
@@ -168,8 +168,8 @@ def test_a_plugin_beside_its_file_is_found_from_anywhere(tmp_path: Path) -> None
         ("{contexts: [], current-context: x}", "no Kubernetes context 'x'"),
         ("{users: 3}", "users is not a list"),
         ("{contexts: {a: b}}", "contexts is not a list"),
-        ("{users: [{name: a, user: {}}, {name: a, user: {}}]}", "has two users of the name a"),
-        ("{contexts: [{name: a, context: {}}, {name: a}]}", "has two contexts of the name a"),
+        ("{users: [{name: a, user: {}}, {name: a, user: {}}]}", "has two users named a"),
+        ("{contexts: [{name: a, context: {}}, {name: a}]}", "has two contexts named a"),
         ("{clusters: [{cluster: {}}, {name: '', cluster: {}}]}", "has two clusters without a name"),
         ("{clusters: [{name: a, cluster: {insecure-skip-tls-verify: 'false'}}]}", 'the cluster a has insecure-skip-tls-verify: "false"'),
     ],
@@ -285,8 +285,8 @@ def test_of_several_documents_the_first_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cluster", "user", "words"),
     [
-        ({}, {"client-certificate": "a.pem", "token": "t"}, "has a client-certificate and no client-key"),
-        ({}, {"client-key-data": "YQ=="}, "has a client-key and no client-certificate"),
+        ({}, {"client-certificate": "a.pem", "token": "t"}, "has a client-certificate, but no client-key"),
+        ({}, {"client-key-data": "YQ=="}, "has a client-key, but no client-certificate"),
         ({"insecure-skip-tls-verify": True, "certificate-authority-data": "YQ=="}, {}, "a certificate-authority that would not be used"),
     ],
 )

@@ -50,7 +50,7 @@ class Cluster404:
 @pytest.mark.parametrize(
     ("name", "registry", "environ", "users", "why"),
     [
-        ("lab", None, {}, "", "there is no registry"),
+        ("lab", None, {}, "", "no registry is set for it"),
         ("lab", "r:5000", {"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "", "there is no Docker here"),
         ("kind-lab", None, {"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "", "there is no Docker here"),
     ],

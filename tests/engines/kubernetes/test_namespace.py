@@ -121,7 +121,7 @@ def test_a_service_account_without_the_right_is_refused_at_once(played: Played, 
     made, path = deployment(played, tmp_path), f"PATCH /api/v1/namespaces/{ID}/serviceaccounts/envctl"
     item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "envctl", "namespace": ID}}
     played.answers[path] = (403, {"message": CANNOT, "reason": "Forbidden"})
-    with pytest.raises(EnvctlError, match="ServiceAccount envctl: no right to make it: "):
+    with pytest.raises(EnvctlError, match="ServiceAccount envctl: no right to create it: "):
         made._objects.apply(item)
     assert len(copied(played)) == 1
     answers = iter([(403, {"message": EARLY, "reason": "Forbidden"}), (200, {"metadata": {"uid": "u"}})])

@@ -100,7 +100,7 @@ def test_all_of_a_checkout_is_no_fine_where_nobody_could_look(
 ) -> None:
     played.answers["GET /api/v1/namespaces"] = FORBIDDEN
     assert tell_others(configured(session, played, tmp_path)) is False
-    assert "cannot list; what is up there is unknown" in capsys.readouterr().err
+    assert "cannot list; envctl cannot tell which instances are up there" in capsys.readouterr().err
 
 
 def test_what_another_machine_has_brought_up_from_here_is_named(

@@ -85,7 +85,7 @@ def test_nothing_starts_without_a_keeper(made: Made, keeper: KeeperClient, tmp_p
 @pytest.mark.parametrize(
     ("enforced", "losses"),
     [
-        ({"memory_bytes": "rlimit", "cpu": None}, ["a: its CPU is not limited: only the administrator may do that here"]),
+        ({"memory_bytes": "rlimit", "cpu": None}, ["a: its CPU is not limited: only an administrator may do that here"]),
         ({"memory_bytes": "cgroup", "cpu": "cgroup"}, []),
     ],
 )

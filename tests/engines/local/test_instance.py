@@ -144,7 +144,7 @@ def test_specs_that_are_not_there(one: LocalInstance, text: str | None) -> None:
     if text is not None:
         (one.state_folder / "local.json").write_text(text)
     assert one.specs() == {}
-    with pytest.raises(EnvctlError, match="a: its process is not there"):
+    with pytest.raises(EnvctlError, match="a: its process is gone"):
         one.interactive("a", ["true"], {}, None)
 
 

@@ -221,7 +221,7 @@ def test_files_that_the_program_cannot_see_are_a_loss(
     assert prepare(plain, os.environ).losses == ()
     hidden = replace(mounted, files={"/etc/kind.conf": of_kind, **{f"/etc/{name}": of_project for name in "abcde"}})
     assert prepare(hidden, os.environ).losses == (
-        "its files are not at /etc/a, /etc/b, /etc/c and 2 more but below a folder of its own, which ${self.prefix} names",
+        "its files are not at /etc/a, /etc/b, /etc/c and 2 more, but in a folder of its own, ${self.prefix}",
     )
 
 
@@ -246,7 +246,7 @@ def test_who_is_told_where_a_file_is_can_see_it(
 ) -> None:
     found(SERVER)
     losses = prepare(replace(given, files={"/init.d/x": File("text", tmp_path / "x")}), os.environ, Path("/root-of/it")).losses
-    assert any("its files are not at /init.d/x " in loss for loss in losses) is told
+    assert any("its files are not at /init.d/x, " in loss for loss in losses) is told
 
 
 def test_losses_are_told(found: Callable[[InstalledProgram | None], None]) -> None:

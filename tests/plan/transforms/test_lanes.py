@@ -339,8 +339,8 @@ def test_a_service_may_depend_on_one_that_all_lanes_share(folder: Path) -> None:
     with pytest.raises(DefinitionError) as raised:
         apply(composed(folder, text), Selection(lanes=2))
     [problem] = raised.value.problems
-    assert "'api' is of a Compose file and reaches 'search' by a fixed address" in problem.message
-    way = "give it the address by a reference: `env: {NAME: ${search.name}}`"  # without a port the service has no URL
+    assert "'api' comes from a Compose file and reaches 'search' by a fixed address" in problem.message
+    way = "give it the address with a reference: `env: {NAME: ${search.name}}`"  # without a port the service has no URL
     assert problem.hint == f"{way}; or `scope: environment` for 'search' makes all lanes share it"
     shared = apply(composed(folder, text.replace("image: s}", "image: s, scope: environment}")), Selection(lanes=2))
     assert list(shared.definition.services) == ["search", "api", "api-lane2"]

@@ -133,7 +133,7 @@ def test_a_search_finds(mail: MailServer, query: str, found: list[str]) -> None:
 def test_a_filter_that_is_missing_is_no_empty_result(mail: MailServer, query: str) -> None:
     reply = mail.get(f"/api/v1/search?query={query}")
     assert reply.status == 501
-    assert "where `mailpit` is on PATH, that runs" in reply.text
+    assert "if `mailpit` is on PATH, envctl starts that instead" in reply.text
 
 
 def test_a_route_that_is_missing_is_said(mail: MailServer) -> None:

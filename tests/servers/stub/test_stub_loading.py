@@ -167,7 +167,7 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
             {"request": {"multipartPatterns": [{}]}},
             "request: 'multipartPatterns' is not supported; supported: basicAuth, ",
         ),
-        ({"request": {"url": "/a", "urlPath": "/a"}}, "request: only one of url, urlPath can hold"),
+        ({"request": {"url": "/a", "urlPath": "/a"}}, "request: only one of url, urlPath is allowed"),
         ({"request": {"urlPattern": "("}}, "request: urlPattern: regular expression '(': missing ), "),
         (
             {"request": {"urlPattern": "[a-z&&[^b]]"}},
@@ -175,7 +175,7 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
         ),
         ({"request": {"urlPathTemplate": "/{a}/{a}"}}, "request: urlPathTemplate: '/{a}/{a}': must be made of text, "),
         ({"request": {"urlPathTemplate": "/{a b}"}}, "request: urlPathTemplate: '/{a b}': must be made of text, "),
-        ({"request": {"pathParameters": {"a": {"equalTo": "1"}}}}, "request: pathParameters: needs an urlPathTemplate"),
+        ({"request": {"pathParameters": {"a": {"equalTo": "1"}}}}, "request: pathParameters: needs a urlPathTemplate"),
         (
             {"request": {"urlPathTemplate": "/{a}", "pathParameters": {"b": {"equalTo": "1"}}}},
             "request: pathParameters: b: unknown parameter 'b'; known: a",
@@ -233,7 +233,7 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
         ),
         ({"response": {"fault": "EMPTY_RESPONSE"}}, "response: 'fault' is not supported; supported: base64Body, "),
         ({"response": {"boddy": "x"}}, "response: unknown key 'boddy'; known: base64Body, "),
-        ({"response": {"body": "x", "jsonBody": {}}}, "response: only one of body, jsonBody can hold"),
+        ({"response": {"body": "x", "jsonBody": {}}}, "response: only one of body, jsonBody is allowed"),
         ({"response": {"body": 5}}, "response: body: must be a string, not a number"),
         ({"response": {"base64Body": "!!"}}, "response: base64Body: not valid base64: "),
         ({"response": {"status": 99}}, "response: status: must be a whole number from 200 to 999, not 99"),
@@ -244,11 +244,11 @@ KNOWN_MATCHERS = "absent, contains, doesNotContain, doesNotMatch, equalTo, equal
         ),
         (
             {"response": {"headers": {"A": "x\r\nB: y"}}},
-            "response: headers: A: holds a character that cannot stand in a header",
+            "response: headers: A: contains a character that is not allowed in a header",
         ),
         ({"response": {"headers": {"A B": "x"}}}, "response: headers: A B: is not a name that a header can have"),
         ({"response": {"headers": {"A": 5}}}, "response: headers: A: must be a string, not a number"),
-        ({"response": {"statusMessage": "a\nb"}}, "response: statusMessage: holds a character "),
+        ({"response": {"statusMessage": "a\nb"}}, "response: statusMessage: contains a character "),
     ],
 )
 def test_refuses_a_wrong_mapping(write: Write, mapping: dict[str, Any], message: str) -> None:
