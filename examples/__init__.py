@@ -1,1 +1,1 @@
-"""The shop's tests in the tools that teams use, and the program that runs them all."""
+"""The shop's tests in common test tools, and the program that runs them all."""

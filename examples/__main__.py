@@ -1,7 +1,7 @@
-"""Runs the examples: `python -m examples [TOOL...] [--engine E] [--only green|broken|killed]`.
+"""Run the examples: `python -m examples [TOOL...] [--engine E] [--only green|broken|killed]`.
 
-Green against the shop; red, with the tool's own words and exit code, against three shops that are broken; and gone
-without a trace when `envctl test` is killed in the middle. Ends with the number of things that were not so.
+Each tool's suite must pass against the shop, fail with the tool's own message and exit code against three broken shops,
+and leave nothing when `envctl test` is killed while it runs. The exit code is the number of failed checks, at most 100.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def _is_installed(name: str) -> bool:
 
 
 def _install(name: str, leave_out: bool) -> bool:
-    """Whether it is there now.
+    """Install a tool's suite; return whether that has succeeded.
 
     Raises:
-        CalledProcessError: it is not, and may not be left out.
+        CalledProcessError: The installation fails, and the tool must not be left out.
     """
     command = TOOLS[name].install
     print(f"{name}: {' '.join(command)}", flush=True)
@@ -69,22 +69,22 @@ def _install(name: str, leave_out: bool) -> bool:
 
 
 class Ended(NamedTuple):
-    """How one tool's suite ended, and what was printed until then."""
+    """The exit code of one tool's suite, and its output."""
 
     code: int
     said: str
 
 
 EXIT = re.compile(r"^(?:\x1b\[0m)*envctl: (\S+): exit (\d+)$", re.MULTILINE)
-"""Maven ends with an escape sequence and no line end."""
+"""Matches the line with a tool's exit code; it may follow an escape sequence, because Maven ends without a line break."""
 
 
 def _test(definition: str, tools: Sequence[str], engine: str, *more: str) -> dict[str, Ended]:
-    """`envctl test` with all of *tools*; what it prints is shown as well."""
+    """Run `envctl test` with all of *tools* and show its output; return the result of each tool."""
     command = [*ENVCTL, "test", str(HERE / definition), *tools, "--engine", engine, *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         said = "".join(_shown(line) for line in process.stdout or ())
-    if len(tools) == 1 or not EXIT.search(said):  # one command alone has no such line
+    if len(tools) == 1 or not EXIT.search(said):  # `envctl test` prints no such line for a single command
         return dict.fromkeys(tools, Ended(process.returncode, said))
     parts = EXIT.split(said)
     ended = {name: Ended(int(code), before) for before, name, code in zip(parts[::3], parts[1::3], parts[2::3], strict=False)}
@@ -101,12 +101,12 @@ def _green(tools: Sequence[str], engine: str) -> Iterator[str]:
         for name, ended in _test("shop.yaml", tools, engine, "--report", report).items():
             passed, failed = _counted(Path(report) / "tests" / name)
             print(f"{name}: {passed} passed, {failed} failed, exit {ended.code}")
-            if ended.code or failed or not (6 <= passed <= 20 or name == "keploy"):  # whose reports are YAML
+            if ended.code or failed or not (6 <= passed <= 20 or name == "keploy"):  # Keploy's reports are YAML and are not counted
                 yield f"{name} is not green"
 
 
 def _counted(folder: Path) -> tuple[int, int]:
-    """The tests that passed and that failed, by the reports that were collected."""
+    """Return the number of passed and of failed tests in the collected reports."""
     cases = [case for file in folder.glob("*.xml") for case in ET.parse(file).iter("testcase")]
     failed = sum(case.find("failure") is not None or case.find("error") is not None for case in cases)
     return len(cases) - failed, failed

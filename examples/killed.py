@@ -1,4 +1,4 @@
-"""Kills `envctl test` in the middle of a tool's run, and looks for what is left of it."""
+"""Kill `envctl test` while a tool runs, and find what is left."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = 180.0
-"""Seconds: for a tool to get going on a busy machine, and for everything to be gone."""
+"""Seconds to wait for a tool to start on a busy machine, and for everything to be removed."""
 
 
 def what_is_left(command: Sequence[str], sign: str, containers: bool = False) -> list[str]:
-    """Starts *command*, kills it when a process with *sign* in its command line runs, and says what stays.
+    """Start *command*, kill it once a process with *sign* in its command line runs, and return what is left.
 
     Args:
-        containers: it is killed when a container of the tests' own runs.
+        containers: Whether to wait also for a container that the tests start.
     """
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
@@ -50,7 +50,7 @@ def _until(look: Callable[[], T], what: str) -> T:
 
 
 def _instance(pid: int) -> str:
-    """The id of the instance that the command *pid* has up, as the process that it started for its tests knows it."""
+    """Return the id of the instance that the command *pid* has started, from the environment of the test process."""
     for child in _children(pid):
         with suppress(OSError):
             entries = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
@@ -67,7 +67,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _processes(id: str) -> dict[int, str]:
-    """The processes of the tests of instance *id*, by a variable that they all have, with their command lines."""
+    """Return the command lines of the test processes of instance *id*, by process id; a common variable marks them."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -77,7 +77,7 @@ def _processes(id: str) -> dict[int, str]:
 
 
 def _containers(id: str, own: bool = False) -> list[str]:
-    """The containers of instance *id*; with *own*, those that its tests have started."""
+    """Return the names of the containers of instance *id*; with *own*, only those that its tests have started."""
     if shutil.which("docker") is None:
         return []
     command = ["docker", "ps", "--all", "--filter", f"label=envctl.instance={id}", "--format", "json"]

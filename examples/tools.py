@@ -1,4 +1,4 @@
-"""The tools: what each needs on this machine, how its suite is installed, and how its runs are known."""
+"""The test tools: what each needs on this machine, how its suite is installed, and how its processes and failures are recognised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 API = ("status", "mail")
-"""The `broken-*.yaml` that a suite of the API notices; one of the page notices all."""
+"""The `broken-*.yaml` files that a suite of the API must fail on; a suite of the web page must fail on all."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Tool:
     """A folder of `examples/`.
 
     Args:
-        needs: programs that have to be on PATH.
-        install: a command, run in its folder.
-        sign: what the command line of its own process has in it.
-        words: what it prints of a test that failed.
-        notices: which of the `broken-*.yaml` it goes red on.
-        asked: it runs only when it is named.
+        needs: Programs that must be on PATH.
+        install: A command to run in the folder.
+        sign: A part of the command line of the tool's own process.
+        words: A part of the tool's output for a failed test.
+        notices: The `broken-*.yaml` files that the suite must fail on.
+        asked: Whether the tool runs only if it is named.
     """
 
     needs: tuple[str, ...]
@@ -55,6 +55,6 @@ TOOLS = {
 
 
 def installed(name: str) -> bool:
-    """Whether the packages of its lock file are there already: npm writes down what it has installed."""
+    """Return whether npm has installed the packages of the example's current lock file."""
     lock, done = (HERE / name / file for file in ("package-lock.json", "node_modules/.package-lock.json"))
     return lock.exists() and done.exists() and done.stat().st_mtime >= lock.stat().st_mtime

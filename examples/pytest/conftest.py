@@ -1,4 +1,7 @@
-"""Addresses come from environment variables. Each test has its own customer, so that tests run in any order and in parallel."""
+"""Fixtures for the shop's tests, with addresses from environment variables.
+
+Each test has its own customer, so that tests can run in any order and in parallel.
+"""
 
 import os
 import secrets

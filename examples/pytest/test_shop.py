@@ -1,4 +1,4 @@
-"""The shop's API, from registration to the mail."""
+"""Tests of the shop's API, from registration to the mail."""
 
 import secrets
 

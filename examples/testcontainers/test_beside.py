@@ -1,4 +1,4 @@
-"""A container of the tests' own, and the shop of the instance."""
+"""Tests that use a container of their own together with the instance of the shop."""
 
 
 def order(api, customer, sku, card):

@@ -1,4 +1,4 @@
-"""Tests that were written for a PostgreSQL container, with the database of the instance."""
+"""Tests that were written for a PostgreSQL container, and now use the database of the instance."""
 
 from test_beside import order
 

@@ -49,7 +49,7 @@ class Act(NamedTuple):
     """A project with the documented workflows.
 
     Attributes:
-        kept: The folder for uploads and caches of the jobs.
+        kept: The folder that receives the uploads and caches of the jobs.
     """
 
     folder: Path

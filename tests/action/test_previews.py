@@ -1,4 +1,4 @@
-"""A pull request's whole life in the documented workflow: docs/ci/previews.yaml, run by `act` against a cluster."""
+"""Tests of a pull request's previews, from opened to closed, with docs/ci/previews.yaml run by `act` against a cluster."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ outputs: {DB_URL: "${db.url}", ORDERS: "${orders.url}"}
 """
 DOCKERFILE = 'FROM python:3.13-slim\nENV PUSH={push}\nCMD ["python", "-m", "http.server", "8000"]\n'
 ELSEWHERE = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
-"""Whoever removes is another machine: it does not see the keepers of the others."""
+"""A command prefix that simulates another machine: the processes of envctl do not see the keepers of other runs."""
 NUMBERS = {"ours": 17, "theirs": 18}
 
 
 class Previews:
-    """A repository with pull requests; each call of `happens` is what GitHub does on that event.
+    """A repository with pull requests; each call of `happens` plays one event of GitHub.
 
     Attributes:
-        heads: commits of each branch of a pull request, in the order in which they were pushed.
+        heads: The commits of each pull request's branch, in the order in which they were pushed.
     """
 
     def __init__(self, act: Act, api: Api, locks: str) -> None:
@@ -65,7 +65,7 @@ class Previews:
         return self._commit()
 
     def happens(self, action: str, name: str = "ours", push: int = -1, *, run: int, attempt: int = 1, label: str = "") -> tuple[int, str]:
-        """How the run ended that this event of a pull request starts, and what it said."""
+        """Play an event of the pull request *name*; return the exit code of the workflow run and its output."""
         head, repository = self.heads[name][push], self.repository if name == "ours" else "stranger/fork"
         pull = {
             "number": NUMBERS[name], "head": {"sha": head, "ref": name, "repo": {"full_name": repository}},
@@ -81,7 +81,7 @@ class Previews:
         return bool(kubectl("get", "namespace", self.id(name), "--ignore-not-found", "-o", "name"))
 
     def shown(self, id: str) -> str:
-        """The head whose image is what runs."""
+        """Return the commit whose image the preview *id* runs."""
         image = in_cluster(id, "deployment/orders", "{.spec.template.spec.containers[0].image}")
         assert image.startswith(f"{self.registry}/shop:"), image
         return image.rpartition(":")[2]
@@ -105,7 +105,7 @@ class Previews:
 
 
 def _kubeconfig() -> str:
-    """That of this machine, as whoever sets the workflow up would hand it over."""
+    """Return this machine's kubeconfig as a secret of the workflow holds it: self-contained, with the context `previews`."""
     told = json.loads(kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "json"))
     told["contexts"][0]["name"] = told["current-context"] = "previews"
     return json.dumps(told)
@@ -171,7 +171,7 @@ def test_the_life_of_a_pull_request(previews: Previews) -> None:
 
 
 def two_pushes_at_once(previews: Previews) -> list[tuple[int, str]]:
-    """The second comes as soon as the run of the first has found that its head is the newest."""
+    """Push twice: the second push comes as soon as the first run has found that its commit is the newest. Return both results."""
     api, heads, began = previews.api, previews.heads["ours"], threading.Event()
     api.pulls[17] = ("open", heads[1])
 
@@ -188,7 +188,7 @@ def two_pushes_at_once(previews: Previews) -> list[tuple[int, str]]:
 
 
 def a_fork(previews: Previews) -> None:
-    """Its preview comes up once a member has put the label on it, and has what strangers get."""
+    """Play a pull request from a fork: its preview starts only once the label is set, and with the limits of `--untrusted`."""
     id = previews.id("theirs")
     assert previews.happens("opened", "theirs", run=20)[0] == 0
     assert not previews.is_there("theirs")

@@ -1,4 +1,4 @@
-"""The Action's parts, without an engine: a played `envctl` and `python3` note what they are called with."""
+"""Unit tests of the Action's scripts, without an engine: a fake `envctl` and `python3` record their arguments."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ elif words[:1] == ["down"]: sys.exit(int(os.environ.get("DOWN", 0)))
 
 
 class Step(NamedTuple):
-    """A runner of our own."""
+    """A simulated CI runner, whose files are in *folder*."""
 
     folder: Path
 
@@ -73,7 +73,7 @@ class Step(NamedTuple):
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def values(self, name: str) -> dict[str, str]:
-        """As the runner reads its files."""
+        """Return the variables that the runner reads from its file *name*."""
         path = self.folder / name
         text = path.read_text() if path.exists() else ""
         return {found[1]: found[3] for found in re.finditer(r"^(\w[\w-]*)<<(\w+)\n(.*?)\n?^\2$", text, re.MULTILINE | re.DOTALL)}
@@ -221,7 +221,7 @@ def test_what_is_left_behind_is_red(step: Step) -> None:
 
 @pytest.mark.parametrize("kind", ["interrupt", "kill"])
 def test_the_end_of_a_job_that_was_cancelled(step: Step, kind: str) -> None:
-    """Cancelled in the middle of `up`, before the id is known; what was up before is left alone."""
+    """The job is cancelled during `up`, before the id is known; an instance that was up before must stay."""
     (step.folder / "slow").touch()
     process = subprocess.Popen(
         ["node", str(REPO / "action" / "main.js")], env=step.environ(SHOP, {}), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

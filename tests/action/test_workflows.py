@@ -1,4 +1,4 @@
-"""The workflows of docs/ci/ do what they say."""
+"""Tests of the workflows of docs/ci/, run with `act`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOKED = re.compile(r"looked at (\d+) PG (\d+) (shop-[0-9a-f]{6})")
 
 
 def ran(done: subprocess.CompletedProcess[str], status: int = 0) -> list[tuple[str, ...]]:
-    """Port, version and instance of each test that ran."""
+    """Check the exit code; return the port, PostgreSQL version and instance that each test of the workflow printed."""
     assert done.returncode == status, done.stdout[-8000:] + done.stderr[-2000:]
     return LOOKED.findall(done.stdout)
 

@@ -1,4 +1,4 @@
-"""What is begun before the modules of a command are imported: Compose reads its file, once, and only what it may read."""
+"""Work that starts before a command's modules are imported: Compose parses its file only once, and only when this is safe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAID = '{"name": "a", "services": {"web": {"image": "nginx:1.26"}}}'
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    """With a Compose of its own, which notes that it was called."""
+    """Return a session whose PATH has a fake `docker` that records its calls."""
     docker = f"#!/bin/sh\necho x >> {tmp_path}/runs\necho '{SAID}'\n"
     write(tmp_path, {".git/HEAD": "", "compose.yaml": "services: {web: {image: 'nginx:1.26'}}\n", "bin/docker": docker})
     (tmp_path / "bin" / "docker").chmod(0o755)
@@ -31,7 +31,7 @@ def runs(session: Session) -> int:
 
 
 def beginnings(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[Question]:
-    """What is begun from now on."""
+    """Return the list of the questions that are asked ahead from now on."""
     found: list[Question] = []
     monkeypatch.setattr(session.answers, "begin", found.append)
     return found

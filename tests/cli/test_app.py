@@ -1,4 +1,4 @@
-"""Defaults of options: each command gets those that it knows."""
+"""Default options: each command gets the defaults for the options that it has."""
 
 from __future__ import annotations
 

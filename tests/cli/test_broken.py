@@ -1,4 +1,4 @@
-"""Bad input, as a user meets it: every broken definition ends `validate` and `up` with 2, a file:line, and nothing else."""
+"""Bad input: for every broken definition, `validate` and `up` exit with 2, name file and line, and change nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHERE = re.compile(r"^[\w/.]+\.(yaml|json|sql|env):\d+: ", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str], Done]:
-    """How both commands ended for every file."""
+    """Return how both commands end for each file, by command and file."""
     folder = tmp_path_factory.mktemp("broken") / "envctl-tests"
     shutil.copytree(BROKEN, folder)
     (folder / "envctl.toml").touch()

@@ -1,4 +1,4 @@
-"""`restart`, `seed`, `reset`, `down`, `gc`: what changes an instance or ends it."""
+"""`restart`, `seed`, `reset`, `down`, `gc`: the commands that change or remove an instance."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cached(project: Project, *words: str) -> str:
 
 
 def test_restart_seed_and_reset(own: Project) -> None:
-    """One instance through all of it: addresses stay, data only goes when it is asked to."""
+    """On one instance, addresses stay the same throughout, and data is discarded only on request."""
     shown = own.envctl("up", "env", "--json").ok().json
     outputs, before = shown["outputs"], shown["services"]
     assert cached(own, "get", "key") == "seeded"
@@ -145,7 +145,7 @@ def test_down_all(project: Project) -> None:
 
 
 def without_keeper(project: Project, name: str) -> None:
-    """Its keeper was killed before it could remove it."""
+    """Kill the keeper of the instance before it can remove the instance."""
     kill(keepers_of(instance_id(name, project.folder)))
 
 
@@ -156,7 +156,7 @@ def test_gc_removes_what_has_expired_and_nothing_else(project: Project) -> None:
     without_keeper(project, "short")
     expires = now(10)
     until(lambda: now() > expires)
-    project.envctl("gc").ok()  # which says nothing of it where another test's came first
+    project.envctl("gc").ok()  # may print nothing, because another test's `gc` may have removed the instance first
     assert [row["name"] for row in project.envctl("list", "--json").ok().json] == ["long"]
 
 
@@ -165,14 +165,14 @@ def test_gc_finds_by_label_what_another_state_folder_knew(project: Project, tmp_
     other = {"XDG_STATE_HOME": str(tmp_path / "other")}
     project.envctl("up", "env", "--ttl", "10s", env=other).ok()
     without_keeper(project, "env")
-    # Whoever collects first has it: another test's `gc`, too.
+    # Another test's `gc` may remove the instance first.
     until(lambda: command(["gc"], project.folder).ok() and not things_of(project))
     project.envctl("gc", env=other).ok()
     assert list((tmp_path / "other/envctl").iterdir()) == []
 
 
 def test_gc_sweeps_a_state_folder_without_a_record(project: Project) -> None:
-    """A command was killed between its lock and its first word."""
+    """A command can be killed after it has taken its lock and before it writes its record."""
     folder = Path(os.environ["XDG_STATE_HOME"], "envctl", "killed-early-000000")
     folder.mkdir(parents=True)
     (folder / "lock").touch()
@@ -189,7 +189,7 @@ def test_built_images_are_collected(own: Project) -> None:
 
 
 def test_another_shell_knows_the_variables(project: Project) -> None:
-    """What `up` took from its environment is kept: commands of other shells need not have it, nor the same."""
+    """The record keeps the variables that `up` took from its environment: commands in other shells need none of them."""
     project.environment(
         "env",
         "variables: {word: {from: SOME_WORD}, more: one}\n"

@@ -1,4 +1,4 @@
-"""Whose an instance is: one checkout is one checkout, and no command touches another environment's instance."""
+"""The checkout that an instance belongs to: no command touches an instance of another checkout or of another environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def local(project: Project) -> Iterator[Project]:
 
 @pytest.fixture
 def link(local: Project) -> Project:
-    """The same checkout, entered through a symbolic link."""
+    """Return the same checkout, entered through a symbolic link."""
     path = local.folder.parent / "link"
     path.symlink_to(local.folder)
     return replace(local, folder=path)

@@ -1,4 +1,4 @@
-"""`init`, `validate`, `schema`, `render`: what needs no engine."""
+"""`init`, `validate`, `schema`, `render`: the commands that need no engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GitHub's runner reads."""
+"""Output for GitHub's runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`status`, `env`, `logs`, `exec`, `shell`, `list`, and `doctor`: what is there, on stdout; nothing is changed by looking."""
+"""`status`, `env`, `logs`, `exec`, `shell`, `list`, and `doctor`: they print to stdout and change nothing."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_env_for_github_prints_masks_beside(up: Project) -> None:
 
 
 def github(text: str) -> dict[str, str]:
-    """As the runner reads `$GITHUB_ENV`."""
+    """Parse *text* as the runner parses `$GITHUB_ENV`."""
     found, lines = {}, iter(text.splitlines())
     for line in lines:
         key, heredoc, mark = line.partition("<<")
@@ -134,7 +134,7 @@ def test_logs(up: Project) -> None:
 
 
 def test_logs_are_followed(up: Project) -> None:
-    """What is printed arrives while it follows; an interrupt ends it as one."""
+    """Lines arrive while `logs -f` runs; an interrupt ends it with exit code 130."""
     import signal
 
     address = up.envctl("status", "env", "--json").ok().json["services"]["api"]["endpoints"]["http"]
@@ -201,7 +201,7 @@ def test_list(up: Project, tmp_path: Path) -> None:
 
 
 def test_list_names_what_another_state_folder_knows(up: Project, tmp_path: Path) -> None:
-    """Somebody else's instances are found by their labels."""
+    """Instances of another state folder are found by their labels."""
     rows = up.envctl("list", "--all", "--json", env={"XDG_STATE_HOME": str(tmp_path)}).ok().json
     [row] = [row for row in rows if row["project"] == str(up.folder)]
     known = up.envctl("list", "--json").ok().json[0]

@@ -1,4 +1,4 @@
-"""An interrupt before a command has begun, and after it has ended: never a traceback."""
+"""An interrupt before a command has begun, or after it has ended, prints no traceback."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_before_it_has_begun(tmp_path: Path, number: int) -> None:
 
 
 def test_after_it_has_ended(tmp_path: Path) -> None:
-    """What it has done is done: its status stays."""
+    """The command has done its work, so its exit code stays the same."""
     done = ended(tmp_path, ASKED, "leave", str(signal.SIGTERM.value))
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 

@@ -1,4 +1,4 @@
-"""The command line on the local engine: no Docker is needed for any of it."""
+"""The command line on the local engine; no test here needs Docker."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def expires(project: Project) -> str:
     return str(project.envctl("status", "env", "--json").ok().json["expires"])
 
 
-# Up, looked at, gone
+# Bringing up, inspecting and removing
 
 
 def test_up_look_and_down(local: Project) -> None:
@@ -67,7 +67,7 @@ def test_logs_are_followed_until_the_service_ends(local: Project) -> None:
 
 
 def test_a_shell_only_where_it_is_asked_for(local: Project) -> None:
-    """Without `shell: true` an argument is an argument, whatever a shell would make of it."""
+    """Without `shell: true`, arguments are passed on unchanged."""
     local.environment("env", "services:\n  one: {kind: job, run: \"python3 -c 'import sys; print(sys.argv[1:])' $HOME '*' ;\"}\n")
     local.envctl("up", "env").ok()
     assert local.envctl("logs", "env", "one").ok().out == "['$HOME', '*', ';']\n"
@@ -76,7 +76,7 @@ def test_a_shell_only_where_it_is_asked_for(local: Project) -> None:
     assert local.envctl("logs", "env", "one").ok().out == "b\nc\n"
 
 
-# An instance that is up keeps its engine
+# A second `up` uses the same engine
 
 
 def test_up_again_without_an_engine(local: Project) -> None:
@@ -97,7 +97,7 @@ def test_up_again_on_another_engine_is_refused(local: Project) -> None:
     local.envctl("status", "env").ok()
 
 
-# More time
+# Extending the lifetime
 
 
 def test_extend(local: Project) -> None:
@@ -160,7 +160,7 @@ def test_extend_by_what_is_no_duration(local: Project, words: list[str]) -> None
         assert "lifetime soon: 'soon' is not a duration; write it like 30s, 15m, 2h or 1h30m" in done.err
 
 
-# Its keeper was killed
+# A killed keeper
 
 
 def test_the_next_command_collects_what_lost_its_keeper(local: Project) -> None:
@@ -175,7 +175,7 @@ def test_the_next_command_collects_what_lost_its_keeper(local: Project) -> None:
     nothing_is_left(local)
 
 
-# Nobody listens
+# Output that cannot be written
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_report_that_cannot_be_written_is_said_and_changes_no_result(local: Pr
     assert "envctl: the report in /dev/null cannot be written: File exists" in done.err.splitlines()
 
 
-# Bounds
+# Memory
 
 LOUD = """
 import sys, time
@@ -220,7 +220,7 @@ MEASURED += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 
 
 def peak(project: Project, *words: str) -> int:
-    """Megabytes."""
+    """Return the peak memory of an envctl command, in MiB."""
     line = [sys.executable, "-c", MEASURED, sys.executable, "-m", "envctl", *words]
     done = subprocess.run(
         line, cwd=project.folder, env={**os.environ, "ENVCTL_ENGINE": "local"}, capture_output=True, text=True, check=True

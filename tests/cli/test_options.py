@@ -36,7 +36,7 @@ def test_what_is_no_pair(value: str) -> None:
     assert caught.value.exit_code == 2
 
 
-# What `up` is asked for
+# Options of `up`
 
 
 def test_the_standard_options() -> None:
@@ -77,7 +77,7 @@ def test_options_that_are_not_of_their_form(options: dict[str, Any], message: st
     assert caught.value.message.startswith(message)
 
 
-# Options of several commands
+# Options that several commands share
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`envctl` alone, and words that other tools use."""
+"""`envctl` without arguments, and words that other tools use."""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """For `redirect_stderr`: pytest puts its own stderr in place between a fixture and its test."""
+    """Return a fake terminal for redirect_stderr.
+
+    pytest replaces stderr between a fixture and its test, so the fixture itself cannot redirect it.
+    """
     for name in ("CI", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -42,11 +45,11 @@ def hiding(*secrets: str) -> Mask:
 
 
 def shown(text: str) -> list[str]:
-    """Lines without their times."""
+    """Return the lines without their times."""
     return [re.sub(r"^ *\d+\.\d\d s  ", "", line) for line in text.splitlines()]
 
 
-# Which one
+# Choosing lines or a table
 
 
 def test_a_terminal_has_a_table(terminal: Terminal, tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_a_table_has_a_line_for_each_service(terminal: Terminal) -> None:
 
 
 def test_the_first_frame_stands_before_a_notice_can_come(terminal: Terminal) -> None:
-    """One that another thread drew at the same moment ended up above the notice, and stayed there as a second table."""
+    """A frame that another thread drew at the same moment once stayed above the notice, as a second table."""
     with redirect_stderr(terminal):
         table = Table(Mask())
         table.begin(PLAN)
@@ -178,7 +181,7 @@ def test_a_notice_is_told_once(terminal: Terminal) -> None:
 def test_a_table_shows_every_phase(terminal: Terminal, phase: Phase) -> None:
     with redirect_stderr(terminal):
         table = Table(Mask())
-        for _ in range(2):  # another try starts over
+        for _ in range(2):  # the second round is a second attempt
             table.begin(PLAN)
             table.event(event("db", phase))
         table.end()
@@ -187,7 +190,7 @@ def test_a_table_shows_every_phase(terminal: Terminal, phase: Phase) -> None:
 
 
 def test_nothing_is_shown_before_there_is_a_plan(terminal: Terminal) -> None:
-    """A mistake of the command line has no table above it."""
+    """An error in the command line is not preceded by a table."""
     with redirect_stderr(terminal):
         Table(Mask()).end()
     assert terminal.getvalue() == ""

@@ -1,4 +1,4 @@
-"""Records that this version cannot read, as commands meet them: what they are about goes on running."""
+"""Commands on instances whose record this version cannot read: the instances keep running."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMMANDS = (
 
 @pytest.fixture
 def local(project: Project) -> Iterator[Project]:
-    """`env` is up on this machine."""
+    """Yield a project whose environment `env` is up as local processes."""
     project.environment("env", SITE)
     project.environment("other", SITE)
     project.write("environments/routes.json", ROUTES)
@@ -48,7 +48,7 @@ def record_of(project: Project, name: str = "env") -> Path:
 
 
 def changed(project: Project, **changes: Any) -> str:
-    """Its record, changed so; what is None is left out."""
+    """Change the record as given, without the keys whose value is None; return the new text."""
     path = record_of(project)
     told = json.loads(path.read_text()) | changes
     text = json.dumps({key: value for key, value in told.items() if value is not None or key not in changes})
@@ -104,7 +104,7 @@ def test_down_removes_what_carries_the_label(local: Project) -> None:
 
 
 def test_down_of_one_that_is_nowhere_seen_is_no_success(local: Project) -> None:
-    """On a daemon that nobody named, say: it may still run."""
+    """The instance may still run on an engine that no record names."""
     lost = record_of(local)
     local.envctl("down", "env").ok()
     lost.parent.mkdir()

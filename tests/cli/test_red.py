@@ -1,4 +1,4 @@
-"""Red tests, broken environments, and what is left to look at afterwards."""
+"""Failing tests and broken environments: the messages, and what remains for inspection."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_the_report_says_where_it_is(red: Project, tmp_path: Path) -> None:
 
 @contextmanager
 def killed(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Whatever happens: a test that fails must not wait for it."""
+    """Kill the process after 120 seconds, and terminate it on an error: a failing test must not wait for the process."""
     timer = threading.Timer(120, process.kill)
     timer.start()
     try:

@@ -1,4 +1,4 @@
-"""The sentences of `reset`."""
+"""The messages of `reset`."""
 
 from __future__ import annotations
 

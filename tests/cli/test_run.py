@@ -1,4 +1,4 @@
-"""`run` and `test`: whose exit code it is, what is left of an interrupted one, the report of a failed one."""
+"""`run` and `test`: their exit codes, what an interrupted command leaves, and the report of a failure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_exit_code_is_the_commands(site: Project, script: str, status: int) 
     ],
 )
 def test_a_program_that_is_not_there(project: Project, program: str, status: int, words: str) -> None:
-    """Found before anything else is: there is not even an environment."""
+    """The program is checked first: here, not even the environment exists."""
     (project.folder / "plain").touch(0o644)
     done = project.envctl("run", "env", "--", program)
     assert (done.status, done.out, done.err) == (status, "", f"envctl: {program} cannot be run: {words}\n")
@@ -85,7 +85,7 @@ def test_an_interrupt_ends_the_command_and_everything(site: Project, number: sig
 
 
 def test_a_command_that_does_not_want_to_end(site: Project) -> None:
-    """Asked, then told, then killed; who asks again meanwhile disturbs nothing."""
+    """envctl interrupts the command, terminates it and then kills it; further interrupts have no effect."""
     script = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; print('begun', flush=True); time.sleep(600)"
     with started(site, "run", "env", "--only", "other", "--", sys.executable, "-c", script) as running:
         running.says("begun")
@@ -130,7 +130,10 @@ def test_keep_leaves_a_failed_run(site: Project) -> None:
 
 @pytest.fixture
 def tested(project: Project) -> Project:
-    """`good` passes, `bad` ends with 4, `lone` needs one service only; all write a report where they stand."""
+    """Return a project whose tests write reports.
+
+    `good` passes, `bad` ends with 4, and `lone` needs one service only.
+    """
     project.write("environments/results/.keep", "")
 
     def entry(status: int, more: str = "") -> str:

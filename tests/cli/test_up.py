@@ -1,4 +1,4 @@
-"""`up` and the options that it shares with `run` and `test`: what it prints, what it starts."""
+"""`up`, and the options that it shares with `run` and `test`: what it prints and what it starts."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_an_image_in_the_place_of_a_build(project: Project) -> None:
 
 
 def test_a_server_that_runs_already(project: Project) -> None:
-    """It is reached by its URL here, and through the machine's address from inside containers."""
+    """Outputs have the server's URL; containers reach the server through the machine's address."""
     with server(b"mine") as port:
         shown = pair(project).envctl("up", "env", "--only", "api", "--use", f"site=http://127.0.0.1:{port}", "--json").ok().json
         assert shown["outputs"]["SITE"] == f"http://127.0.0.1:{port}"
@@ -200,7 +200,7 @@ def test_a_server_that_runs_already(project: Project) -> None:
 
 @contextmanager
 def server(body: bytes) -> Iterator[int]:
-    """An HTTP server of the test's own, on every address of this machine."""
+    """Yield the port of an HTTP server that listens on all addresses and always answers *body*."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -228,7 +228,7 @@ def test_a_fixed_port(project: Project) -> None:
 
 
 def test_options_by_words_variables_and_file(project: Project) -> None:
-    """The command line first, then the environment, then the file."""
+    """The order of precedence is: the command line, environment variables, the file."""
     words(project).write("envctl.toml", 'only = ["site"]\nttl = "1h"\nset = {word = "from the file"}\n')
 
     def up(*more: str, **env: str) -> dict[str, str]:
@@ -269,7 +269,7 @@ def test_the_state_is_private(project: Project) -> None:
 
 
 def test_the_document_of_a_namesake(project: Project) -> None:
-    """Two names that give one id: the one that is up is left alone, and the document is the other's."""
+    """If two names give the same id, the instance that is up stays unchanged, and the document is about the new name."""
     words(project).envctl("up", "env", "--name", "a_b").ok()
     before = things_of(project)
     done = project.envctl("up", "env", "--name", "a-b", "--json")

@@ -1,4 +1,4 @@
-"""`test --watch-data`: the tests run in any tool, the command tells what they have left behind; on the local engine."""
+"""`test --watch-data` on the local engine: it reports what tests leave behind, whichever tool runs them."""
 
 from __future__ import annotations
 

@@ -90,9 +90,9 @@ def test_wrong_words(project: Project, tmp_path: Path) -> None:
 
 
 def test_keys_are_the_options_that_exist() -> None:
-    """What asks for a kind of output is said each time; all other options of these commands may have a default."""
-    shapes = {"as_json", "output", "watch", "watch_data", "passed_on"}  # what is said each time
-    shapes |= {"untrusted", "image_names", "report", "key", "inside", "random"}  # never the project's own to say
+    """The file has no defaults for a kind of output, or for what only a user may choose; all other options may have a default."""
+    shapes = {"as_json", "output", "watch", "watch_data", "passed_on"}  # chosen for each call
+    shapes |= {"untrusted", "image_names", "report", "key", "inside", "random"}  # a project must not choose these for its users
     found = {option.name for name in ("up", "run", "test", "render") for option in options(name)} - shapes
     assert found == OPTIONS
 
@@ -158,7 +158,7 @@ def test_a_file_that_is_no_toml(project: Project) -> None:
 
 
 def test_a_name_in_the_file_is_for_options_alone(project: Project) -> None:
-    """`name` is the option of `up`, and no argument of a command that ends something."""
+    """In the file, `name` is an option of `up`, never an argument of a command that removes instances."""
     project.environment("env", STUB)
     project.write("envctl.toml", "name = 'other'\n")
     assert project.envctl("down", "--all").ok().err.strip() == "nothing is up in this checkout"
@@ -179,7 +179,7 @@ def test_no_color_is_obeyed_on_a_terminal(project: Project) -> None:
 
 
 def on_a_terminal(project: Project, env: dict[str, str]) -> str:
-    """What `envctl doctor` prints where stdout is a terminal."""
+    """Return what `envctl doctor` prints when stdout is a terminal."""
     import os
     import pty
     import subprocess
@@ -196,7 +196,7 @@ def on_a_terminal(project: Project, env: dict[str, str]) -> str:
             while piece := os.read(ours, 65536):
                 text += piece
         except OSError:
-            pass  # how a terminal's other end tells that it is closed
+            pass  # Linux reports a closed terminal as an error
         process.wait(60)
     os.close(ours)
     return text.decode()

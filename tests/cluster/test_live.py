@@ -1,4 +1,4 @@
-"""A shared cluster as `envctl cluster install` leaves it: what its accounts can do, cannot do, and what the reaper does."""
+"""Tests of `envctl cluster install` on a real cluster: what its accounts may and may not do, and what the reaper removes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESTRICTED = {ENFORCE: "restricted"}
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[str]:
-    """The namespace of an installation of its own."""
+    """Yield the name of a namespace for one installation; remove all objects of the installation afterwards."""
     name = f"envctl-sys-{uuid.uuid4().hex[:8]}"
     yield name
     for kind in ("validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole", "clusterrolebinding", "namespace"):
@@ -81,7 +81,7 @@ def test_install_status_and_what_the_accounts_may_not(cluster: Project, place: s
         return kubectl(*identity, *words, *given, stdin=json.dumps(item) if item else None, check=False)
 
     try:
-        # The policies of a new installation take a moment to hold.
+        # The policies of a new installation take effect after a moment.
         until(lambda: "not an instance" in attempt("label", "namespace", foreign, "a=b", "--overwrite"), what="the policies hold")
         assert "serverside-applied" in attempt(item=namespace(own))
         assert "serverside-applied" in attempt(item=binding(own, f"{place}-instance", me) | {"metadata": {"name": "me", "namespace": own}})

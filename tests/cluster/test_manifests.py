@@ -1,4 +1,4 @@
-"""The objects of a shared cluster, without one: names, order, rights, and who is kept to what."""
+"""Tests of the objects of a shared cluster, without a cluster: their names, order, rights, and whom the policies restrict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rules(name: str) -> list[dict[str, Any]]:
 
 
 def rights(name: str) -> set[tuple[str, str, str]]:
-    """Group, resource and verb."""
+    """Return the API group, resource and verb of each right of the role *name*."""
     return {
         (group, what, verb) for rule in rules(name) for group in rule["apiGroups"] for what in rule["resources"] for verb in rule["verbs"]
     }

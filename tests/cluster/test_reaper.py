@@ -1,4 +1,4 @@
-"""The reaper's judgement, and its round, against an API that is played."""
+"""Tests of the reaper: which instances it removes, and one complete pass against a simulated API."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_in_a_namespace_of_several_it_is_their_records_that_go() -> None:
 
     def ask(method: str, path: str, body: Any) -> Any:
         asked.append((method, path))
-        # Of another name it is no record of ours.
+        # A secret with another name than `<id>-instance` is not a record of envctl.
         return {"items": [*records, namespace("c-123456", expires=EARLIER)]}
 
     assert reaper.sweep(ask, NOW, 20, "team") == (1, 0, 0)

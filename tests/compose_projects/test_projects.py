@@ -1,4 +1,4 @@
-"""Compose files in the style of real ones: whatever plain `docker compose up --wait` makes of each, we make of it as it is."""
+"""Compare unchanged Compose files in the style of real projects: `envctl up` must give what `docker compose up --wait` gives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif("docker" in missing and "docker" not in REQUIRED
 
 
 class Loader(yaml.SafeLoader):
-    """Compose's own tags stand for nothing here."""
+    """A YAML loader that reads Compose's own tags (`!reset`, `!override`) as null."""
 
 
 Loader.add_multi_constructor("!", lambda loader, tag, node: None)
@@ -35,7 +35,11 @@ def compose(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def seen(id: str, questions: Mapping[str, str], patience: float = 0.0) -> dict[str, str]:
-    """What the services of a Compose project answer; plain Compose calls servers up that do not answer yet, so it needs *patience*."""
+    """Return what the services of a Compose project answer.
+
+    Args:
+        patience: Seconds to retry. Plain Compose reports servers as started before they answer.
+    """
     return {service: answer(id, service, question, time.monotonic() + patience) for service, question in questions.items()}
 
 
@@ -60,7 +64,7 @@ def running(id: str) -> list[str]:
 
 @pytest.fixture
 def plain(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, Path]]:
-    """A copy of the project for plain Compose, the name of its instance, and the file; host ports are left to the engine."""
+    """Yield the id of a Compose project and the path of its file, in a copy of the folder; Docker chooses the host ports."""
     folder = tmp_path / "plain"
     shutil.copytree(HERE / request.param, folder)
     file = next(folder.glob("*compose.y*ml"))
@@ -84,7 +88,7 @@ def test_it_comes_up_as_plain_compose_has_it(project: Project, plain: tuple[str,
     composed = compose(folder, "-p", id, "-f", file.name, "-f", "no-ports.yaml", "up", "-d", "--wait", "--quiet-pull")
     assert composed.returncode == 0, composed.stderr
     expected, services = seen(id, questions, patience=90), running(id)
-    assert compose(folder, "-p", id, "-f", file.name, "down", "-v", "-t", "0").returncode == 0  # its networks may be wanted by us
+    assert compose(folder, "-p", id, "-f", file.name, "down", "-v", "-t", "0").returncode == 0  # its subnets must be free for envctl
     shutil.copytree(HERE / name, project.folder, dirs_exist_ok=True)
     done = project.envctl("up", file.name, "--name", "mine", "--engine", "docker", "--timeout", "3m", "--json", env=VARIABLES).ok()
     assert [text for text in document(file).get("x-listed", []) if text not in done.err] == [], "told before anything starts"

@@ -1,4 +1,4 @@
-"""One instance on one engine for the tests of the seam: a server, a pair of replicas, a job that fails, and a store with data."""
+"""An instance on one engine, for the tests of the engine protocol: a server, two replicas, a failing job, and a server with data."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SCRIPTS = {
 
 
 def commands(argv: Sequence[str], env: Mapping[str, str], stdin: bytes) -> CommandResult:
-    """What the commands of the suite do, for the engine that runs nothing."""
+    """Return the result of a command of these tests, for the fake engine, which runs nothing."""
     if argv[0] != "sh":
         return CommandResult(127, f"{argv[0]}: not found")
     status = int(argv[-1].rpartition(" ")[2])
@@ -66,11 +66,11 @@ def commands(argv: Sequence[str], env: Mapping[str, str], stdin: bytes) -> Comma
 
 @dataclass
 class Subject:
-    """An engine, and the instance that the tests share.
+    """An engine and the instance that the tests share.
 
     Attributes:
-        deployment: of the whole plan.
-        kill_one: ends one replica of a service, where that can be done from here.
+        deployment: The deployment of the whole plan.
+        kill_one: A function that kills one replica of a service; None if the engine does not allow it.
     """
 
     session: Session
@@ -82,19 +82,19 @@ class Subject:
 
     @property
     def attached(self) -> RunningInstance:
-        """As a later command sees it."""
+        """The instance as a later command sees it."""
         return self.engine.attach(self.record.id)
 
     def service(self, name: str) -> ServicePlan:
         return self.plan.services[name]
 
     def part(self, *names: str) -> Deployment:
-        """The deployment of some services alone."""
+        """Return a deployment of only the services *names*."""
         plan = replace(self.plan, services={name: self.plan.services[name] for name in names})
         return self.engine.deployment(plan, settings_of(self.session, self.record))
 
     def runs(self, name: str) -> None:
-        """Waits for it."""
+        """Wait until the service *name* runs."""
         until(lambda: self.deployment.state(name).running, what=f"{name} runs")
 
 
@@ -105,7 +105,7 @@ def settings_of(session: Session, record: Record) -> DeploymentSettings:
 
 @contextmanager
 def brought_up(name: str, folder: Path) -> Iterator[Subject]:
-    """Everything of the definition on the engine *name*, started; gone in the end."""
+    """Start all services of the definition on the engine *name*, and remove the instance at the end."""
     (folder / "envctl.toml").write_text("")
     (folder / "env.yaml").write_text(DEFINITION)
     session = Session(dict(os.environ), folder)
@@ -141,7 +141,10 @@ def _gone(session: Session, engine: Engine, record: Record) -> None:
 
 
 def killer(engine: Engine, id: str) -> Callable[[str], None] | None:
-    """How one replica of a service can be killed; a cluster makes another one at once, and this machine has but one."""
+    """Return a function that kills one replica of a service.
+
+    Return None for Kubernetes, which replaces a killed pod at once, and for local processes, which have one replica only.
+    """
     from envctl.engines.docker.engine import DockerEngine
 
     if isinstance(engine, FakeEngine):

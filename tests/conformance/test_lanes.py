@@ -1,4 +1,4 @@
-"""Two lanes: what each has of its own, that nothing of one reaches the other, and that one is reset while the other goes on."""
+"""Tests of two lanes: each has its own units and addresses, neither reaches the other, and one is reset while the other is in use."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def mqtt(url: str) -> Iterator[Any]:
 
 
 class Lanes:
-    """An environment with two lanes, and what a worker does in one."""
+    """An environment with two lanes, and the requests that a worker sends in one of them."""
 
     def __init__(self, project: Project, name: str) -> None:
         self.project, self.name = project, name
@@ -112,7 +112,7 @@ class Lanes:
         return asyncio.run(count())
 
     def retained(self, lane: int, publish: str = "") -> dict[str, str]:
-        """What somebody with rights to `state/#` alone sees, after *publish* was retained there."""
+        """Return the retained MQTT messages that a user with rights to `state/#` only receives; *publish* is first retained there."""
         own = self.outputs[lane - 1]
         if publish:
             with mqtt(own["MQTT_WRITER"]) as writer:
@@ -127,7 +127,7 @@ class Lanes:
             client.on_message = take
             client.on_subscribe = lambda *_: over.set()
             client.subscribe(f"{own['TOPICS']}#")
-            # The broker sends what is retained before it answers a second request.
+            # The broker sends retained messages before it answers a second request.
             assert over.wait(10)
             over.clear()
             client.subscribe("nothing")

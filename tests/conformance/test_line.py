@@ -1,4 +1,4 @@
-"""The whole line: up, ready, seeded, endpoints, down."""
+"""Tests of the whole sequence on each engine: start, ready, seeded, outputs, removal."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def query(outputs: dict[str, str], sql: str, database: str = "app") -> Any:
 
 @dataclass
 class Line:
-    """`env` is up; what a test changes in it, it takes back, or nobody after it minds.
+    """The instance `env`, which all tests of the module share; a test leaves nothing in it that affects the next one.
 
     Attributes:
-        shown: what `up --json` printed last.
+        shown: The latest JSON of `up --json`.
     """
 
     project: Project
@@ -153,7 +153,7 @@ def test_fresh_starts_over(line: Line) -> None:
 
 
 def test_it_goes(line: Line) -> None:
-    """The last of those on it."""
+    """Remove the shared instance; this test must be the last one that uses it."""
     line.project.envctl("down", "env").ok()
     assert line.shown["id"] not in [seen.id for seen in engine_here(line.project.engine).list()]
     assert not (state_home(os.environ) / line.shown["id"]).exists()

@@ -1,4 +1,4 @@
-"""What `envctl/engines/protocol.py` says of every engine, against every engine, the fake of the tests included."""
+"""Tests of what `envctl/engines/protocol.py` documents, on every engine and on the fake engine of the tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LATER, LATEST = "2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 
 @pytest.fixture(scope="module", params=["fake", *names()])
 def on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
-    """An instance for each engine, which all tests share: each leaves it as it has found it."""
+    """Yield an instance on each engine, which all tests share; each test restores what it changes."""
     engine = str(request.param)
     if engine in missing and engine not in REQUIRED:
         pytest.skip(f"no {engine} here: {missing[engine]}")
@@ -72,7 +72,7 @@ def test_a_subnet_that_was_refused_is_not_given_again(on: Subject) -> None:
     assert first is None or first != second
 
 
-# What is not there
+# What does not exist
 
 
 def test_an_instance_that_is_not_there(on: Subject) -> None:
@@ -99,7 +99,7 @@ def test_a_service_that_is_not_there(on: Subject) -> None:
     assert "other" not in on.attached.states()
 
 
-# Created and started
+# Creation and start
 
 
 def test_what_is_there_is_neither_made_nor_started_again(on: Subject) -> None:
@@ -127,7 +127,7 @@ def test_a_whole_that_lacks_a_service_takes_it_away(on: Subject) -> None:
     on.runs("pair")
 
 
-# Looked at
+# States and logs
 
 
 def test_states(on: Subject) -> None:
@@ -185,7 +185,7 @@ def test_a_command_on_this_terminal(on: Subject) -> None:
         assert there.interactive("pair", ["env"], {}, None).argv[-1].endswith("env")
 
 
-# Ends
+# The end of services
 
 
 @contextmanager
@@ -274,7 +274,7 @@ def test_a_command_beside_a_service(on: Subject) -> None:
 
 
 UNTIL_TERM = """echo "$WORD"; echo aside >&2; trap 'echo trapped; exit 4' TERM; echo ready
-sleep 30 & wait; exit 1; : 4"""  # in the background: of one in front that the same signal ends, dash says "Terminated"
+sleep 30 & wait; exit 1; : 4"""  # in the background: dash prints "Terminated" for a foreground command that the same signal kills
 
 
 def test_the_output_of_a_command_beside_a_service_comes_while_it_runs_and_signals_reach_it(on: Subject) -> None:
@@ -282,7 +282,7 @@ def test_the_output_of_a_command_beside_a_service_comes_while_it_runs_and_signal
 
     def hear(piece: bytes) -> None:
         out.extend(piece)
-        if b"ready" in piece:  # else it ends by itself, with 1
+        if b"ready" in piece:  # without the signal, the script ends with exit code 1
             attached.signal(signal.SIGTERM)
 
     attached = Attached(hear, err.extend)
@@ -309,7 +309,7 @@ def test_a_command_beside_a_service_that_cannot_be_started(on: Subject) -> None:
     assert "/no/such/program" in ran.output
 
 
-# The rest
+# Other methods
 
 
 def test_readiness_is_asked_for_at_ports_of_this_machine(on: Subject) -> None:
@@ -347,7 +347,7 @@ def test_nothing_of_this_instance_is_pruned(on: Subject) -> None:
 
 
 def test_removed_whoever_follows_it_hears_the_end(on: Subject) -> None:
-    """The last test: nothing is there after it."""
+    """Remove the shared instance; this test must be the last one."""
     ended = threading.Event()
 
     def follow() -> None:

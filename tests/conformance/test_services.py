@@ -1,4 +1,4 @@
-"""What a service is promised: its variables, files, order, addresses, and that its end is noticed."""
+"""Tests of what each service gets on every engine: variables, files, start order and addresses; and that its end is noticed."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_service_that_dies_fails_the_environment_with_its_last_words(shown: Pr
 
 def test_one_that_never_gets_ready_runs_out_of_time(shown: Project) -> None:
     shown.environment("e", "services:" + api("a").replace("port: 8000", "port: 8000\n    ready: {http: /, status: 418}"))
-    failed = shown.envctl("up", "e", "--timeout", "10s" if shown.engine == "kubernetes" else "3s")  # long enough for a first answer
+    failed = shown.envctl("up", "e", "--timeout", "10s" if shown.engine == "kubernetes" else "3s")  # long enough for the first answer
     assert failed.status == 124
     assert "out of time: a is still starting" in failed.err
     assert "GET / answered 200" in failed.err
@@ -188,7 +188,6 @@ def test_a_restarted_service_keeps_its_address(shown: Project) -> None:
 
 def test_what_has_expired_is_collected_and_the_rest_stays(shown: Project) -> None:
     shown.environment("e", "services:\n  s: {kind: stub}\n")
-    """By its keeper, at its time; and `extend` gives more of it."""
     shown.envctl("up", "e", "--name", "long", "--ttl", "15s").ok()
     shown.envctl("up", "e", "--name", "short", "--ttl", "10s").ok()
     shown.envctl("extend", "long", "1h").ok()

@@ -1,4 +1,4 @@
-"""An environment of two services on each engine, and random moments within the time that it takes to come up and be removed."""
+"""An environment of two services on each engine, and random moments while it starts or is removed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ outputs: {API: "${api.url}", CACHE: "${cache.url}"}
 """
 
 COUNT = {"docker": 5, "kubernetes": 3, "local": 8}
-"""By engine: the number of moments for each command; `benchmarks/crashes.py` tries more."""
+"""The number of moments for each command, by engine; `benchmarks/crashes.py` tries more."""
 
 
 ON_A_CLUSTER = ("test_up_killed", "test_run_killed", "test_command_and_keeper_killed_at_once", "test_up_killed_while_it_seeds")
-"""The tests whose result depends on the engine. Others skip the cluster: removing a namespace is slow, and the keeper is the same."""
+"""The tests whose result depends on the engine.
+
+The other tests skip the cluster: removing a namespace is slow, and the keeper is the same as on Docker.
+"""
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def took() -> dict[tuple[str, str], float]:
 
 @pytest.fixture
 def moments(pair: Project, took: dict[tuple[str, str], float]) -> Moments:
-    """Return a function that draws moments, one in each part of the time that `up` or `run` takes on this machine."""
+    """Return a function that draws random moments in seconds, one in each equal part of the time that `up` or `run` takes."""
 
     def drawn(word: str) -> list[float]:
         count = COUNT[pair.engine]

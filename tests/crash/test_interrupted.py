@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM, SIGHUP at any moment, once or more: 130, and nothing is left when the command ends."""
+"""Tests of SIGINT, SIGTERM and SIGHUP at random moments, once or repeated: the exit code is 130, and nothing is left."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.slow
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ASKED = [*((number,) for number in SIGNALS), (signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM, signal.SIGINT)]
-"""The last two are impatient users."""
+"""The sequences of signals that are sent; in the last two, the user is impatient."""
 WIDTH = 2
 
 
 def interrupted(project: Project, words: Sequence[str], after: float, numbers: Sequence[int]) -> Done:
-    """How it ended when *numbers* were sent, one after the other, the first so many seconds after it could be asked to stop."""
+    """Send *numbers* to a command, the first one *after* seconds after the command handles signals; return the command's result."""
     with started(project, *words) as running:
         until(lambda: handles_signals(running))
         try:
@@ -40,7 +40,7 @@ def interrupted(project: Project, words: Sequence[str], after: float, numbers: S
 
 
 def handles_signals(running: Running) -> bool:
-    """Before that it is Python that starts, and dies of a signal as every program does."""
+    """Return whether the command handles signals or has ended. A starting Python process is killed by a signal like any program."""
     if running.process.poll() is not None:
         return True
     with open(f"/proc/{running.process.pid}/status") as stream:
@@ -50,7 +50,7 @@ def handles_signals(running: Running) -> bool:
 
 @pytest.mark.parametrize("words", [["up"], ["run", "--", "true"]], ids=["up", "run"])
 def test_interrupted(pair: Project, moments: Moments, words: Sequence[str]) -> None:
-    """All of them end with 130 and nothing, or had done what they should before the signal came."""
+    """Each command either ends with 130 and leaves nothing, or succeeds because it was done before the signal came."""
     drawn = [0.0, *(0.8 * moment for moment in moments(words[0]))]
 
     def one(number: int, moment: float, asked: Sequence[int]) -> Done:
@@ -69,12 +69,12 @@ def test_interrupted(pair: Project, moments: Moments, words: Sequence[str]) -> N
 
 
 def test_what_docker_was_asked_for_is_waited_for(pair: Project, tmp_path: Path) -> None:
-    """Networks and containers that are there a second after the interrupt only, whoever has ended by then."""
+    """Docker creates networks and containers a second after the interrupt, when Compose has ended; these are removed too."""
     if pair.engine != "docker":
         pytest.skip("it is about Compose")
     slow = tmp_path / "cli-plugins" / "docker-compose"
     slow.parent.mkdir()
-    # Its file as it was, and a process that nobody ends: what a daemon does that was asked already.
+    # A copy of the file and a process that survives Compose: like a daemon that has already received the request.
     slow.write_text(f"""#!/bin/sh
 cp "$6" {tmp_path}/compose.json
 touch {tmp_path}/begun
@@ -105,7 +105,7 @@ def test_an_interrupt_leaves_what_was_up(pair: Project, moments: Moments) -> Non
 
 
 def test_an_ignored_signal_stays_ignored(pair: Project) -> None:
-    """`nohup envctl up`, and a shell that starts it in the background."""
+    """`nohup` and background jobs of a shell start commands with ignored signals."""
     words = f"run env --engine {pair.engine} -- sh -c 'kill -HUP $PPID; sleep 0.2; exit 3'"
     done = subprocess.run(
         ["sh", "-c", f"trap '' HUP; exec {sys.executable} -m envctl {words}"], cwd=pair.folder, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: nothing is left of what a command had begun, without anybody's doing; what was up stays."""
+"""Tests of SIGKILL at random moments: what the command had begun is removed automatically; an instance that was up stays."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def both(running: Running, id: str) -> Sequence[int]:
 
 
 def killed(project: Project, words: Sequence[str], after: float, victims: Victims, id: str) -> Done:
-    """How it ended."""
+    """Run a command and kill its *victims* when *after* seconds have passed; return the command's result."""
     with started(project, *words) as running:
         try:
             running.process.wait(after)
@@ -61,7 +61,7 @@ def killed(project: Project, words: Sequence[str], after: float, victims: Victim
 
 
 def killed_each(project: Project, words: Sequence[str], moments: Sequence[float], victims: Victims) -> dict[str, Done]:
-    """An instance for each moment, some at a time, and how their commands ended."""
+    """Run and kill one command for each moment, some at a time; return the results by instance name."""
     names = [f"kill-{number}" for number in range(len(moments))]
 
     def one(name: str, moment: float) -> Done:
@@ -72,7 +72,7 @@ def killed_each(project: Project, words: Sequence[str], moments: Sequence[float]
 
 
 def left_up(project: Project, names: Sequence[str]) -> list[str]:
-    """Those of *names* that had come up before their command was killed; the others are waited for."""
+    """Wait until all unfinished instances are removed; return those of *names* that were up before their command was killed."""
 
     store = RecordStore(state_home(os.environ))
 
@@ -107,7 +107,7 @@ real = getattr(holder, name)
 setattr(holder, name, sudden)
 main(["up", "env", "--name", sys.argv[2]])
 """
-"""`up`, killed by itself where a random moment rarely comes: after its lock, its record, its keeper's start, its keeper's word."""
+"""A script that runs `up` and kills it where a random moment rarely comes: around the lock, the record and the keeper's start."""
 MOMENTS = (
     "envctl.lifecycle.up claim before", "envctl.lifecycle.up begin_keeper before", "envctl.keeper_client.starting _spawn before",
     "envctl.keeper_client.starting _spawn after", "envctl.keeper_client.starting _published after",
@@ -123,13 +123,13 @@ def test_up_killed_before_a_keeper_watches(pair: Project) -> None:
 
 
 def test_run_killed(pair: Project, moments: Moments) -> None:
-    """Also while it tears down. An instance with an owner goes with it, however far it was."""
+    """An instance with an owner is removed when the owner ends, in every state, also during removal."""
     killed_each(pair, ["run", "--", "sleep", "0.1"], moments("run"), the_command)
     nothing_stays(pair)
 
 
 def test_the_keeper_killed_while_it_comes_up(pair: Project, moments: Moments) -> None:
-    """`up` fails, or succeeds on an engine that goes on without; then there is a keeper again after the next command."""
+    """`up` fails, or succeeds on an engine that works without a keeper; the next command then starts a new keeper."""
     ended = killed_each(pair, ["up"], moments("up"), the_keeper)
     assert {done.status for done in ended.values()} <= {0, 1}
     assert not any("Traceback" in done.err or "fault" in done.err for done in ended.values()), ended
@@ -144,11 +144,11 @@ def test_the_keeper_killed_while_it_comes_up(pair: Project, moments: Moments) ->
 
 
 def test_command_and_keeper_killed_at_once(pair: Project, moments: Moments) -> None:
-    """Then it is the next command, of any kind, that notices."""
+    """Without a keeper, the next command of any kind removes what is left."""
     for words in (["up"], ["run", "--", "sleep", "0.1"]):
         ended = killed_each(pair, words, moments(words[0])[::2], both)
         pair.envctl("list").ok()
-        for name in left_up(pair, list(ended)):  # a local one had lost its processes, and is gone, unless it was quicker
+        for name in left_up(pair, list(ended)):  # a local instance lost its processes and is removed, unless `up` was faster
             assert pair.engine != "local" or ended[name].status == 0, name
         pair.envctl("down", "--all").ok()
         nothing_is_left(pair)
@@ -165,7 +165,7 @@ def test_up_killed_while_it_seeds(pair: Project, place: str) -> None:
 
 
 def test_what_run_has_started_ends_with_it(pair: Project) -> None:
-    """Children in sessions of their own too, and with another environment."""
+    """This includes children in their own session, and children with another environment."""
     with started(pair, "run", "env", "--", "sh", "-c", "echo begun; setsid sleep 1000 & env -i sleep 1000; true") as running:
         running.says("begun")
         kill([running.process.pid])
@@ -193,7 +193,7 @@ main(["down", "env"])
 
 
 def test_what_a_killed_down_has_left_is_collected_by_the_next_command(pair: Project) -> None:
-    """Its keeper lives on, and nobody else knows that the instance was to go."""
+    """The keeper still runs, and no other process knows that the instance was to be removed."""
     pair.envctl("up", "env").ok()
     env = {**os.environ, "ENVCTL_ENGINE": pair.engine}
     assert subprocess.run([sys.executable, "-c", HALF_WAY], cwd=pair.folder, env=env, check=False).returncode == -signal.SIGKILL
@@ -210,7 +210,7 @@ def test_down_killed(pair: Project, moment: float) -> None:
 
 
 def test_an_instance_that_was_up_outlives_a_killed_up(pair: Project) -> None:
-    """Its data is somebody's: neither `gc` nor the next `up`, nor one that is interrupted, takes it away."""
+    """Neither `gc` nor a later `up`, failed or interrupted, removes the instance and its data."""
     outputs = pair.envctl("up", "env", "--json").ok().json["outputs"]
     before = set(things_of(pair))
     with started(pair, "up", "env", "--ttl", "1h") as running:
@@ -231,7 +231,7 @@ def test_an_instance_that_was_up_outlives_a_killed_up(pair: Project) -> None:
 
 
 def test_a_killed_up_is_taken_over_by_the_next(pair: Project, moments: Moments) -> None:
-    """At once, while the keeper of the one that was killed still removes it."""
+    """The next `up` starts at once, while the keeper of the killed one still removes the instance."""
     for moment in moments("up")[3:7:3]:
         killed(pair, ["up", "env"], moment, the_command, id_of(pair))
         pair.envctl("up", "env").ok()

@@ -1,4 +1,4 @@
-"""What an instance loses while it is up: its keeper, supervisor, a service, the terminal, all of the machine but its disk."""
+"""Tests of an instance that loses a part while it is up: its keeper, supervisor, a service, the terminal, or all but the disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def id_of(project: Project) -> str:
 
 
 def services(project: Project) -> dict[str, str]:
-    """As `status` shows them."""
+    """Return the state of each service, as `status` prints it."""
     return {name: service["state"] for name, service in project.envctl("status", "env", "--json").ok().json["services"].items()}
 
 
@@ -58,7 +58,7 @@ def kill_service(project: Project, service: str) -> None:
 
 
 def test_a_killed_keeper(pair: Project) -> None:
-    """Docker's is started again by the next command; with a local one the processes went, so that it is collected."""
+    """On Docker, the next command starts a new keeper; local processes end with their keeper, so the instance is removed."""
     outputs = pair.envctl("up", "env", "--json").ok().json["outputs"]
     kill(keepers_of(id_of(pair)))
     listed = pair.envctl("list", "--json").ok()
@@ -75,7 +75,7 @@ def test_a_killed_keeper(pair: Project) -> None:
 
 
 def test_a_halted_keeper(pair: Project) -> None:
-    """What it holds runs on, and nobody says otherwise; `down` removes it."""
+    """The services continue to run, and no command reports them as stopped; `down` removes the instance."""
     pair.envctl("up", "env").ok()
     before = processes_of(id_of(pair))
     [keeper] = keepers_of(id_of(pair))
@@ -105,7 +105,7 @@ def test_a_killed_supervisor(pair: Project) -> None:
 
 
 def test_keeper_and_supervisor_killed_at_once(on: Project) -> None:
-    """A server that hides its mark (PostgreSQL writes its title over it), and one that has forked."""
+    """One server hides its mark (PostgreSQL overwrites its environment with its title), and one has forked."""
     if on.engine != "local":
         pytest.skip("they are for local processes")
     on.environment("env", 'services:\n  db: {kind: postgres, version: "17"}\n  s: {run: sh -c "sleep 1000 & sleep 1000"}\n')
@@ -145,7 +145,7 @@ def test_a_network_that_was_removed_by_hand(pair: Project, stopped: bool) -> Non
 
 @pytest.mark.parametrize("words", [["up", "env"], ["run", "env", "--", "sh", "-c", "echo begun; sleep 1000"]], ids=["up", "run"])
 def test_a_reboot(pair: Project, words: list[str]) -> None:
-    """Everything is killed, and the disk is kept. Docker's data outlives it; local processes and what a `run` owned do not."""
+    """A reboot kills everything except the disk. Docker's data remains; local processes and the instance of a `run` do not."""
     with started(pair, *words) as running:
         if words[0] == "up":
             running.ended().ok()
@@ -183,14 +183,14 @@ def test_its_keeper_leaks_nothing(pair: Project, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("moment", ["seeding", "is up"])
 def test_a_closed_terminal(pair: Project, moment: str) -> None:
-    """SIGHUP comes, and nothing can be written any more. What was up by then stays."""
+    """SIGHUP arrives, and the terminal accepts no more output. An instance that was up by then stays."""
     with controlled(pair, "up", "env") as terminal:
         terminal.says(moment)
         terminal.close()
         status = terminal.process.wait(60)
     stays = moment == "is up" and bool(pair.envctl("list", "--json").json)
     assert stays or status != 0
-    if stays:  # the signal may come after the last word, and before the end
+    if stays:  # the signal may arrive between the last message and the exit
         assert services(pair) == SEEDED
         pair.envctl("down", "env").ok()
     nothing_stays(pair)
@@ -205,7 +205,7 @@ def test_a_closed_terminal_ends_run_and_its_command(pair: Project) -> None:
 
 
 def test_suspended_and_resumed(pair: Project) -> None:
-    """Its keeper does not take a suspended command for a dead one."""
+    """The keeper does not treat a suspended command as dead."""
     with started(pair, "up", "env") as running:
         running.says("seeding")
         running.send(signal.SIGSTOP)

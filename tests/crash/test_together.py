@@ -1,4 +1,4 @@
-"""Commands on one instance at the same time: they wait for each other, and the last word counts."""
+"""Tests of concurrent commands on one instance: they wait for each other, and the last one decides the state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_two_at_once(pair: Project) -> None:
-    """One waits; both succeed, with the same outputs."""
+    """One command waits for the other; both succeed with the same outputs."""
     with started(pair, "up", "env", "--json") as first, started(pair, "up", "env", "--json") as second:
         shown = [running.ended().ok().json for running in (first, second)]
     assert shown[0]["outputs"] == shown[1]["outputs"]

@@ -1,4 +1,4 @@
-"""Every file of `broken/` has all the mistakes that its header lists (line: path: message), and no other."""
+"""Each file of `broken/` has exactly the mistakes that its header lists, as `line: path: message`."""
 
 from __future__ import annotations
 

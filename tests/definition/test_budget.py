@@ -1,4 +1,4 @@
-"""What expressions may cost together, and what may not become a value."""
+"""Tests of the common limit of all expressions of a definition, and of the types that a result may have."""
 
 from __future__ import annotations
 

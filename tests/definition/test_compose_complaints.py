@@ -1,4 +1,4 @@
-"""What Docker Compose says leads to the line that it is about."""
+"""Tests that an error message of Docker Compose is shown with the line of the Compose file that it is about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `.env` beside a Compose file, as Compose reads it."""
+"""Tests of the `.env` file beside a Compose file, which envctl reads as Compose does."""
 
 from __future__ import annotations
 

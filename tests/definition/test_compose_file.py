@@ -1,4 +1,4 @@
-"""A Compose file as an environment, and below one: a grown one with everything that such files have."""
+"""Tests of Compose files as an environment, and of definitions with `from:`, with a file that has everything such files have."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def opened(folder: Path, env: str = "compose.yaml", **environ: str) -> Environme
 
 @needs_compose
 def test_a_folder_called_env_holds_no_variables(tmp_path: Path) -> None:
-    """`python -m venv .env` is a habit of some; Compose does not mind."""
+    """Some projects create their virtual environment with `python -m venv .env`; Compose ignores such a folder."""
     (tmp_path / ".env").mkdir()
     (tmp_path / "compose.yaml").write_text("services: {web: {image: 'nginx:1.26'}}\n")
     assert list(opened(tmp_path).definition.services) == ["web"]
@@ -275,7 +275,7 @@ def test_a_wrong_from(tmp_path: Path, value: object, path: str, message: str) ->
 
 @pytest.fixture
 def slow_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Docker whose Compose never ends, in a process of its own; the file that gets that one's number."""
+    """Put a `docker` in `bin/` whose Compose never ends; return the file that receives the process id of the Compose process."""
     monkeypatch.setattr("envctl.definition.compose_config.TIMEOUT", 1)
     noted = tmp_path / "plugin"
     docker = tmp_path / "bin" / "docker"

@@ -1,4 +1,4 @@
-"""Who is reached through the networks of a Compose file."""
+"""Tests of which services can be reached from outside through the networks of a Compose file."""
 
 from __future__ import annotations
 

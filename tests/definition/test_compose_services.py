@@ -1,4 +1,4 @@
-"""What Compose has resolved -> our services; no Docker is needed for that."""
+"""Tests that services of a resolved Compose file become services of envctl; they do not need Docker."""
 
 from __future__ import annotations
 

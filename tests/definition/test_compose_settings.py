@@ -1,4 +1,4 @@
-"""Settings of servers, as each of their formats writes them."""
+"""Tests of reading a server's settings from a Compose file, in each format of settings."""
 
 from __future__ import annotations
 

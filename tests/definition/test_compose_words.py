@@ -1,4 +1,4 @@
-"""A Compose file of any name, and Compose's words in a definition."""
+"""Tests that a Compose file of any name is recognised, and that keys of Compose in a definition are explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Dockerfile says of the image that it makes."""
+"""Tests of what envctl reads about an image from its Dockerfile."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_what_stands_behind_a_script_counts(script: str) -> None:
     ],
 )
 def test_a_variable_has_the_values_of_those_in_it_or_is_unknown(text: str, value: str | None) -> None:
-    """The known values are those that `docker build` gives."""
+    """The expected values are the results of `docker build`."""
     found = made(f"ARG PW=shared\nFROM redis\n{text}", arguments={"GIVEN": "a$b"})
     assert (found.env.get("A"), "A" in found.unknown) == (value, value is None)
 

@@ -1,4 +1,4 @@
-"""Files of `env_file:`: no variable of them is lost in silence."""
+"""Tests of the files of `env_file:`: a variable that cannot be read is an error, and is never dropped silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`${...}`: what stays, what is evaluated, what is refused."""
+"""Tests of `${...}`: which text stays unchanged, what is evaluated, and what is refused."""
 
 from __future__ import annotations
 

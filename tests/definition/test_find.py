@@ -1,4 +1,4 @@
-"""ENV: a name, a file, a folder or a Compose file; and where the project is."""
+"""Tests of the argument ENV (a name, a file, a folder or a Compose file), and of finding the project's folder."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_compose_file_is_named_where_nothing_else_is(tmp_path: Path) -> None:
 
 
 def test_the_project_of_a_lone_file() -> None:
-    root = Path("/nowhere")  # no folder above it marks a project, as one above a temporary folder may
+    root = Path("/nowhere")  # a parent of a temporary folder may contain a project marker; no parent of this path does
     assert find_project(root / "environments" / "shop.yaml") == root
     assert find_project(root / "environments" / "shop" / "environment.yaml") == root
     assert find_project(root / "x" / "shop.yaml") == root / "x"

@@ -1,4 +1,4 @@
-"""Whatever a file holds: no traceback, and every mistake has a file, a line and words."""
+"""Property tests: no content of a file gives a traceback, and every error has a file, a line and a message."""
 
 from __future__ import annotations
 

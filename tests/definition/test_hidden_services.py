@@ -1,4 +1,4 @@
-"""Names of services that an expression keeps for itself: the sentence, and the way out."""
+"""Tests of the error and its hint if an expression cannot name a service, because the service's name means something else."""
 
 from __future__ import annotations
 

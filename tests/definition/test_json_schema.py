@@ -1,4 +1,4 @@
-"""The JSON Schema takes what envctl takes, and an editor finds what it should."""
+"""Tests of the JSON Schema: it accepts what envctl accepts, and an editor with the schema finds mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds from files: ours, a project's own, what they inherit, and what is wrong with them."""
+"""Tests of kinds in files: envctl's own, those of a project, inheritance, and mistakes in them."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_a_broken_kind_recognises_nothing(kind_files: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(templates("kinds").glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_texts_of_our_own_kinds_can_be_read(file: Path) -> None:
-    """Here, and not by every command."""
+    """Parse all texts of envctl's own kinds in this test; commands do not check them."""
     document = kinds._inherited(file, load_kinds().files, ())
     assert document.tree
     assert not list(kinds._texts_of(document.tree, document.source))

@@ -1,4 +1,4 @@
-"""What a definition's file says: includes, variables, types, paths."""
+"""Tests of loading a definition file: includes, variables, types and paths."""
 
 from __future__ import annotations
 

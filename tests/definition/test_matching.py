@@ -1,4 +1,4 @@
-"""Patterns of files."""
+"""Tests of file patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expressions of strangers end."""
+"""Tests of regular expressions in a definition: they match in linear time, or are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML 1.2's core schema, merge keys, and the line of everything."""
+"""Tests of the YAML reader: the core schema of YAML 1.2, merge keys, and the line of each value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/architecture.md says what is there: every room, every station of the walk, and no more stations than a reader follows."""
+"""Tests of docs/architecture.md: it lists every subpackage and every step of `up`, and has few enough steps to follow."""
 
 from __future__ import annotations
 

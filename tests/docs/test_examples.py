@@ -1,4 +1,4 @@
-"""The documentation does what it says: examples are valid, commands exist, links lead somewhere, pages are up to date."""
+"""Tests of the documentation: examples are valid, commands exist, links lead to existing targets, generated pages are current."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_every_kind_has_an_example() -> None:
 
 
 def test_definitions_of_a_page_have_names_of_their_own() -> None:
-    """But for the tutorial's, which grow from step to step."""
+    """The definitions of the tutorial are excluded: they share a name and grow from step to step."""
     files = [(block.page, block.definition) for block in DEFINITIONS if block.page.name != "tutorial.md"]
     assert sorted(set(files)) == sorted(files)
 
 
 def called(name: str, *words: str) -> tuple[Any, list[str]]:
-    """The command, one of a group's own where it is a group, and what comes after it."""
+    """Return the command *name*, or its subcommand if it is a group, and the remaining arguments."""
     command: Any = APP.commands[name]
     inner = getattr(command, "commands", {}).get(words[0]) if words else None
     return (inner, list(words[1:])) if inner is not None else (command, list(words))
@@ -121,7 +121,7 @@ def test_the_picture_is_the_same_each_time() -> None:
 
 
 def test_benchmarks_can_be_asked_for() -> None:
-    """They are not run here: times do not belong into tests."""
+    """The benchmarks do not run here: tests do not measure times."""
     done = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     from benchmarks.harness import ROWS, load
 

@@ -1,4 +1,4 @@
-"""The paths that the pages name are there."""
+"""Test that the paths which the documentation names exist."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from docs_tools.pages import ROOT
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 PATH = re.compile(r"`((?:envctl|tests|templates|docs|docs_tools)/[^`\s]*)`")
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
-"""The reader's own name stands there: the folder is checked."""
+"""Matches a name that the reader chooses, such as NAME; only its folder is checked."""
 OWN = re.compile(r"^`[^`]+`:$", re.MULTILINE)
-"""The name of a file whose text the page shows: it is the reader's."""
+"""Matches the name of a file whose content the page shows; the reader creates this file."""
 EXAMPLES = {"templates/kinds/warehouse.yaml": "a kind that the page has the reader write", "envctl/lane2/": "a prefix of topics"}
 
 
 def named(text: str) -> list[str]:
-    """The paths of *text*, without those of the column of new files in docs/architecture.md, which are not there yet."""
+    """Return the paths in *text* without those of the column "New files" in docs/architecture.md, which do not exist yet."""
     before, _, table = OWN.sub("", text).partition("| What | New files |")
     rows = [re.sub(r"^(\|[^|]*\|)[^|]*\|", r"\1", line) for line in table.splitlines()]
     return [path for path in PATH.findall("\n".join([before, *rows])) if path not in EXAMPLES]
@@ -37,7 +37,7 @@ def test_paths_in_backticks_are_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "docs" / "tools").glob("*.md"))], ids=lambda page: page.name)
 def test_bold_text_begins_with_two_asterisks(page: Path) -> None:
-    """Three are shown as one, and whatever follows is in italics."""
+    """Markdown renders three asterisks as one, and the text after them in italics."""
     assert [line for line in page.read_text("utf-8").splitlines() if "***" in line] == []
 
 

@@ -1,4 +1,4 @@
-"""The site has every page, and README leads to each of them. Building it is `make site`'s."""
+"""Tests that README leads to every page and that the site's navigation matches README; `make site` tests the build."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ README = ROOT / "README.md"
 
 
 def reachable(page: Path, seen: set[Path]) -> set[Path]:
-    """*page* and all pages that its links lead to, and theirs."""
+    """Return *page* and all pages that its links reach, directly or indirectly; add them to *seen*."""
     seen.add(page)
     for link in pages.links(page):
         target = (page.parent / link.partition("#")[0]).resolve()

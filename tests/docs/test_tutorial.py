@@ -1,4 +1,4 @@
-"""A reader who does everything that docs/tutorial.md says, from top to bottom, sees what it says."""
+"""Test that a reader who follows docs/tutorial.md from top to bottom sees the output that the page shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 @pytest.fixture
 def shell(tmp_path: Path) -> dict[str, str]:
-    """The variables of a shell that finds `envctl` and `python` where the reader has installed them."""
+    """Return the environment variables of a shell that finds the installed `envctl` and `python`."""
     programs = tmp_path / "bin"
     pages.write(programs / "envctl", f'#!/bin/sh\nexec "{sys.executable}" -m envctl "$@"\n')
     (programs / "envctl").chmod(0o755)

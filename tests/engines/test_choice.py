@@ -1,4 +1,4 @@
-"""Which engine when nobody says."""
+"""The engine that envctl chooses when the user names none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Variables with a socket of Docker's that this user may not use."""
+    """Return environment variables that point to a Docker socket that this user may not open."""
 
     def connect(self: socket.socket, path: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -39,7 +39,7 @@ def test_a_socket_that_is_closed_to_the_user_lets_nobodys_commands_run_here(clos
     with pytest.raises(EngineMissing, match="may not use Docker") as caught:
         default_engine(closed, refuse_unseen=True)
     assert "--engine local" in caught.value.hint
-    assert default_engine(closed) == "local"  # whoever only looks finds what is there
+    assert default_engine(closed) == "local"  # commands that only read may look at local instances
 
 
 @pytest.mark.parametrize(("answer", "engine"), [("y\n", "local"), ("yes\n", "local"), ("\n", ""), ("n\n", "")])

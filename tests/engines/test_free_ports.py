@@ -25,7 +25,7 @@ def test_taken_ports_are_not_given_again(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_ports_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replicas take one each of a range; nobody else gets one of it."""
+    """The replicas of a service take consecutive ports, and no other service gets a port of that range."""
     monkeypatch.setattr(free_ports, "PORTS", range(20000, 20006))
     found = allocate_ports({KEYS[0]: 3, KEYS[1]: 1}, {}, [20001], anywhere)
     assert found[KEYS[0]] in (20002, 20003)
@@ -50,7 +50,7 @@ def test_no_port_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_kept_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row of three is three ports, though only the first is on record."""
+    """A service with three replicas keeps three consecutive ports, although the record has only the first."""
     monkeypatch.setattr(free_ports, "PORTS", range(20000, 20004))
     kept = {KEYS[0]: 20000, KEYS[2]: 20003}
     assert allocate_ports({KEYS[0]: 3, KEYS[1]: 1}, kept, [], anywhere) == {KEYS[0]: 20000, KEYS[1]: 20003}

@@ -1,4 +1,4 @@
-"""Where programs listen."""
+"""The addresses on which programs listen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE = """\
 
 
 def test_what_the_kernel_tells() -> None:
-    """Connections do not listen, and Docker's resolver is not the service."""
+    """The table also has established connections and Docker's DNS resolver, which do not count."""
     assert addresses(TABLE) == [("::", 80), ("::1", 8000), ("127.0.0.1", 8001), ("127.0.0.1", 8123)]
     assert addresses(TABLE, {"444"}) == [("::", 80)]
     assert addresses("cat: not found") == []

@@ -1,4 +1,4 @@
-"""Logs in pieces."""
+"""Logs that arrive in pieces."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_ending_says_how_much_is_before_it(pieces: list[bytes], most: int) ->
 
 
 def test_nobody_holds_a_whole_log() -> None:
-    """100 MB, with line ends and without."""
+    """A log of 100 MB, with and without line ends, never needs more than 16 MB of memory."""
 
     def printed(piece: bytes) -> Iterator[bytes]:
         return (piece for _ in range(1600))

@@ -1,4 +1,4 @@
-"""Instances some of whose services are containers, and some processes of this machine."""
+"""Instances that have both containers and local processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ID = "t-123456"
 
 @dataclass
 class Side:
-    """One of the two places: what was asked of it, and in which order among both."""
+    """A fake of one engine's part of an instance; both parts record their calls in one list, which shows the order."""
 
     name: str
     calls: list[tuple[Any, ...]] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Side:
 
 @dataclass
 class FakeEngine:
-    """An engine whose project is one side."""
+    """An engine whose deployment is one Side."""
 
     name: str
     side: Side
@@ -128,7 +128,7 @@ def host(tmp_path: Path) -> Host:
 
 @pytest.fixture
 def sides(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> tuple[Side, Side]:
-    """Docker's and this machine's, which any name of an engine opens."""
+    """Make open_engine return fake engines for Docker and for local processes; return their two sides."""
     found = Side("docker", calls), Side("local", calls)
     engines = {side.name: FakeEngine(side.name, side) for side in found}
     monkeypatch.setattr(mixed, "open_engine", lambda location, host: engines[location.engine])
@@ -148,7 +148,7 @@ def together(sides: tuple[Side, Side], host: Host, monkeypatch: pytest.MonkeyPat
     return project
 
 
-# Who has what
+# Which side has which service
 
 
 def test_each_side_has_its_services(together: MixedDeployment, sides: tuple[Side, Side]) -> None:
@@ -184,7 +184,7 @@ def test_the_local_engine_has_everything_anyway(sides: tuple[Side, Side], host: 
 
 @dataclass(eq=False)
 class PublishingSide(Side):
-    """A place that keeps the instance's record, too."""
+    """A side that also publishes the instance's record."""
 
     def publish(self, document: Mapping[str, Any]) -> None:
         self.calls.append((self.name, "publish", document))
@@ -207,7 +207,7 @@ def test_an_instance_that_is_there(sides: tuple[Side, Side], host: Host, local: 
     assert type(running_instance(host, Location("docker"), ID, local)) is kind
 
 
-# Looking
+# Reading
 
 
 def test_questions_go_to_the_side_of_the_service(sides: tuple[Side, Side]) -> None:
@@ -235,7 +235,7 @@ def test_the_marker_is_the_engines(sides: tuple[Side, Side], calls: Calls) -> No
 
 
 def test_containers_give_way_before_processes_start(together: MixedDeployment, calls: Calls) -> None:
-    """A container that is a process from now on lets go of its port."""
+    """A container that becomes a process must first release its port."""
     together.create()
     assert calls == [("docker", "create", True), ("local", "create", True)]
 
@@ -311,12 +311,12 @@ def test_processes_go_before_what_they_use(host: Host, monkeypatch: pytest.Monke
     assert removed == [("local", True), ("docker", False), ("local", True)]
 
 
-# The way from containers to processes
+# The relay from containers to processes
 
 
 @dataclass
 class Keeper:
-    """A keeper that always gives the same answer; what it was asked."""
+    """A keeper that always gives the same answer, and records what it is asked."""
 
     status: int
     answer: Any
@@ -328,7 +328,7 @@ class Keeper:
 
 
 def with_keeper(keeper: Keeper | None, gateway: str = "10.0.0.0/27") -> MixedDeployment:
-    """The API is a process, and its instance has *keeper*."""
+    """Return a deployment whose service `api` is a process, with *keeper* as its instance's keeper."""
     host = cast(Host, SimpleNamespace(keepers=SimpleNamespace(find=lambda _: keeper)))
     both = plan("api")
     both = replace(both, setting=replace(both.setting, allocation=Allocation(subnet=gateway or None)))
@@ -379,7 +379,7 @@ def test_there_is_no_way(keeper: Keeper | None, subnet: str, lacking: str) -> No
     ("error", "answers"), [(None, True), (ConnectionResetError(), True), (ConnectionRefusedError(), False), (TimeoutError(), False)]
 )
 def test_a_relay_whose_process_is_not_there_yet_is_a_relay(monkeypatch: pytest.MonkeyPatch, error: OSError | None, answers: bool) -> None:
-    """It resets what it cannot pass on, at times before the other side has seen its connection made."""
+    """A relay resets connections that it cannot pass on, sometimes before the client has seen its connection accepted."""
 
     def connect(address: tuple[str, int], timeout: float) -> socket.socket:
         if error is not None:

@@ -1,4 +1,4 @@
-"""Which engines there are, and what a plan must know of them without opening one."""
+"""The registered engines, and the traits that a plan needs without opening an engine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_nobody_else_compares_an_engines_name() -> None:
 
 
 def test_nobody_else_writes_labels() -> None:
-    """The keeper cannot import them; the one that it needs stands there, and the labels have it from there."""
+    """Label names are written in one module; only the keeper, which cannot import that module, defines one label that the module reuses."""
     names = "|".join(value.removeprefix("envctl.") for key, value in vars(labels).items() if key.isupper() and key != "TYPE_CHECKING")
     literal = re.compile(rf"""["',!]envctl\.({names})["'=,]""")
     alone = ("instance/labels.py", "keeper/process_marks.py")

@@ -1,4 +1,4 @@
-"""A definition against its kinds, and the one door to all of it."""
+"""Tests of checking a definition against its kinds, and of `open_environment`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment may do on the machine, and a stranger's may not."""
+"""Tests of what an environment may do on this machine, and of what `--untrusted` refuses."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_strangers_is_refused_with_all_of_it(tmp_path: Path) -> None:
 
 
 def test_programs_of_a_strangers_are_for_containers(tmp_path: Path) -> None:
-    """`--untrusted` refuses local processes altogether, so that `run:` needs no refusal."""
+    """`--untrusted` refuses local processes altogether, so `run:` does not need an error of its own."""
     write(tmp_path, {"environment.yaml": "name: e\nservices:\n  x: {image: x, port: 1, run: ./serve}\n"})
     open_environment(tmp_path / "environment.yaml", cwd=tmp_path, environ={}, untrusted=True)
 
@@ -116,7 +116,7 @@ def test_commands_of_tests_are_shown_and_for_test_alone(tmp_path: Path) -> None:
 
 
 def test_a_strangers_kinds_are_not_read_at_all(tmp_path: Path) -> None:
-    """Not even as the parent of one of ours."""
+    """This includes a project's kind that would be the parent of a built-in kind."""
     write(
         tmp_path,
         {"environment.yaml": "name: e\nservices: {x: {kind: redis}}\n", "templates/kinds/valkey.yaml": "kind: valkey\nimage: evil\n"},
@@ -148,5 +148,5 @@ def test_a_strangers_environment_sees_no_variables(tmp_path: Path) -> None:
     ],
 )
 def test_variables_of_a_compose_file(text: str, expected: list[str]) -> None:
-    """With a default the file does without; `--untrusted` hands over none but Docker's."""
+    """A variable with a default is not needed; with `--untrusted`, Compose gets no variables except Docker's own."""
     assert _read_by_compose(text) == expected

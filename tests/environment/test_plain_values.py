@@ -1,4 +1,4 @@
-"""Values that plainly fit their JSON Schema: nothing is let through that the library would complain about."""
+"""Property tests of the fast check of values: it accepts no value that the JSON Schema library would reject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody else wrote stays on its line, is shown as it is, and is no order to whoever reads our output."""
+"""Tests of printing untrusted text: it stays on one line, its control characters are escaped, and no CI system executes it."""
 
 from __future__ import annotations
 

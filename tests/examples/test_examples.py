@@ -1,6 +1,6 @@
-"""The examples against the shop as processes of this machine; `make examples` runs every tool, on any engine.
+"""Run the example suites against the shop as local processes; `make examples` runs every tool, on any engine.
 
-newman and Vitest take part where `make examples` has installed them.
+newman and Vitest run only if `make examples` has installed them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HERE_NOW = [name for name in OWN_WORDS if name == "pytest" or installed(name)]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A copy of the examples and of the shop, so that reports stay out of the repository."""
+    """Yield a project with a copy of the examples and of the shop, so that no reports are written to the repository."""
     folder = tmp_path_factory.mktemp("examples") / "envctl-tests"
     for name in ("examples", "environments"):
         shutil.copytree(REPO / name, folder / name, ignore=IGNORED)
@@ -45,13 +45,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 @pytest.fixture(scope="module")
 def shop(home: Project) -> Project:
-    """The shop is up, and stays so for every suite."""
+    """Start the shop for all suites of this module."""
     home.envctl("up", "examples/shop.yaml").ok()
     return home
 
 
 def suites(project: Project, definition: str, *names: str, first: str = "", **env: str) -> Done:
-    """How `envctl test` ends, with *first*, then this Python's folder before PATH; the reports are in `out`."""
+    """Run `envctl test` with *first* and this Python's folder in front of PATH; the reports are in the folder `out`."""
     path = os.pathsep.join([first, str(Path(sys.executable).parent), os.environ["PATH"]])
     words = ["test", f"examples/{definition}", *(names or HERE_NOW), "--report", "out"]
     return project.envctl(*words, env={"PATH": path, **env})
@@ -94,7 +94,7 @@ exit 7
 
 
 def stand_in(project: Project, name: str) -> list[str]:
-    """What a stand-in for the program *name* was given by `envctl test`: its command line, then its variables."""
+    """Replace the program *name* by a stand-in; return the command line and the variables that `envctl test` gives it."""
     program, said = project.write(f"stand-ins/{name}", STAND_IN.format(name=name)), project.folder / f"{name}.said"
     program.chmod(0o755)
     done = suites(project, "shop.yaml", name, first=str(program.parent), STAND_IN_SAID=str(said))

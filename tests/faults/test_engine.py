@@ -1,4 +1,4 @@
-"""No Docker, taken ports, a full disk, a state folder that cannot be written: one clear message each."""
+"""Tests of machine faults: no Docker, taken ports, a full disk, an unwritable state folder. Each gives one clear message."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_no_docker(site: Project, tmp_path: Path, kind: str) -> None:
 
 
 def test_somebody_else_answers(site: Project) -> None:
-    """A server that is no Docker daemon."""
+    """The server at DOCKER_HOST is not a Docker daemon."""
     import http.server
     import threading
 
@@ -84,13 +84,13 @@ def test_a_port_that_was_asked_for_and_is_taken(site: Project) -> None:
 
 
 def brought_up(project: Project) -> Record:
-    """Its environment, by this process."""
+    """Start the environment `env` of the project in this process; return its record."""
     return up(Session(dict(os.environ), project.folder), UpOptions("env", engine="docker")).record
 
 
 @pytest.mark.docker
 def test_a_port_that_was_taken_after_the_choice(site: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another one is chosen, and nobody is told."""
+    """envctl chooses another port without a message."""
     real = DockerEngine.allocate
     choices: list[int] = []
     with held_port() as taken:
@@ -138,7 +138,7 @@ def no_space(*words: Any, **more: Any) -> str:
 @pytest.mark.docker
 @pytest.mark.parametrize("when", ["build", "create"])
 def test_a_full_disk(project: Project, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
-    """What Docker says of it reaches the user, with what would help (a disk is not filled here)."""
+    """The user sees Docker's message and a hint; the full disk is simulated."""
     project.environment("env", "services: {api: {kind: api, build: ./api, port: 8000}}\n" if when == "build" else SITE)
     project.write("environments/api/Dockerfile", "FROM python:3.13-slim\n")
     monkeypatch.setattr(images if when == "build" else deployment, "run_compose", no_space)

@@ -1,4 +1,4 @@
-"""Sixty instances at once: Docker's own pools hold some thirty networks, ours hold them all."""
+"""Test sixty instances at once: Docker's default address pools hold about thirty networks; envctl's hold all sixty."""
 
 from __future__ import annotations
 

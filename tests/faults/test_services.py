@@ -1,4 +1,4 @@
-"""Services that die, hang or cannot be made: `up` ends with the evidence, and leaves nothing unless it is asked to."""
+"""Tests of services that die, hang or cannot be created: `up` shows the cause, and leaves nothing without `--keep`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_container_that_dies_at_once(project: Project) -> None:
 
 
 def test_its_death_is_noticed_at_once_and_keep_leaves_it(project: Project) -> None:
-    """Its minute of patience (`ready: timeout`) is not waited for."""
+    """`up` ends before the service's timeout of a minute (`ready: timeout`)."""
     project.environment("env", DEAD)
     done = project.envctl("up", "env", "--keep")
     ended = datetime.fromtimestamp(time.time(), UTC)
@@ -128,7 +128,7 @@ def test_a_program_that_is_not_in_the_image(project: Project) -> None:
 
 
 def test_one_that_dies_while_others_are_on_their_way(project: Project) -> None:
-    """It was ready, and what needs it still starts: that is no success."""
+    """`up` fails if a ready service dies while another service that needs it starts."""
     first = {"image": "python:3.13-slim", "run": "sh -c 'echo ready; sleep 1; echo gone; exit 5'", "ready": {"log": "ready"}}
     second = {"image": "python:3.13-slim", "run": "sleep 600", "port": 8000, "needs": ["first"]}
     project.environment("env", f"services: {json.dumps({'first': first, 'second': second})}\n")
@@ -182,7 +182,7 @@ def test_a_build_that_fails_prints_what_it_said(project: Project) -> None:
 
 
 def test_a_later_failure_leaves_what_was_up(project: Project) -> None:
-    """Neither a mistake in the definition nor a service that fails takes away what was there."""
+    """A mistake in the definition or a failing service does not remove the running instance."""
     good = "services: {site: {kind: stub}}\noutputs: {SITE: '${site.url}'}\n"
     project.environment("env", good)
     outputs = project.envctl("up", "env", "--json").ok().json["outputs"]

@@ -1,4 +1,4 @@
-"""A daemon or a cluster that accepts and says nothing: `--timeout` covers it, and every other command gives up soon and says so."""
+"""Tests of a daemon or cluster that accepts connections and never answers: `--timeout` limits `up`, other commands soon fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ users: [{name: me, user: {token: x}}]
 
 @pytest.fixture
 def silent(tmp_path: Path) -> Iterator[socket.socket]:
-    """It listens, and the system accepts for it."""
+    """Yield a listening socket without a program that accepts: clients connect and get no answer. Write two kubeconfigs for it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         for scheme in ("http", "https"):
             (tmp_path / scheme).write_text(KUBECONFIG % (scheme, listener.getsockname()[1]))
@@ -79,7 +79,7 @@ def test_what_nobody_could_look_at_is_said_with_an_exit_code(tmp_path: Path, wor
 
 
 def test_status_and_down_go_on_with_the_others(tmp_path: Path) -> None:
-    """An instance whose daemon is not there stands first."""
+    """The first instance's daemon cannot be reached."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     (tmp_path / "envctl.toml").touch()

@@ -1,4 +1,4 @@
-"""Projects of strangers: whatever they name, no file outside is read, and nothing is fetched."""
+"""Tests of untrusted projects: no path in them makes envctl read a file outside the project or fetch anything."""
 
 from __future__ import annotations
 

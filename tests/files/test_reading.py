@@ -1,4 +1,4 @@
-"""The door by which files of a project are read."""
+"""Tests of the functions that read a project's files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_nothing_outside_is_read(project: Path, name: str) -> None:
 
 
 def test_a_link_that_comes_in_between_is_not_followed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever can write to the project waits for the moment between the look and the reading."""
+    """An attacker who can write to the project may replace the file between the check and the read."""
     real = os.path.realpath
 
     def replaced(path: str | Path) -> str:
@@ -79,7 +79,7 @@ def test_a_pipe_is_refused_at_once(project: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "socket"])
 def test_what_is_no_file_is_refused(project: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(project)  # a socket's path is short
+    monkeypatch.chdir(project)  # the path of a socket has a limited length
     if kind == "folder":
         (project / "x").mkdir()
     else:

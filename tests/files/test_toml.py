@@ -1,4 +1,4 @@
-"""TOML of a stranger."""
+"""Tests of reading untrusted TOML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door by which files are made where others may have put something."""
+"""Tests of the functions that write files into a folder in which other users may have put links or files."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`make fuzz`: random projects for some minutes; what ends wrongly is kept.
+"""`make fuzz`: run envctl on random projects for some minutes, and keep the projects on which it fails.
 
-python -m tests.fuzz MINUTES [SEED]
+Usage: python -m tests.fuzz MINUTES [SEED]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.fuzz.runner import run
 
 
 def fuzz(minutes: float, seed: int) -> int:
-    """How many inputs ended wrongly; each is one seed more than the one before."""
+    """Run random inputs for *minutes*, with the seeds from *seed* on; return how many inputs failed."""
     kept, found, count, end = Path(tempfile.mkdtemp(prefix="envctl-fuzz-")), 0, 0, time.monotonic() + 60 * minutes
     print(f"seed {seed}; again with `make fuzz SEED={seed}`", flush=True)
     while time.monotonic() < end:

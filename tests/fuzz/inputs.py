@@ -1,4 +1,4 @@
-"""Project folders that nobody would write: the real ones mutated, and expressions grown from a grammar. A seed gives the same one again."""
+"""Random project folders: mutated real definitions, and expressions generated from a grammar. A seed always gives the same folder."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ FILTERS = [
 
 
 def expression(random: random.Random, depth: int = 4) -> str:
-    """An expression that can be read; most have no value."""
+    """Return a random expression with correct syntax; the evaluation of most of these expressions fails."""
     if depth == 0:
         return random.choice(ATOMS)
     left, right = expression(random, depth - 1), expression(random, random.randrange(depth))
@@ -138,7 +138,7 @@ def expression(random: random.Random, depth: int = 4) -> str:
 
 
 def mutated(random: random.Random, text: str, more: Sequence[str] = ()) -> str:
-    """*text* with some of it cut, moved, repeated or replaced, by *more* as well."""
+    """Return *text* with random parts cut, moved, repeated or replaced by other pieces or pieces of *more*."""
     for _ in range(random.choice([0, 1, 1, 2, 4])):
         start = random.randrange(len(text) + 1)
         end = min(len(text), start + random.choice([0, 1, 5, 40, 300]))
@@ -148,7 +148,7 @@ def mutated(random: random.Random, text: str, more: Sequence[str] = ()) -> str:
 
 
 def project(seed: int, folder: Path) -> list[str]:
-    """Fills *folder* with the project of *seed*; the arguments of the command that is to read it."""
+    """Fill *folder* with the project of *seed*; return the arguments of the envctl command that reads it."""
     random_ = random.Random(seed)
     definition = random_.choice([random_.choice(REAL).read_text("utf-8"), random_.choice([NEWER, _grown(random_)])])
     for name in ("environments", "templates/kinds"):
@@ -178,7 +178,7 @@ def _reports(random: random.Random, folder: Path) -> None:
 
 
 def _templated(random: random.Random, text: str) -> str:
-    """A template with loops, calls and texts of its own among what was there."""
+    """Return a template with random loops, expressions and assignments inserted, and then mutated."""
     for _ in range(random.randint(0, 3)):
         found, start = expression(random), random.randrange(len(text) + 1)
         loop = f"{{% for a in {found} %}}{{{{ {expression(random)} }}}}{{% endfor %}}"
@@ -193,7 +193,7 @@ def _grown(random: random.Random) -> str:
 
 
 def _odd(random: random.Random, folder: Path, name: str) -> None:
-    """Something in the place of a file: a link that leads round or out, a pipe, a folder, a long line."""
+    """Create something unusual at the path of a file: a link in a circle or to the outside, a pipe, a folder, or odd text."""
     path = folder / name
     choice = random.randrange(5)
     if choice < 2:

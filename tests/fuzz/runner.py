@@ -1,4 +1,4 @@
-"""One command on one input, in a forked process with limits; and what is wrong with how it ended."""
+"""Run one command on one input in a forked process with limits, and report how it failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-# All that a command imports is imported before the fork: it is not what is measured.
+# Imported before the fork, so that the limits of time and memory do not include the imports.
 import envctl.cli.definitions
 import envctl.cli.init
 import envctl.cli.report
@@ -25,7 +25,7 @@ _FAULTS = ("Traceback (most recent", "envctl's fault", "fault of envctl")
 
 
 def run(arguments: list[str], folder: Path) -> str:
-    """What is wrong with `envctl ARGUMENTS` in *folder*; nothing where it ended as it should."""
+    """Run `envctl ARGUMENTS` in *folder*; return what is wrong with its result, or an empty text."""
     output = folder.parent / f"{folder.name}.output"
     child = os.fork()
     if child == 0:
@@ -70,7 +70,7 @@ def _code(main: object) -> int:
 
 
 def _waited(child: int) -> int | None:
-    """Its exit code (128 and more for a signal); None where it had to be killed."""
+    """Return the child's exit code, 128 + N after signal N; kill the child and return None at the time limit."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         pid, status = os.waitpid(child, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""The fuzzing of `make fuzz`, a short form with seeds that are always the same."""
+"""A short run of the inputs of `make fuzz`, always with the same seeds."""
 
 from __future__ import annotations
 

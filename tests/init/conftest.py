@@ -23,7 +23,7 @@ Files = Mapping[str, str | bytes]
 
 @dataclass(frozen=True)
 class Sample:
-    """A project with its proposal written into it, and what the code that reads definitions makes of the proposal."""
+    """A project with the proposed environment in it, and the results of parsing and planning the proposal."""
 
     root: Path
     proposal: Proposal

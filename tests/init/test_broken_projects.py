@@ -1,4 +1,4 @@
-"""Whatever lies in a project's folder: no traceback, and still a definition."""
+"""Tests that no content of a project's folder gives a traceback, and that `init` still writes a definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command: what it writes, what it refuses, what it asks."""
+"""Tests of the command `init`: what it writes, what it refuses, what it asks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_it_writes_the_environment_and_its_files(here: Callable[[Files], Path], 
     printed = capsys.readouterr()
     assert printed.out.splitlines() == ["wrote environments/shop.yaml", "wrote environments/stubs/payments.json"]
     assert "next: envctl up shop" in printed.err
-    assert "files" in printed.err  # a guess, after boto3
+    assert "files" in printed.err  # a service that `init` guesses because the project uses boto3
     assert yaml.safe_load((root / "environments" / "shop.yaml").read_text())["name"] == "shop"
 
 

@@ -1,4 +1,4 @@
-"""Over a Compose file: what it has is not proposed again."""
+"""Tests of `init` in a project with a Compose file: services that the Compose file has are not proposed again."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_an_image_of_a_mirror_is_recognised_as_up_does(tmp_path: Path) -> None:
 
 @needs_compose
 def test_an_address_of_a_server_without_a_kind_keeps_everything_but_its_place(sample: Propose) -> None:
-    """Credentials, database and query are as the project has them; each of its ports is its own."""
+    """Credentials, database and query stay as the project has them; the host and each port become expressions."""
     compose = """
 services:
   mongo: {image: "mongo:7", ports: ["27018:27017"], environment: {MONGO_INITDB_ROOT_USERNAME: root, MONGO_INITDB_ROOT_PASSWORD: pw}}

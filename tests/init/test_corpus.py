@@ -1,4 +1,7 @@
-"""Small projects in the style of real ones. Each proposal has been proved by `sample`; here stands what a user would otherwise mend."""
+"""Tests of `init` with small projects in the style of real ones.
+
+The fixture `sample` proves that each proposal is valid. These tests check the parts that a user would otherwise have to correct.
+"""
 
 from __future__ import annotations
 

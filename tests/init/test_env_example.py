@@ -1,4 +1,4 @@
-"""`.env.example` of somebody who means no good."""
+"""Tests of `init` with a hostile `.env.example`."""
 
 from __future__ import annotations
 

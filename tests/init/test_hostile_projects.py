@@ -1,4 +1,4 @@
-"""Projects that want to keep `init` busy: each of its readers gets a megabyte that is the worst for it."""
+"""Tests of hostile projects: each reader of `init` gets a megabyte of the input that is slowest for it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ WORST = {
 
 @pytest.mark.parametrize("batch", range(3))
 def test_whatever_is_in_them_it_ends(tmp_path: Path, batch: int) -> None:
-    """Within the seconds and the megabytes of `make fuzz`."""
+    """The run stays within the limits of time and memory of `make fuzz`."""
     folder = tmp_path / "project"
     for name, text in list(WORST.items())[batch::3]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

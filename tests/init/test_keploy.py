@@ -1,4 +1,4 @@
-"""Recorded Keploy tests become stubs; what was asked of servers becomes servers."""
+"""Tests of recorded Keploy tests: recorded HTTP calls become stubs, recorded calls to servers become services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is proposed for small projects of many kinds; each result is parsed, checked and planned."""
+"""Tests of the proposals for small projects of many types; each result is parsed, checked and planned."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_django_with_split_variables(sample: Propose) -> None:
     assert env["HOST"] == "${self.bind}"
     assert env["AWS_STORAGE_BUCKET_NAME"] == '${files.buckets["uploads"].name}'
     assert env["MEMCACHED_SERVERS"] == "${memcached.host}:${memcached.port}"
-    assert "EMAIL_HOST" not in env  # no mail server is proposed for a name alone
+    assert "EMAIL_HOST" not in env  # a variable's name alone is no reason to propose a mail server
     assert found.services["app"]["port"] == 8080
     assert found.services["db"]["with"]["databases"] == ["shop_dev"]
     assert found.services["db"]["seed"][0]["in"] == "app"

@@ -1,4 +1,4 @@
-"""What is proposed has been validated, and what does not validate is left out and said."""
+"""Tests that a proposal is validated, and that its invalid parts are left out and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `doctor` finds, says and returns."""
+"""Tests of `doctor`: its findings, its output and its exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.builders import ended_mark, record_of
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    """A machine without Docker, and without a cluster."""
+    """Return the session of a machine without Docker and without a cluster."""
     return Session({"XDG_STATE_HOME": str(tmp_path), "DOCKER_HOST": "unix:///nowhere.sock", "KUBECONFIG": "/nowhere"}, tmp_path)
 
 
@@ -70,7 +70,7 @@ def test_the_state_folder(session: Session) -> None:
 
 
 def test_a_state_folder_that_cannot_be_looked_at(tmp_path: Path) -> None:
-    """Another user's home, or, as root sees it, a name that is too long."""
+    """The folder may be in another user's home; a test that runs as root uses a name that is too long instead."""
     (found,) = doctor.state(tmp_path / ("x" * 300) / "envctl")
     assert found.ok, found.text
 

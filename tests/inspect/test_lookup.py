@@ -1,4 +1,4 @@
-"""NAME -> the instance of this checkout."""
+"""Tests of finding the instance NAME of a checkout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.builders import record_of, session_in
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A project, and a link to it."""
+    """Create a project and a symbolic link to it; return the project."""
     (tmp_path / "real" / "below").mkdir(parents=True)
     (tmp_path / "real" / "envctl.toml").touch()
     (tmp_path / "link").symlink_to("real")

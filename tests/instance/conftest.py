@@ -21,7 +21,7 @@ def store(home: Path) -> RecordStore:
 
 @pytest.fixture
 def unprivileged(tmp_path: Path) -> Iterator[None]:
-    """Run the test as another user than root, who may write everywhere; make pytest's folders above the test's accessible to that user."""
+    """Run the test as another user, because root may write everywhere; let this user enter pytest's folders above the test's."""
     if os.geteuid():
         yield
         return

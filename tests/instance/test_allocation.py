@@ -1,4 +1,4 @@
-"""What is set aside for one instance, and how it is kept."""
+"""Tests of an instance's allocation (ports and subnet) and its JSON form."""
 
 from __future__ import annotations
 

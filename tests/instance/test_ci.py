@@ -1,4 +1,4 @@
-"""Which job of a CI system this is."""
+"""Tests of recognising the job of a CI system from its environment variables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_folder_of_a_runner_says_nothing() -> None:
 
 
 def test_a_folder_below_ones_home_is_the_same_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CircleCI says `~/project`."""
+    """CircleCI gives the folder as `~/project`."""
     monkeypatch.setenv("HOME", str(tmp_path))
     job = {"CIRCLECI": "true", "CIRCLE_WORKFLOW_JOB_ID": "7", "CIRCLE_WORKING_DIRECTORY": "~/project"}
     project = tmp_path / "project"
@@ -51,5 +51,5 @@ def test_a_folder_below_ones_home_is_the_same_from_everywhere(tmp_path: Path, mo
 def test_every_system_that_we_know(system: System) -> None:
     told = {system.mark: "yes", **dict.fromkeys(system.needed, "1")}
     assert job_key(told, HERE).startswith(system.name + "/1")
-    assert job_key(told | {system.needed[-1]: ""}, HERE) == ""  # it does not say which job it is
+    assert job_key(told | {system.needed[-1]: ""}, HERE) == ""  # without this variable, the system does not identify the job
     assert job_key({**told, system.mark: ""}, HERE) == "" or system.mark in system.needed

@@ -1,4 +1,4 @@
-"""Records to JSON and back."""
+"""Tests of converting records to JSON and back."""
 
 from __future__ import annotations
 

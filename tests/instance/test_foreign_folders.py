@@ -1,4 +1,4 @@
-"""State and caches in folders that are not this user's alone are neither believed nor used."""
+"""Tests that envctl neither trusts nor uses state and cache folders that other users own or can write to."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_folder_of_one_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     store.create(record_of())
     other = store.create(record_of(id="u-123456"))
     why = spoil(store.folder(ID), monkeypatch)
-    if spoil is not anothers:  # else that of all is, too
+    if spoil is not anothers:  # with another user id, the folder of all instances is refused too
         assert store.all() == [other]
         with pytest.raises(UnreadableRecord, match=f"{ID} cannot be trusted: {why}"):
             store.load(ID)

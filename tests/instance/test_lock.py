@@ -1,4 +1,4 @@
-"""One command at a time works on an instance."""
+"""Tests of the lock of an instance: one command at a time changes the instance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.builders import record_of
 
 
 def held(path: Path) -> bool:
-    """Whether somebody has the lock of *path*."""
+    """Return whether another open file holds the lock of *path*."""
     with path.open() as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,7 +70,7 @@ def test_a_failure_lets_go(home: Path) -> None:
 
 
 def test_a_folder_is_removed_while_it_is_locked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise whoever waits for the lock could write a record that is removed with it."""
+    """Otherwise a waiting command could write a record that is then removed with the folder."""
     seen: list[bool] = []
     remove = shutil.rmtree
 
@@ -85,7 +85,7 @@ def test_a_folder_is_removed_while_it_is_locked(home: Path, monkeypatch: pytest.
 
 
 def test_whoever_waits_gets_a_lock_that_is_still_there(home: Path) -> None:
-    """`down` removes the folder; the next `up` must not hold the lock of a file that is gone."""
+    """`down` removes the folder; the next `up` must not hold a lock on a removed file."""
     waiting, got = threading.Event(), []
 
     def wait() -> None:
@@ -102,7 +102,7 @@ def test_whoever_waits_gets_a_lock_that_is_still_there(home: Path) -> None:
 
 
 def test_a_folder_that_is_removed_while_it_is_made_is_made_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`down` of another command ends between "it exists" and the second look of `mkdir(exist_ok=True)`."""
+    """Another command's `down` removes the folder between the failed `mkdir` and the check `is_dir` of `mkdir(exist_ok=True)`."""
     (home / "x").mkdir(parents=True)
     looks, is_dir = iter([False]), Path.is_dir
 
@@ -128,7 +128,7 @@ def test_a_folder_that_is_removed_while_it_is_made_is_made_again(home: Path, mon
 
 
 def test_a_folder_that_is_removed_before_its_lock_is_opened_is_made_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command that held it ends between our look at the folder and the opening of the file in it."""
+    """The command that held the lock removes the folder before this command opens the lock file."""
     opened: list[str] = []
     plain = os.open
 

@@ -1,4 +1,4 @@
-"""Who this machine is, and who a process is."""
+"""Tests of the identity of this machine and of its processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.processes import running
 
 @pytest.fixture(scope="module")
 def ended() -> str:
-    """The mark of a process that has ended."""
+    """Return the mark of a process that has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         mark = process_mark(process.pid)
         assert process_alive(mark) is True
@@ -51,7 +51,7 @@ def test_a_mark_without_a_start_is_nobodys() -> None:
 def zombie() -> Iterator[int]:
     process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     assert process.stdout is not None
-    process.stdout.read()  # until it has ended
+    process.stdout.read()  # end of file: the process has ended
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     yield process.pid
     process.stdout.close()
@@ -78,7 +78,7 @@ def test_a_process_of_an_earlier_boot_has_ended_where_it_was_of_this_machine() -
     id, boot, namespace = place().split(".")
     before = f"{id}.{boot[::-1]}0.{namespace}:{os.getpid()}:1"
     assert process_alive(before) is False
-    assert owner_alive(before) is None  # hosted runners are copies of one machine
+    assert owner_alive(before) is None  # hosted CI runners are copies of one machine and share its id
     assert process_alive(f"{id}0.{boot[::-1]}0.{namespace}:{os.getpid()}:1") is None
 
 

@@ -1,4 +1,4 @@
-"""Records on disk: one writer, and nothing that runs is taken for nothing."""
+"""Tests of the records on disk: concurrent writers, and damaged or unknown records, which must not be taken for missing ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_record_is_its_owners_alone(store: RecordStore) -> None:
 
 
 def test_a_record_is_replaced_at_once(store: RecordStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever happens while it is written, there is one."""
+    """A failed write leaves the previous record."""
     record = store.create(record_of(state=InstanceState.UP))
     monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("no space")))
     with pytest.raises(OSError, match="no space"):
@@ -76,7 +76,7 @@ def test_without_a_folder_there_are_no_records(store: RecordStore) -> None:
 
 
 def test_an_update_works_on_what_is_on_disk(store: RecordStore) -> None:
-    """Not on what its caller read before."""
+    """The update does not use the outdated record that the caller passes."""
     old = store.create(record_of())
     store.update(old, lambda record: replace(record, error="first"))
     found = store.update(old, lambda record: replace(record, expires="2030"))
@@ -132,7 +132,7 @@ FULL = record_of(
     allocation=Allocation({("db", "main"): 20000}, "10.231.0.0/27"),
     outputs={"A": "b"}, stop={"db": 10.0}, expires="2030-01-01T00:00:00Z", secrets=("s",),
 )  # fmt: skip
-"""One that has something at every place."""
+"""A record in which every field is set."""
 
 
 Place = tuple[str | int, ...]
@@ -147,7 +147,7 @@ def at(told: Any, place: Place) -> Any:
 LEVELS: list[Place] = [
     (), ("services", "db"), ("services", "db", "endpoints", "main"), ("data", "db"), ("lanes", 0), ("choices",), ("allocation",),
 ]  # fmt: skip
-"""Where a later release may add a key."""
+"""The places where a later release may add a key."""
 
 
 @pytest.mark.parametrize("place", LEVELS, ids=str)
@@ -161,7 +161,7 @@ def test_keys_of_a_later_release_survive_an_update(store: RecordStore, place: Pl
     assert json.loads(path.read_text("utf-8")) == told | {"error": "changed"}
 
 
-# What cannot be read
+# Unreadable records
 
 BROKEN = [
     "",
@@ -198,14 +198,14 @@ def test_a_key_of_another_type_is_named(store: RecordStore, change: dict[str, An
 
 
 def keys_in(told: Any, place: Place = ()) -> Iterator[Place]:
-    """The place of every key and item, at every depth."""
+    """Return the place of every key and item, at every depth."""
     for key in told if isinstance(told, dict) else range(len(told)) if isinstance(told, list) else ():
         yield (*place, key)
         yield from keys_in(told[key], (*place, key))
 
 
 def damages(place: Place) -> Iterator[Any]:
-    """The written record without what is at *place*, and with something else there."""
+    """Return damaged records: without the value at *place*, and with other values there."""
     dropped = encode(FULL)
     del at(dropped, place[:-1])[place[-1]]
     yield dropped
@@ -218,7 +218,7 @@ def damages(place: Place) -> Iterator[Any]:
 
 @pytest.mark.parametrize("place", list(keys_in(encode(FULL))), ids=str)
 def test_whatever_is_damaged_it_is_loaded_or_said_so(store: RecordStore, place: Place) -> None:
-    """Nothing else may end `list`, `up` and `down` of all the others."""
+    """A record is loaded or gives UnreadableRecord; any other exception would break the commands of all other instances."""
     for told in damages(place):
         written(store, FULL.id, json.dumps(told))
         with suppress(UnreadableRecord):
@@ -234,14 +234,14 @@ def test_what_is_nested_too_deeply_is_said_so(store: RecordStore) -> None:
 
 
 def test_a_record_of_another_instance_is_damaged(store: RecordStore) -> None:
-    """`down` would remove that one."""
+    """`down` would remove the other instance."""
     written(store, "t-123456", changed(record_of(), id="other-123456"))
     with pytest.raises(UnreadableRecord, match="cannot be read: id: expected 't-123456', not 'other-123456'"):
         store.load("t-123456")
 
 
 def test_a_record_without_a_version_is_said_so(store: RecordStore) -> None:
-    """Releases before the first version wrote such ones."""
+    """Releases before format 1 wrote records without a version."""
     told = encode(record_of())
     del told["version"]
     written(store, "t-123456", json.dumps(told))
@@ -250,7 +250,7 @@ def test_a_record_without_a_version_is_said_so(store: RecordStore) -> None:
 
 
 def test_a_record_of_a_later_version_is_said_so(store: RecordStore) -> None:
-    """Whatever else is in it: its form may be another one."""
+    """The rest of such a record may have any form."""
     for text in (changed(record_of(), version=2), '{"version": 2}', changed(record_of(), version=99, services=[])):
         written(store, "t-123456", text)
         with pytest.raises(UnreadableRecord, match=r"was written by a later version of envctl \(format \d+; this one knows 1\)") as caught:

@@ -1,4 +1,4 @@
-"""Keepers that a test starts, kills and asks; and what of their processes is alive."""
+"""Start, request and kill keepers in tests, and find their living processes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stat(pid: int) -> list[str]:
 
 
 def alive(pid: int) -> bool:
-    """A zombie is not: what is process 1 here reaps nobody."""
+    """Return whether the process is alive; a zombie counts as ended, because process 1 of a container may not reap it."""
     return bool(found := stat(pid)) and found[0] not in "ZX"
 
 
@@ -53,12 +53,12 @@ def cpu_ticks(pid: int) -> int:
 
 
 def pid_in(path: Path) -> int:
-    """The number that a process writes to *path*, once it has."""
+    """Wait until a process has written its number to *path*; return the number."""
     return int(until(lambda: path.exists() and path.read_text().strip()))
 
 
 class Keeper:
-    """A keeper that runs, and its client; the owner's socket is the keeper's alone from then on."""
+    """A running keeper and its client. An `owner_fd` in *settings* is closed in this process once the keeper has it."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder, self.token, self.tests_token = folder, "s3cret-" + uuid.uuid4().hex, "t3sts-" + uuid.uuid4().hex
@@ -95,7 +95,7 @@ class Keeper:
         return self._port
 
     def connect(self) -> http.client.HTTPConnection:
-        """As our commands do."""
+        """Return a connection as commands of envctl make it."""
         return Connection(self.port, self.folder, 20)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
@@ -143,7 +143,7 @@ class Keeper:
             connection.close()
 
     def supervisor(self) -> int:
-        """The pid; a process has to have been started before."""
+        """Return the process id of the keeper's supervisor; at least one process must have been started before."""
         found = [int(name) for name in os.listdir("/proc") if name.isdecimal() and stat(int(name))[1:2] == [str(self.pid)]]
         return next(pid for pid in found if alive(pid) and b"--supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
@@ -173,14 +173,14 @@ def keeper(folder: Path, **settings: Any) -> Iterator[Keeper]:
 
 @contextmanager
 def owner() -> Iterator[tuple[socket.socket, int]]:
-    """Both ends of an owner's socket: ours, and the number of the keeper's, which closes it here."""
+    """Yield the two ends of an owner's socket: the test's end, and the file descriptor for the keeper, which closes its end here."""
     ours, theirs = socket.socketpair()
     with ours:
         yield ours, theirs.detach()
 
 
 def orphans(prefix: str) -> list[int]:
-    """Marked processes without a living supervisor above them."""
+    """Return the marked processes that have no living supervisor among their ancestors."""
     found, table = process_marks.marked(prefix), system.processes()
     supervisors = process_marks.marked("", process_marks.SUPERVISOR).keys()
     return sorted(pid for pid in found if not system.ancestors(pid, table) & supervisors)

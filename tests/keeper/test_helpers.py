@@ -1,4 +1,4 @@
-"""Helper processes: started, told, started again or not, and gone."""
+"""Tests of the keeper's helper processes: start, messages, restarts and end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STUBBORN = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print('
 
 
 class Said(list[str]):
-    """What a keeper's log would hold."""
+    """A list of the lines that a keeper would write to its log."""
 
     def __call__(self, words: str) -> None:
         self.append(words)
@@ -80,7 +80,7 @@ def test_one_that_cannot_start_is_an_error(helpers: Helpers, said: Said) -> None
 
 
 def test_it_is_the_keepers_own_from_its_first_moment(helpers: Helpers) -> None:
-    """Else the keeper's loop would take what has just ended for an orphan, and its exit status with it."""
+    """Otherwise the keeper's loop would take a helper that ends at once for an orphan, and consume its exit status."""
     seen: list[bool] = []
     made = subprocess.Popen
 
@@ -89,7 +89,7 @@ def test_it_is_the_keepers_own_from_its_first_moment(helpers: Helpers) -> None:
             super().__init__(*arguments, **more)
             asking = threading.Thread(target=lambda: seen.append(self.pid in helpers.pids()))
             asking.start()
-            seen.append(asking.is_alive())  # it waits
+            seen.append(asking.is_alive())  # the thread waits until the helper is registered
             threads.append(asking)
 
     threads: list[threading.Thread] = []
@@ -119,7 +119,7 @@ def test_a_short_program_that_is_long_is_killed(helpers: Helpers, tmp_path: Path
 
 
 def failing(tmp_path: Path, times: int) -> list[str]:
-    """Fails so many times, and then no more; its file has a letter for each attempt."""
+    """Return a command that fails *times* times and then succeeds; it appends a letter to its file at each attempt."""
     program = "import sys; f = open(sys.argv[1], 'a+'); f.write('x'); f.seek(0); sys.exit(len(f.read()) <= int(sys.argv[2]))"
     return python(program, tmp_path / "tries", times)
 

@@ -124,14 +124,14 @@ def test_what_is_no_http_ends_the_connection(one: Keeper, sent: bytes) -> None:
 
 
 def test_it_listens_on_the_loopback_alone(one: Keeper) -> None:
-    with socket.socket() as stream:  # were it bound to all addresses, this one would be taken
+    with socket.socket() as stream:  # binding would fail if the keeper listened on all addresses
         stream.bind(("127.0.0.2", one.port))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_another_user_learns_nothing(one: Keeper) -> None:
     one.folder.parent.chmod(0o755)
-    one.folder.chmod(0o755)  # its own mode has to do
+    one.folder.chmod(0o755)  # only the mode of the address file protects it then
     program = f"""
 import os, socket
 os.setgroups([]); os.setgid(65534); os.setuid(65534)

@@ -1,4 +1,4 @@
-"""Leases, lanes, resets and checkpoints: what the keeper hands on to its helper, and what comes of a helper that ends."""
+"""Tests of leases, lanes, resets and checkpoints: what the keeper passes to its helper, and what happens when the helper ends."""
 
 from __future__ import annotations
 

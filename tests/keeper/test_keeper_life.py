@@ -28,7 +28,7 @@ def ended(one: Keeper) -> int:
 
 
 def started_tree(one: Keeper, tmp_path: Path) -> list[int]:
-    """A process with a child, and a daemon that has left it."""
+    """Start a process with a detached daemon; return the process ids of both."""
     path = tmp_path / f"tree{time.monotonic_ns()}"
     main = one.started("tree", *leaver(path))
     return [main, pid_in(path)]
@@ -66,7 +66,7 @@ def test_a_halted_supervisor_does_not_keep_the_keeper(one: Keeper, monkeypatch: 
     mine = processes.Processes(one.mark, processes.ExitEvents(), Helpers(print))
     request = {"argv": ["sleep", "100"], "env": dict(os.environ), "cwd": "/", "log": str(one.log_of("a")), "user": None}
     pid = mine.start("a", request | {"limits": {}, "stop_signal": signal.SIGTERM})["pid"]
-    monkeypatch.setattr(system, "kill_adopted", lambda *_: None)  # the tests' process is to keep its children
+    monkeypatch.setattr(system, "kill_adopted", lambda *_: None)  # it would kill pytest's own children in this process
     os.kill(int(stat(pid)[1]), signal.SIGSTOP)
     mine.stop_all({})
     until(lambda: not alive(pid))
@@ -213,7 +213,7 @@ def test_a_teardown_can_be_interrupted(tmp_path: Path) -> None:
 
 
 def test_without_its_folder_it_tears_down_and_goes(tmp_path: Path) -> None:
-    """What somebody deleted by hand is removed altogether."""
+    """The teardown removes the rest of an instance whose folder was deleted by hand."""
     with keeper(tmp_path / "state", teardown=teardown(tmp_path / "torn")) as one:
         pid = one.started("a", "sleep", "100")
         shutil.rmtree(one.folder)
@@ -278,7 +278,7 @@ def test_both_killed_at_once_leave_only_what_the_mark_finds(one: Keeper, tmp_pat
     supervisor = one.supervisor()
     assert orphans(one.mark) == []
     assert set(pids) <= set(process_marks.marked(one.mark))
-    os.kill(one.pid, signal.SIGSTOP)  # so that neither sees the other's end
+    os.kill(one.pid, signal.SIGSTOP)  # a stopped keeper does not see that the supervisor ends
     os.kill(supervisor, signal.SIGKILL)
     one.kill()
     until(lambda: not alive(pids[0]))

@@ -56,7 +56,7 @@ def test_elsewhere_ps_is_asked() -> None:
 @pytest.mark.usefixtures("macos")
 def test_elsewhere_there_is_no_subreaper() -> None:
     assert system.become_subreaper() is False
-    system.die_with_parent()  # and nothing happens
+    system.die_with_parent()  # must do nothing and raise nothing
     assert system.descendants(1, system.processes()) == {100, 101, 102}
 
 
@@ -157,7 +157,7 @@ def test_a_log_is_no_link(tmp_path: Path) -> None:
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in place of the control groups, with a part of it that is ours."""
+    """Return a folder that replaces the cgroup file system, with a cgroup for this process in it."""
     parent = tmp_path / "user.slice"
     (parent / "own.scope").mkdir(parents=True)
     (parent / "cgroup.subtree_control").write_text("cpu memory pids\n")
@@ -248,7 +248,7 @@ def test_who_is_spared_lives_on(tmp_path: Path) -> None:
 
 
 def test_who_has_wiped_its_environment_is_known_by_its_folder(tmp_path: Path) -> None:
-    """As PostgreSQL's processes do; a shell of the user's in there is none of ours."""
+    """PostgreSQL's processes overwrite their environment; a user's shell in the same folder must survive."""
     below = tmp_path / "db/data"
     below.mkdir(parents=True)
     mark, beside = f"folder:{os.getpid()}", tmp_path.with_name(f"{tmp_path.name}-beside")

@@ -26,7 +26,7 @@ if os.fork() == 0:
 os.wait()
 time.sleep({stays})
 """
-"""Its grandchild leaves session, group and parents."""
+"""A program whose grandchild leaves its session, process group and parent."""
 
 
 def leaver(path: Path, stays: float = 1000, more: str = "") -> list[str]:
@@ -143,7 +143,7 @@ def test_a_halted_process_ends_politely(one: Keeper) -> None:
 
 
 def test_ends_are_waited_for_at_once(one: Keeper) -> None:
-    """Each one ends only after the other got its signal."""
+    """Each process ends only after the other one has received its signal."""
     first, second = one.folder / "first", one.folder / "second"
     script = "trap 'touch {0}; while [ ! -e {1} ]; do sleep 0.02; done; exit 5' TERM; echo ready; while :; do sleep 0.02; done"
     one.started("a", "sh", "-c", script.format(first, second))
@@ -228,7 +228,7 @@ def test_deaths_are_told_as_they_happen(one: Keeper) -> None:
         one.started("c", "sleep", "100")
         one.end("c", 10)
         assert first() == {"name": "c", "status": 143}
-    one.started("d", "true")  # nobody listens any more
+    one.started("d", "true")  # after the last listener has closed its connection
     assert one.status_of("d") == 0
 
 
@@ -248,7 +248,7 @@ os.write(1, b"x" * 900_000)
 """
     pid = one.started("a", sys.executable, "-c", program, str(tmp_path / "go"))
     supervisor = one.supervisor()
-    os.kill(supervisor, signal.SIGSTOP)  # it sees the output and the end at once
+    os.kill(supervisor, signal.SIGSTOP)  # makes the supervisor see the output and the exit at the same time
     (tmp_path / "go").touch()
     until(lambda: not alive(pid))
     os.kill(supervisor, signal.SIGCONT)

@@ -17,7 +17,7 @@ SIZE = 20 * 1024 * 1024
 
 @contextmanager
 def server(talk: Callable[[socket.socket], None], host: str = "127.0.0.1") -> Iterator[int]:
-    """Serves every connection in a thread."""
+    """Yield the port of a server that handles each connection with *talk* in a thread."""
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
 
         def serve() -> None:
@@ -47,7 +47,7 @@ def received(stream: socket.socket) -> bytes:
 
 
 def echo_at_the_end(stream: socket.socket) -> None:
-    """Answers only after the client's half-close."""
+    """Send back the reversed input after the client has closed its sending side."""
     with stream:
         stream.sendall(received(stream)[::-1])
 

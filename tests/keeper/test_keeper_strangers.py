@@ -1,4 +1,4 @@
-"""Who may only connect to a keeper cannot silence it; the private socket takes what is ours alone."""
+"""Tests of a keeper and other users: idle connections do not block it, and only the private socket accepts control requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each token may do."""
+"""Tests of what each token of a keeper allows."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_tests_may_not_touch_the_instance(one: Keeper, method: str, path: str, b
 
 
 def test_every_other_route_is_ours_alone() -> None:
-    """Whoever gives tests a route more has to say so here as well."""
+    """A new route for tests must be added to this list as well."""
     assert {(route.method, route.path) for route in ROUTES if route.scope == TESTS} == {
         ("GET", "/v1/keeper"), ("POST", "/v1/leases"), ("GET", "/v1/leases"), ("DELETE", "/v1/leases/{id}"), ("GET", "/v1/lanes"),
         ("POST", "/v1/lanes/{n}/reset"), ("POST", "/v1/reset"), ("POST", "/v1/checkpoints"), ("GET", "/v1/checkpoints"),

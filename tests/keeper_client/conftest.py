@@ -14,7 +14,7 @@ from tests.keeper_client.support import ID
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    """Yield a session with the test's own state folder; its keepers end with the test."""
+    """Yield a session with a state folder of its own; kill its keepers at the end of the test."""
     found = session_in(tmp_path / "state", tmp_path)
     yield found
     found.keepers.dismiss(found.keepers.find(ID), ID)

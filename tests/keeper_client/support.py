@@ -1,4 +1,4 @@
-"""Keepers of a test's own."""
+"""Start and kill keepers in tests of the keeper's client."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from envctl.session import Session
 from tests.processes import running, until
 
 ID = f"h-{os.getpid() % 0x1000000:06x}"
-"""An id that no other run of these tests has: what carries it is killed."""
+"""An instance id that no other concurrent test run uses, because the tests kill all processes with this id."""
 
 
 def ensure(session: Session, record: Record, *, watched: bool = False, **changes: Any) -> KeeperClient:
-    """The keeper of *record*, changed so, as a command has it."""
+    """Change *record*, then start or find its keeper as a command does; return the keeper's client."""
     record = session.store.update(record, lambda record: replace(record, **changes))
 
     def started(mark: str) -> None:

@@ -1,4 +1,4 @@
-"""One keeper: where it is, and what it answers."""
+"""Tests of the client of one keeper: finding its address, and its answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_keeper_that_has_ended_is_none(session: Session, record: Record) -> No
 
 
 def test_a_reused_number_is_no_keeper(session: Session, record: Record) -> None:
-    """Another process has the number of one that was killed."""
+    """Another process has got the process id of a killed keeper."""
     with subprocess.Popen(["sleep", "600"]) as process:
         address = {"port": 1, "token": "x", "pid": process.pid, "start": "1"}
         (session.store.folder(ID) / "keeper.json").write_text(json.dumps(address))
@@ -57,12 +57,12 @@ def test_a_reused_number_is_no_keeper(session: Session, record: Record) -> None:
         process.kill()
 
 
-# Whoever does not answer
+# Keepers that do not answer
 
 
 @contextmanager
 def answering(status: int, body: bytes) -> Iterator[KeeperClient]:
-    """Somebody at a keeper's address who always gives the same answer."""
+    """Yield the client of a fake keeper that gives the same answer to every request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -116,7 +116,7 @@ def test_nobody_answers() -> None:
 
 @pytest.mark.parametrize("timeout", [0.2, 600.0, None], ids=["a quick question", "a long one", "one without an end"])
 def test_a_halted_one_is_silent(session: Session, record: Record, monkeypatch: pytest.MonkeyPatch, timeout: float | None) -> None:
-    """And nobody waits for it twice."""
+    """A second request to the same stopped keeper fails without waiting."""
     keeper = ensure(session, record)
     os.kill(keeper.pid, signal.SIGSTOP)
     monkeypatch.setattr(client, "QUICK", 0.3)

@@ -1,4 +1,4 @@
-"""The keepers of the instances here, as commands hold them."""
+"""Tests of the keepers of a session: start, watch, release and end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_one_that_was_killed_is_started_again(session: Session, record: Record) 
 def test_a_watched_one_tears_down_when_its_owner_ends(session: Session, record: Record) -> None:
     keeper = ensure(session, record, watched=True, owner=process_mark())
     assert shown(keeper)["owned"]
-    session.keepers._held.pop(ID).close()  # as the kernel does it for a process that ends
+    session.keepers._held.pop(ID).close()  # the kernel closes the socket in this way when a process ends
     until(lambda: session.store.load(ID) is None)
     until(lambda: not running(keeper.pid))
 
@@ -67,7 +67,7 @@ def test_a_released_one_outlives_its_owner(session: Session, record: Record) -> 
     session.keepers.release(ID)
     until(lambda: not shown(keeper)["owned"])
     assert session.store.load(ID) is not None
-    session.keepers.release(ID)  # nobody is held any more
+    session.keepers.release(ID)  # repeat without a watched instance
 
 
 def test_an_unwatched_one_has_no_owner(session: Session, record: Record) -> None:
@@ -93,7 +93,7 @@ def test_a_dismissed_one_ends_and_tears_nothing_down(session: Session, record: R
     assert not running(keeper.pid), "nobody finds it any more"
     assert session.store.load(ID) is not None
     assert not (session.store.folder(ID) / "keeper.json").exists()
-    session.keepers.dismiss(keeper, ID)  # twice, and where none was
+    session.keepers.dismiss(keeper, ID)  # a second call, and a call without a keeper, must do nothing
     session.keepers.dismiss(None, ID)
 
 
@@ -116,11 +116,11 @@ def test_stopping_processes_leaves_the_keeper(session: Session, record: Record) 
     assert not session.keepers.stop_processes("nobody-000000", {})
 
 
-# Whoever does not answer
+# Keepers that do not answer
 
 
 def test_one_that_removes_an_earlier_instance_of_the_name_gives_way(session: Session, record: Record) -> None:
-    """It learns that the record names another keeper now, and stops."""
+    """The keeper notices that the record names another keeper, and stops."""
     with answering(503, b'{"error": "the instance is being torn down"}') as old:
         address = {"port": old.port, "token": "x", "pid": os.getpid()}
         (session.store.folder(ID) / "keeper.json").write_text(json.dumps(address))
@@ -131,7 +131,7 @@ def test_one_that_removes_an_earlier_instance_of_the_name_gives_way(session: Ses
 
 @pytest.fixture
 def halted(session: Session, record: Record, monkeypatch: pytest.MonkeyPatch) -> KeeperClient:
-    """One with a process, that has been stopped; nobody has to wait long for it."""
+    """Return a stopped keeper (SIGSTOP) that has a process; requests to it time out quickly."""
     keeper = ensure(session, record)
     body = {"name": "a", "argv": ["sleep", "600"], "env": {"PATH": os.defpath}, "cwd": "/", "log": str(session.store.folder(ID) / "a.log")}
     assert keeper.ask("POST", "/v1/processes", body)[0] == 201
@@ -141,7 +141,7 @@ def halted(session: Session, record: Record, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_halted_one_stays_with_what_it_has(session: Session, record: Record, halted: KeeperClient) -> None:
-    """Silent is not dead: it is said, and once it answers again everything is as it was."""
+    """A silent keeper is not dead: commands report it, and continue as before once it answers again."""
     before = marked(ID)
     for ask in (lambda: ensure(session, record, expires=FUTURE), lambda: session.keepers.hear(ID)):
         with pytest.raises(KeeperSilent, match="its state is unknown"):
@@ -158,11 +158,11 @@ def test_removing_ends_a_halted_one(session: Session, halted: KeeperClient) -> N
     until(lambda: not running(halted.pid))
 
 
-# Whose they are
+# Sessions
 
 
 def test_two_sessions_hold_nothing_of_each_other(session: Session, record: Record, tmp_path: Path) -> None:
-    """One that releases an instance of that id lets the other's go on being watched."""
+    """If one session releases an instance of the same id, the keeper of the other session still watches its own."""
     keeper = ensure(session, record, watched=True)
     other = session_in(tmp_path / "other")
     other.keepers.release(ID)

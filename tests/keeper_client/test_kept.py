@@ -1,4 +1,4 @@
-"""Connections to a keeper that are kept: how many there are, and what happens when the other side ends them."""
+"""Tests of kept connections to a keeper: how many exist, and what happens when the keeper closes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from envctl.keeper_client.kept import KeptKeeper
 
 
 class Keeper(http.server.ThreadingHTTPServer):
-    """It tells which of its connections a request has come over."""
+    """A fake keeper that answers with the number of the connection that the request came over."""
 
     daemon_threads = True
 
@@ -34,9 +34,9 @@ class Keeper(http.server.ThreadingHTTPServer):
         (folder / "keeper.json").write_text(json.dumps(told))
 
     def drop(self) -> None:
-        """Ends all connections."""
+        """Close all connections."""
         for each in self.connections:
-            with suppress(OSError):  # it has ended
+            with suppress(OSError):  # the connection is already closed
                 each.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:

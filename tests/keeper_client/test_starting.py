@@ -1,4 +1,4 @@
-"""A keeper that is started: what it is told, and what is said of one that does not start."""
+"""Tests of starting a keeper: its configuration, and the error of a keeper that does not start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_what_says_who_it_is_and_holds_secrets_is_ours_alone(session: Session, r
 
 
 def test_its_environment_has_no_options() -> None:
-    """The command that it runs in the end must mean this instance."""
+    """The keeper's later teardown command must mean this instance, whatever options the user's environment sets."""
     found = starting._environment(record_of(name="Zoë %", id=ID), FOLDER, {"ENVCTL_NAME": "other", "OF_THIS_SHELL": "yes"})
     assert {key for key in found if key.startswith("ENVCTL_")} == {"ENVCTL_MARK", "ENVCTL_ABOUT"}
     assert (found["ENVCTL_MARK"], found["OF_THIS_SHELL"]) == (ID, "yes")
@@ -58,7 +58,7 @@ def test_one_that_does_not_start_says_why(
 
 @pytest.mark.parametrize("mark", sorted(starting.PROCESS_MARKS))
 def test_no_runner_finds_what_outlives_its_job(mark: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The keeper, and the shell that recovers where there is none yet: a relative kubeconfig is found from `/`, too."""
+    """No variable of the CI job stays in the keeper or in the shell that recovers it; a relative kubeconfig is made absolute."""
     spawned: list[dict[str, str]] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(starting, "spawn_detached", lambda argv, *, env, **_: spawned.append(env))

@@ -11,7 +11,7 @@ from tests.support import ENGINES, REQUIRED, Project, missing
 
 @pytest.fixture(scope="module", params=ENGINES)
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """Yield a project on the engine under test; what a module left up in it is removed at the end."""
+    """Yield a project on the engine under test, and remove its instances at the end of the module."""
     engine = str(request.param)
     if engine in missing and engine not in REQUIRED:
         pytest.skip(f"no {engine} here: {missing[engine]}")

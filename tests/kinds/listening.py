@@ -1,4 +1,4 @@
-"""What the processes of an instance listen on, as the kernel has it."""
+"""The addresses on which the processes of an instance listen, according to the kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from tests.kinds.support import Running
 
 
 def listens_here_alone(up: Running, private: dict[str, set[str]] | None = None) -> None:
-    """All of it at 127.0.0.1: endpoints, and the ports in *private*, which nobody is told of."""
+    """Check that all processes of *up* listen on 127.0.0.1 only.
+
+    *private* maps a service to the names of its internal ports, which must be in use and appear in no output of envctl.
+    """
     if up.project.engine != "local" or not sys.platform.startswith("linux"):
         pytest.skip("processes of this machine, as /proc shows them")
     found = listening(pids_of(up.shown["id"]))
@@ -30,7 +33,7 @@ def listens_here_alone(up: Running, private: dict[str, set[str]] | None = None) 
 
 
 def _idle(up: Running) -> set[int]:
-    """Ports that a test declares and nobody listens on."""
+    """Return the ports that a test declares but on which no program listens."""
     return {at["port"] for service in up.shown["services"].values() for name, at in service["endpoints"].items() if name == "idle"}
 
 
@@ -45,7 +48,7 @@ def _keeps_to_itself(up: Running, service: str, names: set[str], ports: set[int]
 
 
 def listening(pids: set[int]) -> dict[int, set[tuple[str, int]]]:
-    """Process to the addresses at which it takes TCP connections, or datagrams."""
+    """Return the addresses at which each process accepts TCP connections or datagrams."""
     owners = {inode: pid for pid in pids for inode in _sockets(pid)}
     found: dict[int, set[tuple[str, int]]] = {}
     for table, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
@@ -65,21 +68,24 @@ def _sockets(pid: int) -> list[str]:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """The kernel shows words of four bytes in the machine's own order."""
+    """The kernel prints addresses as words of four bytes in the machine's byte order."""
     host, _, port = text.partition(":")
     words = [bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8)]
     return str(ipaddress.ip_address(b"".join(words))), int(port, 16)
 
 
 def pids_of(id: str) -> set[int]:
-    """By the supervisor, because PostgreSQL writes over its own mark; and the keeper above it."""
+    """Return the process ids of an instance and its keeper.
+
+    PostgreSQL overwrites its mark, so its processes are found through their supervisor; the keeper is the supervisor's parent.
+    """
     table = processes()
     supervisors = {pid for pid, values in variables([SUPERVISOR]).items() if values.get(SUPERVISOR, "").startswith(id)}
     return with_descendants(supervisors | set(marked(id)), table) | {table[pid].parent for pid in supervisors}
 
 
 def words(pid: int) -> bytes:
-    """Its arguments; none where it is gone, or nobody has reaped it yet."""
+    """Return the command line of the process; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

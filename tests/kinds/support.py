@@ -1,4 +1,4 @@
-"""What the tests of kinds share: environments that are up, awkward credentials, waiting."""
+"""Shared helpers for tests of kinds: environments that are up, credentials with special characters, and waiting."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ USERNAME = "o'b\"r$i#e%n\\ zö ${x}"
 
 
 def text(value: str) -> str:
-    """*value* as a scalar of a definition, whatever it contains."""
+    """Return *value* as a scalar of a definition, whatever characters it contains."""
     return json.dumps(value.replace("${", "$${"), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Url:
-    """A URL taken apart as clients do it."""
+    """The parts of a URL, decoded as clients decode them."""
 
     host: str
     port: int
@@ -52,9 +52,14 @@ class Url:
 
 @dataclass(frozen=True)
 class Running:
-    """An environment that is up: what `up --json` printed, and the outputs of the same without `outputs:`.
+    """An environment that is up.
 
-    Who asks for a service that this engine cannot run, or for an output of one, is skipped; *without* says why.
+    A test that uses a service which this engine cannot run, or an output of such a service, is skipped.
+
+    Attributes:
+        shown: the document that `up --json` printed.
+        defaults: the outputs of the same environment without `outputs:`.
+        without: why a service or an output is not available here.
     """
 
     project: Project
@@ -77,7 +82,7 @@ class Running:
 
     @contextmanager
     def units(self, service: str) -> Iterator[Driver]:
-        """The driver of its units, connected."""
+        """Yield a connected driver for the units of *service*."""
         self.needs(service)
         record = Session.here().store.load(self.shown["id"])
         assert record is not None
@@ -87,14 +92,14 @@ class Running:
             yield driver
 
     def defaults_of(self, service: str) -> dict[str, str]:
-        """Property, small, to its default output."""
+        """Return the default outputs of *service*, by property name in lower case."""
         self.needs(service)
         prefix = f"{service}_".upper().replace("-", "_")
         return {key.removeprefix(prefix).lower(): value for key, value in self.defaults.items() if key.startswith(prefix)}
 
 
 def bring_up(project: Project, name: str, services: str, outputs: Mapping[str, str]) -> Running:
-    """The environment without `outputs:` first, then with them: nothing restarts for it."""
+    """Bring the environment up without `outputs:` and then with them; check that no endpoint changes in between."""
     without = {} if project.engine != "local" else unrunnable(project, services)
     if without:
         services = json.dumps({"services": {key: tree for key, tree in _services(services).items() if key not in without}})[1:-1]
@@ -110,7 +115,7 @@ def bring_up(project: Project, name: str, services: str, outputs: Mapping[str, s
 
 
 def unrunnable(project: Project, services: str) -> dict[str, str]:
-    """The services that this machine cannot run as processes, and why; where it can run none, there is nothing to test."""
+    """Return the services that cannot run as local processes, with the reasons; skip the test if no service can."""
     kinds, found = load_kinds(project.folder), _services(services)
     without = {name: why for name, tree in found.items() if (why := why_not_here(kinds, tree.get("kind", "service")))}
     if len(without) == len(found):
@@ -136,7 +141,7 @@ def _refers(text: str, service: str) -> bool:
 
 
 def refused(project: Project, kind: str, key: str, values: Sequence[str], word: str = "") -> None:
-    """A definition with a service of *kind* for each of *values* is refused: each value on its line, with *word*."""
+    """Check that `validate` refuses each of *values* for the key of *kind*, each on its own line, with *word* in the message."""
     lines = [f"  s{number}: {{kind: {kind}, with: {{{key}: {text(value)}}}}}\n" for number, value in enumerate(values)]
     project.environment("refused", "services:\n" + "".join(lines))
     done = project.envctl("validate", "refused")
@@ -149,7 +154,7 @@ def refused(project: Project, kind: str, key: str, values: Sequence[str], word: 
 
 
 def eventually(look: Callable[[], Found | None], what: str, seconds: float = 30.0) -> Found:
-    """What *look* finds, once it finds something."""
+    """Return the first true result of *look*; raise AssertionError after *seconds*."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():

@@ -27,7 +27,7 @@ from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refu
 from tests.support import Project
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # of `importlib.resources`, on Python 3.11 and 3.12
+    warnings.simplefilter("ignore", DeprecationWarning)  # kafka-python uses deprecated parts of importlib.resources
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:DeprecationWarning")
@@ -154,7 +154,7 @@ def up(home: Project) -> Running:
 
 @contextmanager
 def rabbit(url: str, **changed: str) -> Iterator[Any]:
-    """A channel."""
+    """Yield a channel of a new connection; *changed* replaces connection arguments."""
     at = Url.of(url)
     given = {"userid": at.username, "password": at.password, "virtual_host": at.path} | changed
     connection = amqp.Connection(host=f"{at.host}:{at.port}", login_method="PLAIN", connect_timeout=10, read_timeout=10, **given)
@@ -206,7 +206,7 @@ def test_the_management_page_of_rabbitmq(up: Running) -> None:
     at = Url.of(up["RABBIT_PAGE"])
     where = f"http://{at.host}:{at.port}/api/vhosts"
     with requests.Session() as session:
-        # Bytes: requests writes texts in Latin-1.
+        # requests would encode str as Latin-1.
         found = session.get(where, auth=HTTPBasicAuth(at.username.encode(), at.password.encode()), timeout=10)
         assert sorted(host["name"] for host in found.json()) == sorted(["/", "tenant", VHOST])
         assert session.get(where, auth=("worker", "wrong"), timeout=10).status_code == 401
@@ -219,7 +219,7 @@ def test_rabbitmq_refuses_wrong_credentials(up: Running, changed: dict[str, str]
 
 
 async def _nats(url: str) -> Any:
-    """nats-py does not decode what stands in a URL, as other clients of NATS do."""
+    """Connect to NATS; unlike other clients, nats-py does not decode the credentials in a URL, so they are passed separately."""
     at = Url.of(url)
     return await nats.connect(f"nats://{at.host}:{at.port}", user=at.username, password=at.password, allow_reconnect=False)
 
@@ -298,7 +298,7 @@ def test_accounts_of_nats_have_streams_of_their_own(up: Running, who: str, strea
 @pytest.mark.parametrize("who", ["NATS", "HASHED"])
 @pytest.mark.parametrize("changed", [{"pass": "wrong"}, {"user": "other"}, {"user": None, "pass": None}])
 def test_nats_refuses_wrong_credentials(up: Running, who: str, changed: dict[str, str | None]) -> None:
-    """By hand: refused, nats-py ephemeral to close its connection."""
+    """The test speaks the protocol itself: nats-py sometimes leaves its connection open when it is refused."""
     at = Url.of(up[who])
     given = {"user": at.username, "pass": at.password, "verbose": False} | changed
     options = json.dumps({key: value for key, value in given.items() if value is not None})
@@ -368,7 +368,7 @@ def _described(type: str, name: str) -> list[str]:
 
 @contextmanager
 def mosquitto(url: str, **changed: str) -> Iterator[tuple[Any, queue.Queue[Any]]]:
-    """A client that tries to connect, and what it is told: reason codes and messages."""
+    """Yield a client that tries to connect, and a queue of the reason codes and messages that it receives."""
     at = Url.of(url)
     given = {"username": at.username, "password": at.password} | changed
     told: queue.Queue[Any] = queue.Queue()
@@ -437,7 +437,7 @@ def test_processes_listen_on_loopback_alone(up: Running) -> None:
 
 
 def test_units_of_rabbitmq(up: Running) -> None:
-    """Queues, bindings and rights are copied; a reset brings the seeded messages back, and a consumer goes on."""
+    """A unit has copies of queues, bindings and rights; a reset restores the seeded messages, and a consumer can continue."""
     base, first, second = VHOST, "lane /1", "lane2"
     with rabbit(up["RABBIT"], virtual_host=base) as channel:
         channel.queue_declare("seeded", durable=True, auto_delete=False)
@@ -482,7 +482,7 @@ def test_nats_is_emptied_and_its_streams_stay(up: Running) -> None:
 
 
 def everything(up: Running, topic: str) -> list[tuple[bytes, bytes]]:
-    """Values and keys of all records that the topic has by now."""
+    """Return the values and keys of all records that are in the topic now."""
     with closing(KafkaConsumer(bootstrap_servers=up["KAFKA"], auto_offset_reset="earliest", consumer_timeout_ms=60_000)) as found:
         partitions = [TopicPartition(topic, number) for number in sorted(found.partitions_for_topic(topic))]
         found.assign(partitions)

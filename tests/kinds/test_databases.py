@@ -1,4 +1,4 @@
-"""PostgreSQL and MariaDB through their drivers, with names and passwords that break whatever is not escaped."""
+"""PostgreSQL and MariaDB through their drivers, with names and passwords that break any missing escaping."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refu
 from tests.support import Project
 
 DUMPS = Path(__file__).parent / "dumps"
-"""Of one table of three rows, which belongs to `reporter`: what pg_dump 16 makes of it in two formats."""
+"""Dumps by pg_dump 16 in two formats, of one table with three rows that belongs to `reporter`."""
 OWNER = "zö #% ; x`y"
-"""PostgreSQL's initdb takes neither quotes nor dollar signs nor backslashes."""
+"""A user name with special characters; PostgreSQL's initdb refuses quotes, dollar signs and backslashes in a name."""
 ODD = "au dit'\"$#%ü`_\\"
 DATABASES = ["app", "audit", ODD]
 
@@ -108,7 +108,7 @@ OUTPUTS = {
 
 TRGM = ("pg_trgm", "similarity('a', 'a')")
 EXTENSIONS = {"docker": TRGM, "kubernetes": TRGM, "local": ("vector", "'[1]'::vector <-> '[2]'::vector")}
-"""One that is there, and an expression over it that gives 1."""
+"""An extension that is available on each engine, and an expression that uses the extension and returns 1."""
 
 
 SCHEMA = """
@@ -155,7 +155,7 @@ def postgres(url: str, sql: str, **changed: Any) -> Any:
 
 def mariadb(url: str, sql: str, **changed: Any) -> Any:
     at = Url.of(url)
-    # Bytes: PyMySQL would write the text in Latin-1.
+    # PyMySQL would encode str as Latin-1.
     given = {"host": at.host, "port": at.port, "user": at.username, "password": at.password.encode(), "database": at.path} | changed
     with pymysql.connect(charset="utf8mb4", autocommit=True, **given) as connection, connection.cursor() as cursor:
         cursor.execute(sql)
@@ -352,7 +352,7 @@ create schema other; create table other.child (id int references public.parent o
 
 
 def test_units_of_postgres(up: Running) -> None:
-    """All that a database has comes back, while somebody is connected to it, and nothing of one reaches another."""
+    """A reset restores everything in a database, even while a client is connected; changes in one unit do not reach another."""
     url = up["PG_ODD"]
     first, second = "lane'\"1 %\\", "lane2"
     postgres(url, SEEDED)

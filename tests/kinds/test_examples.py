@@ -1,4 +1,4 @@
-"""The environments that ship are run with their own tests: they pass, and nothing stays."""
+"""The environments that ship with envctl: their own tests pass, and nothing is left behind."""
 
 from __future__ import annotations
 

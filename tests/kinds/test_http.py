@@ -1,4 +1,4 @@
-"""What answers HTTP: files, stubs, mail's page, and programs of the team's own."""
+"""Kinds that answer HTTP: files, stubs, the page for mail, and the team's own programs."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def up(home: Project) -> Running:
 
 
 def as_processes(services: str) -> str:
-    """Nothing reads a Dockerfile's command, nor a configuration for nginx (which tests of their own see refused)."""
+    """Replace what local processes do not support: the Dockerfile's command, and an nginx configuration (other tests check its refusal)."""
     return services.replace("build: ./program", "build: ./program\n    run: python3 -u main.py").replace(
         "with: {config: proxy.conf}", "with: {}"
     )
@@ -193,7 +193,7 @@ def test_a_job_is_done(up: Running) -> None:
 
 def mails(up: Running, http: requests.Session, subject: str) -> list[Any]:
     at = Url.of(up["MAIL_API"])
-    # Bytes: requests writes texts in Latin-1.
+    # requests would encode str as Latin-1.
     http.auth = HTTPBasicAuth(at.username.encode(), at.password.encode())
     api = f"http://{at.host}:{at.port}/{at.path}"
     found = http.get(f"{api}/search", params={"query": f'subject:"{subject}"'}, timeout=10)
@@ -208,7 +208,7 @@ def sent(up: Running, username: str, password: str, subject: str) -> None:
     mail.set_content("Vielen Dank für 3 € …\n")
     with smtplib.SMTP(at.host, at.port, timeout=10) as client:
         client.ehlo()
-        # By hand: smtplib's own login takes ASCII only.
+        # smtplib's own login accepts ASCII only.
         code, words = client.docmd("AUTH", "PLAIN " + b64encode(f"\0{username}\0{password}".encode()).decode())
         if code != 235:
             raise smtplib.SMTPAuthenticationError(code, words)
@@ -226,7 +226,7 @@ def test_a_mail_is_sent_and_read(up: Running, http: requests.Session) -> None:
 
 
 def test_mail_without_a_password_is_taken_from_everybody(up: Running, http: requests.Session) -> None:
-    """Also from who logs in nevertheless, as many an application cannot do without."""
+    """A client that logs in is accepted as well, because many applications always log in."""
     at = Url.of(up["OPEN_SMTP"])
     assert (at.username, at.password) == ("", "")
     with smtplib.SMTP(at.host, at.port, timeout=10) as client:

@@ -1,4 +1,4 @@
-"""The kinds that ship with envctl: complete, well-formed, and every expression of theirs evaluates."""
+"""The kinds that ship with envctl are complete and well-formed, and all their expressions can be evaluated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def kind_of(name: str) -> Kind:
 
 
 def scope_of(name: str, username: str = "me", password: str = "secret", **given: Any) -> Mapping[str, Any]:
-    """What the texts of a kind see, for a service called `my-x`."""
+    """Return the names and values that the expressions of a kind can use, for a service called `my-x`."""
     kind = kind_of(name)
     drawn = {"username": username or NAMES.get(name, "u\"'$ü\\"), "password": password}
     parameters = {**parameters_of(kind, given), **{key: escape(drawn[what]) for key, what in kind.credentials.items()}}
@@ -59,7 +59,7 @@ def files_of(name: str, **given: Any) -> dict[str, str]:
 
 
 def some_of(kind: Kind) -> dict[str, Any]:
-    """Two items of everything that the kind declares several of."""
+    """Return two items for each list that the kind accepts."""
     return {key: ["first", "se-cond"] for key in kind.several}
 
 
@@ -152,7 +152,7 @@ def test_a_client_gets_texts_in_its_environment(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_no_password_stands_in_an_argument(name: str) -> None:
-    """Arguments are everybody's to read on the machine, and on Kubernetes they are no secret."""
+    """All users of a machine can read arguments, and Kubernetes does not treat them as secret."""
     kind = kind_of(name)
     scope = scope_of(name, "me", "topsecret", **some_of(kind))
     readable = [kind.command, kind.healthcheck, kind.shell, kind.query, [setup.command for setup in kind.setup]]
@@ -188,7 +188,7 @@ def test_further_users_have_passwords_of_their_own(name: str) -> None:
         assert unquote(urlsplit(own["users"]["admin"]["url"]).password or "") == NASTY
 
 
-# What is particular to a kind
+# Details of single kinds
 
 
 @pytest.mark.parametrize("name", ["postgres", "mariadb"])
@@ -281,7 +281,7 @@ def test_web_proxies_paths_as_directives_of_their_own() -> None:
 
 
 def test_s3_takes_its_keys_from_variables() -> None:
-    """The server expands `$NAME` in its file: a secret with a dollar sign would be another one."""
+    """The server expands `$NAME` in its file, which would change a secret that contains a dollar sign."""
     (identity,) = json.loads(files_of("s3", password=NASTY)["/etc/seaweedfs/envctl.json"])["identities"]
     assert identity["credentials"] == [{"accessKey": "${ENVCTL_USERNAME}", "secretKey": "${ENVCTL_PASSWORD}"}]
     env = {key: evaluate(text, scope_of("s3", password=NASTY)) for key, text in kind_of("s3").env.items()}

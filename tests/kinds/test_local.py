@@ -1,4 +1,4 @@
-"""Kinds as processes of this machine: what is different, what is said where one cannot run, and a user who is not root."""
+"""Kinds as local processes: reported differences, errors for kinds that cannot run here, and a user who is not root."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def test_differences_are_said(home: Project) -> None:
     home.envctl("down", "losses").ok()
 
 
-# What this machine cannot run is said before anything starts
+# Refusals before anything starts
 
 
 def refused(home: Project, services: str) -> Done:
-    """How `up` ends, and nothing is there afterwards."""
+    """Return how `up` ends; check that no service starts and that no instance is left."""
     home.environment("cannot", services)
     before = home.envctl("list", "--json").ok().json
     done = home.envctl("up", "cannot")
@@ -100,7 +100,7 @@ def test_what_only_runs_in_a_container(home: Project) -> None:
     assert "cannot.yaml:6: services.k: the kind 'kafka' only runs in a container; use Docker, or `--use S=URL`" in done.err
 
 
-# As somebody else
+# As another user
 
 
 THEIRS = """name: theirs
@@ -115,12 +115,12 @@ services:
 
 @pytest.fixture
 def theirs() -> Iterator[Path]:
-    """A home of a user who is not root, with a Python environment that holds ours."""
+    """Yield the home folder of a user who is not root, with a virtual environment that uses this checkout."""
     if os.geteuid() != 0:
         pytest.skip("all of it runs as a user who is not root already")
     if not sys.platform.startswith("linux"):
         pytest.skip("processes of another user, as /proc shows them")
-    # PostgreSQL wants its user to have a name.
+    # PostgreSQL refuses to run for a user id without a name.
     user = next((each.pw_uid for each in pwd.getpwall() if 0 < each.pw_uid < 1000 and not of_user(each.pw_uid)), None)
     if user is None:
         pytest.skip("every user of this machine runs something")
@@ -162,7 +162,7 @@ def envctl(home: Path, *words: str) -> Done:
 
 
 def of_user(uid: int) -> set[int]:
-    """Its living processes."""
+    """Return the ids of the user's running processes."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
     return {pid for pid in pids if words(pid) and _owner(pid) == uid}
 

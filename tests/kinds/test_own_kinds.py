@@ -1,4 +1,4 @@
-"""A project adds kinds, extends ours and replaces them, by files in its own `templates/kinds/`."""
+"""A project adds, extends and replaces kinds by files in its own `templates/kinds/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All kinds at once, rendered, and brought up by plain Compose: every health check that a file has says healthy."""
+"""All kinds in one rendered file, brought up by plain Compose: every health check in the file passes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ services:
     env: {{ALL: "${{maria.url}} ${{nats.url}} ${{rabbit.url}} ${{kafka.bootstrap}} ${{mail.url}}"}}
 """
 WITHOUT_A_CHECK = {"nats", "once"}
-"""The image of NATS has no program that could ask; a job is done."""
+"""Services without a health check: the image of NATS has no program that could check, and a job ends by itself."""
 
 
 def compose(folder: Path, *words: str) -> str:

@@ -1,4 +1,4 @@
-"""Seeds of MariaDB, and programs that seed: in a service's image, in the server, on this machine."""
+"""Seeds of MariaDB, and seed programs in a service's image, in the server, and on this machine."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_changed_input_is_noticed(up: Running, input: str) -> None:
 
 @pytest.fixture(scope="module")
 def broken(home: Project) -> Running:
-    """A server whose seeds a test gives it."""
+    """Return a running server without seeds; each test changes its seeds."""
     return bring_up(home, "broken", _with("[]"), {})
 
 
@@ -179,7 +179,7 @@ def _with(steps: str) -> str:
 
 
 def failing(broken: Running, step: str) -> Done:
-    """How a step ends that is new to the running server."""
+    """Return how `up` fails when *step* is added to the seeds of the running server."""
     table = "create or replace table people (id int primary key, name varchar(5) not null);\n"
     broken.project.write("environments/seeds/people.sql", table)
     broken.project.environment("broken", _with(f"[{{sql: seeds/people.sql}}, {step}]"))

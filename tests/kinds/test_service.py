@@ -1,4 +1,4 @@
-"""A `service` is any program; `ready` says when it is, and whoever needs it finds it so."""
+"""A `service` is any program; `ready` says when it is ready, and services that need it start after that."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kinds.support import Running, bring_up
 from tests.support import Project
 
 LATE = "import os, socket, threading, time, http.server as h; time.sleep(0.4)"
-"""Each program does nothing for a while: who does not wait for its check comes too early."""
+"""The start of each program: it sleeps, so that a client that does not wait for the check comes too early."""
 
 
 def program(*lines: str) -> str:
@@ -139,7 +139,7 @@ def test_one_that_does_not_get_ready_says_what_it_did(home: Project, ready: str,
 
 
 def words_of(home: Project, words: str) -> str:
-    """On a cluster the command is the kubelet's to run, in the server's own container; ports of this machine's processes are any."""
+    """Return the expected message on this engine: the kubelet runs the command on a cluster, and local processes have other ports."""
     if home.engine == "local" and words.startswith("it listens"):
         return "it listens on "
     return "the kubelet's probe has not succeeded yet" if home.engine == "kubernetes" and words.startswith("sh ended") else words

@@ -24,9 +24,9 @@ from tests.kinds.support import PASSWORD, USERNAME, Running, Url, bring_up, refu
 from tests.support import Project
 
 USER = USERNAME.replace(" ", "")
-"""Access lists of Valkey and Redis end a name at a blank."""
+"""A user name without spaces, because a space ends a name in the access lists of Valkey and Redis."""
 KEY = "o'b\"r$i#e%n\\${x}"
-"""An access key stands in a header, in ASCII."""
+"""An access key; it is sent in an HTTP header, so it must be ASCII."""
 
 SERVICES = f"""
 services:

@@ -1,4 +1,4 @@
-"""A server whose units are a dictionary: what a pool and its leases ask for, without one that runs."""
+"""A fake server for tests of pools and leases."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from envctl.units import Driver, Size, UnitError
 
 
 class Server(Driver):
-    """
+    """A driver whose units are a dictionary.
+
     Attributes:
-        units: name to the template that it was copied of.
-        refuses: from now on.
-        each: the size of each unit.
+        units: The template of each unit, by the unit's name.
+        refuses: Whether new units are refused.
+        each: The size of each unit.
     """
 
     def __init__(self) -> None:
@@ -48,4 +49,4 @@ class Server(Driver):
             self.units.pop(unit, None)
 
     def close(self) -> None:
-        """It has no connection."""
+        """Do nothing: the fake server has no connection."""

@@ -1,4 +1,4 @@
-"""How much room leases may take, as envctl.toml says."""
+"""Tests of the disk and memory that leases may use, as envctl.toml limits them."""
 
 from __future__ import annotations
 

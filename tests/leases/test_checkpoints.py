@@ -1,4 +1,4 @@
-"""What tests leave behind, told by two looks at the data."""
+"""Tests of finding what a test leaves behind, by comparing the data before and after the test."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_of_very_many_only_that_they_have_changed_is_known() -> None:
 
 @pytest.fixture
 def data(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], dict[str, Any]]:
-    """Driver and unit to what is in there."""
+    """Return the data by driver and unit; the checkpoints read it instead of a server."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     monkeypatch.setattr(checkpoints, "contents_of", lambda driver, _properties, unit: found.get((driver, unit), {}))
     return found

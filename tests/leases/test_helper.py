@@ -1,4 +1,4 @@
-"""The helper's answers over its channel: whoever can be answered at once does not wait for those who cannot."""
+"""Tests of the leases' helper process: a request that can be answered at once does not wait for requests that cannot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.leases.test_leases import record
 
 
 class Helper:
-    """Requests to it, and its answers as they come."""
+    """A helper in threads of this process: `ask` sends a request, `answer` returns the next answer."""
 
     def __init__(self, folder: Path) -> None:
         ours, theirs = socket.socketpair()
@@ -60,7 +60,7 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Helper]:
 
 
 def _no_more(helper: Helper, pool: Pool) -> None:
-    """It makes none, and those that it has made are leased."""
+    """Let the pool create no more units, and lease all units that exist."""
     with pool.budget.lock:
         pool.limit = 0
     while True:

@@ -1,4 +1,4 @@
-"""Who has which unit until when; also after the helper was killed."""
+"""Tests of leases: which test holds which unit until when, also after the helper was killed."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_what_is_handed_out_stays_so_when_the_helper_is_killed(server: Server, f
     taken, kept = before.take("db"), before.take("db")
     before.give_back(kept["id"], keep=True)
     for pool in before._pools.values():
-        pool.close()  # as if it had been killed
+        pool.close()  # as if the helper had been killed
     after = Leases(folder, record)
     assert after.shown() == [taken]
     held = {each["properties"]["url"].rpartition("/")[2] for each in (taken, kept)}
@@ -118,7 +118,7 @@ def test_what_was_not_told_to_anybody_is_thrown_away(server: Server, folder: Pat
     for pool in before._pools.values():
         pool.close()
     before._leases.clear()
-    before._save()  # it was killed between handing out and writing that down
+    before._save()  # as if the helper had been killed before it saved the lease
     after = Leases(folder, record)
     assert after.shown() == []
     assert until(lambda: unit not in server.units)
@@ -176,7 +176,7 @@ def test_leases_go_on_after_a_disk_was_full_for_a_while(server: Server, folder: 
     (pool,) = leases._pools.values()
     real, pool.changed = pool.changed, full
     leases._leases[first["id"]] = leases._leases[first["id"]]._replace(ends=0.0)
-    while "pool of app" not in failed:  # a unit could not be made
+    while "pool of app" not in failed:  # until the pool has failed to create a unit
         with suppress(Exhausted):
             leases.take("db", patience=0.05)
     assert until(lambda: first not in leases.shown())

@@ -1,4 +1,4 @@
-"""What the helper for leases knows, on disk."""
+"""Tests of the file in which the leases' helper keeps its state."""
 
 from __future__ import annotations
 

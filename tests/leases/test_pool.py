@@ -1,4 +1,4 @@
-"""Units that are kept ready, handed out in order, and thrown away."""
+"""Tests of pools of units: units are prepared in advance, handed out in order, and dropped after use."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_many_at_once(server: Server) -> None:
 def test_what_a_lease_has_left_goes_while_nothing_else_does(server: Server) -> None:
     pool, busy, on = pool_of(server), threading.Semaphore(0), threading.Event()
     ended, used = pool.take(5.0), pool.take(5.0)
-    assert until(lambda: len(pool._ready) == pool._wanted)  # more than at first, where one of the two has had to wait
+    assert until(lambda: len(pool._ready) == pool._wanted)  # the target has grown if one of the two requests had to wait
     real_clone, real_drop = server.clone, server.drop
 
     def slow(do: Callable[[], None]) -> None:
@@ -216,7 +216,7 @@ def test_what_cannot_go_does_not_keep_the_others(server: Server) -> None:
 
 @pytest.fixture
 def unfilled(server: Server) -> Iterator[Pool]:
-    """A pool whose fillers get no connection as long as the test takes, and which has handed out `ended`."""
+    """Yield a pool whose filler threads wait for a connection until the test ends; the unit `ended` is leased."""
     on = threading.Event()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""One bring-up on a fake deployment, and all that was told of it."""
+"""One bring-up on a fake deployment, with everything that its listener received."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SERVER: dict[str, Any] = {"step": {"command": "x", "in": "server"}}
 
 
 class Told:
-    """A listener that remembers."""
+    """A listener that records events, and counts calls of begin and end."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -42,11 +42,11 @@ class Told:
 
 
 class Line:
-    """Of some services.
+    """A bring-up of the given services.
 
     Attributes:
-        before: the threads that there were.
-        patience: seconds for each of its threads to end in.
+        before: the threads that ran before the bring-up.
+        patience: seconds to wait for the end of each thread that the bring-up started.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Line:
 
     @property
     def record(self) -> Record:
-        """As it is on disk."""
+        """The instance's record, as it is on disk."""
         found = self.session.store.load(self.started.record.id)
         assert found is not None
         return found
@@ -75,7 +75,7 @@ class Line:
 
     @property
     def left(self) -> list[threading.Thread]:
-        """Threads of it that go on."""
+        """The threads of the bring-up that still run."""
         return [thread for thread in set(threading.enumerate()) - self.before if thread.is_alive()]
 
     def run(self, seconds: float = 20, services: Iterable[str] | None = None) -> Line:
@@ -97,13 +97,13 @@ class Line:
         return caught.value
 
     def state_of(self, service: str) -> str:
-        """As far as was told yet."""
+        """Return the state of *service*, as the last event reported it."""
         phases = [event.phase for event in self.listener.events if event.service == service and event.phase]
         return STATE[phases[-1]] if phases else "pending"
 
     @property
     def path(self) -> dict[str, list[Phase]]:
-        """The phases that each service went through."""
+        """The phases of each service, in order and without repetitions."""
         found: dict[str, list[Phase]] = {}
         for name, phase, _ in self.told:
             if phase is not None and found.setdefault(name, [])[-1:] != [phase]:
@@ -115,5 +115,5 @@ MakeLine = Callable[..., Line]
 
 
 def healthy(deployment: FakeDeployment, name: str, **changes: Any) -> Callable[[], None]:
-    """What makes a service ready that has the check `health`."""
+    """Return a function that makes the service *name* healthy."""
     return lambda: deployment.seen.__setitem__(name, ServiceState(True, health="healthy", **changes))

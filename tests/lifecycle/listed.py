@@ -1,4 +1,4 @@
-"""An engine whose instances are a list, and which removes them from nothing but that."""
+"""A fake engine whose instances are a list; removal is only recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ PAST, FUTURE = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
 
 @dataclass
 class ListedEngine:
-    """`stuck` are the ids of those that leave something behind; ports are given from 1 on."""
+    """An engine that lists `seen` and records calls.
+
+    Removing an instance whose id is in `stuck` leaves a network behind; new ports are numbered from 1.
+    """
 
     seen: list[FoundInstance] = field(default_factory=list)
     stuck: Sequence[str] = ()
@@ -57,5 +60,5 @@ def seen_as(id: str = "t-123456", **changes: Any) -> FoundInstance:
 
 
 def saved(session: Session, **changes: Any) -> Record:
-    """The record of an instance that is up, unless *changes* say otherwise."""
+    """Save and return the record of an instance that is up; *changes* override its fields."""
     return session.store.create(record_of(**{"state": InstanceState.UP, "engine": "local", **changes}))

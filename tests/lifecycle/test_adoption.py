@@ -1,4 +1,4 @@
-"""An instance of another machine, made usable here."""
+"""Using an instance that another machine brought up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ THERE = Location("kubernetes", "c", "n")
 
 @dataclass
 class Publishing(ListedEngine):
-    """An engine where another machine has published `document`."""
+    """An engine on which another machine has published `document`."""
 
     document: dict[str, Any] = field(default_factory=lambda: encode(record_of()))
     fails: BaseException | None = None

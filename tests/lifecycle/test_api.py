@@ -1,4 +1,4 @@
-"""`from envctl import up, down, env, reset`: several at once in one process, and nothing left of any."""
+"""`from envctl import up, down, env, reset`: several calls at once in one process, and none leaves anything behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ outputs: {{PAGE: "${{page.url}}", CACHE: "${{cache.url}}"}}
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    """A project with two environments, on this machine; nothing of it is anywhere else."""
+    """Yield a session of a local project with two environments and a state folder of its own; remove all instances afterwards."""
     for name in ("one", "other"):
         write(tmp_path, {f"environments/{name}.yaml": PAGE.format(name=name, folder=f"./{name}"), f"environments/{name}/index.html": name})
     write(tmp_path, {"envctl.toml": ""})
@@ -56,7 +56,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
-    """Of a call: no variable, no thread, no open file."""
+    """Check that a test leaves no environment variable, no open file and no thread behind."""
     environ, threads = variables(), set(threading.enumerate())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
@@ -77,7 +77,7 @@ def page(instance: envctl.Instance) -> str:
 
 
 def at_once(*calls: Any) -> list[Any]:
-    """What the calls give, each in a thread of its own; the error in the place of what raises one."""
+    """Run each call in a thread of its own; return their results, with the exception in place of a result where a call raised one."""
     found: list[Any] = [None] * len(calls)
 
     def work(number: int) -> None:
@@ -141,7 +141,7 @@ def test_two_different_ones_at_once(session: Session) -> None:
 
 
 def test_the_same_one_at_once(session: Session) -> None:
-    """The second waits, and goes on with what the first has made."""
+    """The second call waits for the first, and then uses the same instance."""
     one, other = at_once(*[lambda: up("one", engine="local", session=session)] * 2)
     assert (one.id, one.outputs) == (other.id, other.outputs)
     assert page(one) == "one"

@@ -1,4 +1,4 @@
-"""Services in parallel, in the order of what they need, until all are there, one fails, or the time is over."""
+"""Services start in parallel, in the order of their needs, until all are up, one fails, or the time is over."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_starts_stand_in_the_order_of_needs(line: MakeLine) -> None:
     [("started", "starting"), ("ready", "ready"), ("seeded", "seeded")],
 )
 def test_a_need_is_met_as_soon_as_its_state_is_reached(line: MakeLine, condition: str, seen: str) -> None:
-    """`b` starts while `a` is no further than it must be: `a` goes on only when `b` has started."""
+    """`b` starts as soon as `a` has the required state: `a` does not go further before `b` has started."""
     deployment, b_started = FakeDeployment(), threading.Event()
     steps = (step_of("a", **SERVER),)
     found = line(service("a", steps=steps, **HEALTH), service("b", needs={"a": condition}), deployment=deployment)
@@ -76,7 +76,7 @@ def test_what_runs_elsewhere_is_not_waited_for(line: MakeLine) -> None:
     assert line(service("a", needs={"elsewhere": "ready"})).run().states == {"a": "seeded"}
 
 
-# Out of time
+# Timeouts
 
 
 def test_the_deadline_names_who_is_late(line: MakeLine, slow: FakeDeployment) -> None:
@@ -91,14 +91,14 @@ def test_the_deadline_names_who_is_late(line: MakeLine, slow: FakeDeployment) ->
 
 
 def test_a_need_that_is_never_met(line: MakeLine, slow: FakeDeployment) -> None:
-    """The threads that wait end with the failure."""
+    """The waiting threads end when the bring-up fails."""
     found = line(service("db", **HEALTH), service("page", needs={"db": "seeded"}), deployment=slow)
     found.fails(OutOfTime, seconds=0.1)
     assert slow.started == ["db"]
     assert not found.left
 
 
-# Many at once
+# Many services
 
 
 def test_a_hundred_services(line: MakeLine) -> None:
@@ -108,7 +108,7 @@ def test_a_hundred_services(line: MakeLine) -> None:
     assert all(found.deployment.started.index(f"s{n - 1}") < found.deployment.started.index(f"s{n}") for n in range(100) if n % 20)
 
 
-# What is recorded, and what an engine is told
+# The record, and the labels of the engine
 
 
 def test_how_far_services_have_come_is_recorded(line: MakeLine) -> None:
@@ -128,17 +128,17 @@ def test_how_far_they_have_come_is_recorded_of_a_failure_too(line: MakeLine, slo
 
 
 def test_some_services_come_up_without_the_others(line: MakeLine) -> None:
-    """Whose definition may have changed since; nothing waits for them."""
+    """The definition of the other services may have changed, so no selected service waits for them."""
     found = line(service("db"), service("page", needs={"db": "seeded"}), service("mail")).run(services=["page"])
     assert found.deployment.started == ["page"]
     assert found.states == {"db": "pending", "page": "seeded", "mail": "pending"}
 
 
-# What dies ends it at once (a deadline of an hour says that nobody waited for it)
+# Failures end the bring-up at once; the deadline of an hour shows that no test waits for it
 
 
 class Broken(Exception):
-    """What nobody expects."""
+    """An exception that no code handles."""
 
 
 def test_a_stage_that_breaks(line: MakeLine, slow: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_an_engine_whose_exit_events_cannot_be_had(line: MakeLine) -> None:
 
 
 def test_news_of_an_exit_that_nobody_can_understand(line: MakeLine, slow: FakeDeployment) -> None:
-    """Whoever tells of it must not be the one who dies."""
+    """The error must reach the caller; it must not only end the thread that reports the exit."""
 
     def ends() -> None:
         slow.exit_reason = lambda plan: (_ for _ in ()).throw(Broken("no reason"))  # type: ignore[method-assign, assignment]
@@ -222,12 +222,12 @@ def test_a_listener_that_raises_at_a_failure_does_not_hide_it(line: MakeLine) ->
     assert found.fails(seconds=3600).message == "db ended with 1"
 
 
-# What outlives a failure
+# Threads that run after a failure
 
 
 @pytest.fixture
 def late(line: MakeLine) -> Iterator[tuple[Line, threading.Event]]:
-    """A line that fails while a seed still runs; it ends when the event is set."""
+    """Yield a failed bring-up whose seed step still runs, and an event that ends the seed step."""
     deployment, seeding, may_end = FakeDeployment(), threading.Event(), threading.Event()
 
     def execute(name: str, what: Execution) -> CommandResult:
@@ -252,7 +252,7 @@ def late(line: MakeLine) -> Iterator[tuple[Line, threading.Event]]:
 
 
 def test_a_seed_that_ends_after_the_command_is_not_recorded(late: tuple[Line, threading.Event]) -> None:
-    """Another command may work on the instance by then, and has its lock."""
+    """By then another command may hold the instance's lock and work on the instance."""
     found, may_end = late
     found.started.close()
     before, told = found.record, found.told

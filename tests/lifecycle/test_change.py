@@ -1,4 +1,4 @@
-"""What a reset has done, and what it has not."""
+"""What a reset does, and what it reports as unchanged."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_what_nobody_has_seeded_is_left_and_told(
 
 @dataclass
 class Sharing(FakeDeployment):
-    """One of whose services may keep its data, and `b` keeps a part of it."""
+    """A deployment on which the service named `keeps` refuses to discard its data, and `b` keeps a part of its data."""
 
     keeps: str = ""
     recorded: Callable[[], Collection[str]] = tuple
     gone: list[tuple[str, list[str]]] = field(default_factory=list)
-    """What is discarded, and of whose data something is recorded then."""
+    """Each discarded service, with the services whose data is on record at that moment."""
 
     def staying(self, service: ServicePlan) -> Sequence[str]:
         if service.name == self.keeps:
@@ -75,7 +75,7 @@ class Sharing(FakeDeployment):
 
 @dataclass
 class Opened:
-    """An instance with the services `a`, `b` and `quick` on a deployment that is only played."""
+    """An instance with the services `a`, `b` and `quick` on a fake deployment."""
 
     session: Session
     record: Record

@@ -1,4 +1,4 @@
-"""Which instance an `up` works on."""
+"""Which instance `up` works on."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def options(**changes: Any) -> UpOptions:
 
 
 def up(session: Session, engine: ListedEngine, environment: Environment, /, owner: str = "", **changes: Any) -> Record:
-    """What `up` goes on with."""
+    """Return the record that `up` claims."""
     return claim(session, engine, draft(session, options(**changes), environment, owner), options(**changes))
 
 
 def was(session: Session, engine: ListedEngine, environment: Environment, /, **changes: Any) -> Record:
-    """An instance that is up."""
+    """Create an instance that is up, and return its record."""
     record = up(session, engine, environment)
     return session.store.update(
         record, lambda record: replace(record, **{"state": InstanceState.UP, "process": "", "data": DATA, **changes})
@@ -77,7 +77,7 @@ def test_a_new_one(session: Session, engine: ListedEngine, environment: Environm
 
 
 def test_one_that_is_up_goes_on(session: Session, engine: ListedEngine, environment: Environment) -> None:
-    """With its data, its ports, its passwords and its owner."""
+    """The instance keeps its data, its ports, its passwords and its owner."""
     before = was(session, engine, environment, error="failed before")
     engine.removed.clear()
     record = up(session, engine, environment, owner="me")
@@ -120,11 +120,11 @@ def test_local_services_are_no_choice_where_all_are(session: Session, environmen
     assert draft(session, beside, environment, "").choices.local == ("db",)
 
 
-# Refused
+# Refusals
 
 
 def refused(session: Session, engine: ListedEngine, environment: Environment, message: str, **asked: Any) -> None:
-    """And nothing is changed of what is there."""
+    """Check that `up` is refused with *message*, and that no record and no instance changes."""
     engine.removed.clear()
     before = session.store.all()
     with pytest.raises(UsageError, match=message) as caught:
@@ -162,7 +162,7 @@ def test_what_nobody_holds_is_cleared(session: Session, environment: Environment
 
 
 class PublishedElsewhere(ListedEngine):
-    """A cluster on which what is seen gets its record after some looks."""
+    """A cluster on which another machine's instance gets its record after `looks` looks."""
 
     looks = 0
     secret = "theirs"
@@ -177,7 +177,7 @@ class PublishedElsewhere(ListedEngine):
 
 @pytest.fixture
 def shared(session: Session, environment: Environment, monkeypatch: pytest.MonkeyPatch) -> PublishedElsewhere:
-    """On which another machine has what has our key."""
+    """Return a cluster on which another machine has an instance with the same key."""
     monkeypatch.setattr(claiming, "POLL", 0.0)
     monkeypatch.setattr(claiming, "SAID", 0.05)
     return PublishedElsewhere([seen_as(draft(session, options(key="k"), environment, "").id)])
@@ -312,11 +312,11 @@ def test_one_whose_record_cannot_be_read(
     assert path.read_text() == content
 
 
-# Another command was quicker
+# Another command was faster
 
 
 def test_one_that_came_up_meanwhile_is_not_removed(session: Session, engine: ListedEngine, environment: Environment) -> None:
-    """Two `up` at once: the second goes on with what the first has made."""
+    """If two `up` run at once, the second continues with the instance that the first made."""
     drafted = draft(session, options(), environment, "")
     there = was(session, engine, environment)
     engine.removed.clear()
@@ -336,7 +336,7 @@ def test_one_that_came_up_while_it_was_drafted_is_not_removed(session: Session, 
 
 
 def test_one_that_went_meanwhile_is_drafted_anew(session: Session, engine: ListedEngine, environment: Environment) -> None:
-    """Its passwords, ports and data are gone."""
+    """The passwords, ports and data of the removed instance no longer exist."""
     record = was(session, engine, environment)
     drafted = draft(session, options(), environment, "")
     session.store.remove(record.id)

@@ -1,4 +1,4 @@
-"""Which ports an instance has."""
+"""The ports and the subnet of an instance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is recorded about the data of services."""
+"""The records about the data of services."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.builders import FakeDeployment, record_of, service
 
 @dataclass
 class Renaming(FakeDeployment):
-    """One whose data has another id than an earlier version gave it."""
+    """A deployment whose data ids differ from the ids that an earlier version of envctl used."""
 
     former: str = ""
 
@@ -27,7 +27,7 @@ class Renaming(FakeDeployment):
 
 @dataclass
 class Kept:
-    """A record that is only in memory."""
+    """A record in memory, with the history of its changes."""
 
     record: Record
     changes: list[Record] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a server was made with is known: what changes is made where its set-up can, and refused where only a first start could."""
+"""Changed set-up of a server with data: a change is applied if set-up can run again, and refused if only a first start can apply it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def planned(folder: Path, text: str) -> ServicePlan:
 
 
 class Known:
-    """A record, and what is written into it."""
+    """A record in memory, and the Data that updates it."""
 
     def __init__(self, data: DataRecord) -> None:
         self.record = record_of(data={"db": data})
@@ -41,7 +41,7 @@ class Known:
 
 @pytest.mark.parametrize("change", [("[app, more]", "[app, more, third]"), ("reader:", "writer:"), ("rights: read", "rights: write")])
 def test_what_only_a_first_start_makes_is_refused_where_data_is_there(tmp_path: Path, change: tuple[str, str]) -> None:
-    """`up` said that the new database was there, and it was not."""
+    """`up` once reported the new database as present although it did not exist."""
     before, after = planned(tmp_path, POSTGRES), planned(tmp_path, POSTGRES.replace(*change))
     known = Known(DataRecord("1"))
     known.data.note_first(before)
@@ -52,7 +52,7 @@ def test_what_only_a_first_start_makes_is_refused_where_data_is_there(tmp_path: 
 
 
 def test_the_first_script_of_all_is_a_change(tmp_path: Path) -> None:
-    """A server of one database has none."""
+    """A server with one database has no script for its first start."""
     assert first_of(planned(tmp_path, "kind: postgres")) != first_of(planned(tmp_path, "kind: postgres, with: {extensions: [pg_trgm]}"))
 
 
@@ -83,7 +83,7 @@ def test_another_instance_of_the_same_says_nothing_else(tmp_path: Path, text: st
 
 
 class Stream:
-    """JetStream with one stream that is there already."""
+    """A fake JetStream in which the stream already exists."""
 
     def __init__(self, code: int) -> None:
         self.code, self.updated = code, list[Any]()

@@ -1,4 +1,4 @@
-"""The end of one instance."""
+"""Removing one instance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.lifecycle.listed import FUTURE, PAST, ListedEngine, saved, seen_as
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> ListedEngine:
-    """The only one there is."""
+    """Make `down` open one fake engine for every location, and return the engine."""
     found = ListedEngine()
     monkeypatch.setattr(down, "open_engine", lambda location, host: found)
     return found
@@ -64,7 +64,7 @@ def test_what_is_left_keeps_its_record(session: Session, engine: ListedEngine, t
 
 
 def test_who_removes_it_is_on_disk_before_anything_goes(session: Session) -> None:
-    """By which the next command sees that it was killed."""
+    """The next command then sees that the removing command was killed."""
     seen: list[Record | None] = []
 
     class Looking(ListedEngine):
@@ -101,7 +101,7 @@ def test_down_twice(session: Session, engine: ListedEngine) -> None:
 def test_what_a_killed_command_had_asked_for_is_removed_too(
     session: Session, engine: ListedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may appear a moment later."""
+    """The object may appear a moment after the first removal."""
     monkeypatch.setattr(down, "LAST_CREATE", 0.0)
     tear_down(session, engine, saved(session, process=ended_mark()))
     assert [id for id, _ in engine.removed] == ["t-123456"] * 2
@@ -113,7 +113,7 @@ def test_by_label_alone(session: Session) -> None:
     assert engine.removed == [("x", {})]
 
 
-# By its name
+# By name or id
 
 
 def test_an_instance_has_a_name_and_an_id(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_one_without_a_record_is_found_by_its_label(session: Session, engine: Li
 
 
 def test_all_of_a_checkout(session: Session, engine: ListedEngine, tmp_path: Path) -> None:
-    """One that cannot be removed keeps no other."""
+    """An instance that cannot be removed does not prevent the removal of the others."""
     for name in ("a", "b"):
         saved(session, id=f"{name}-123456", name=name, project=str(tmp_path))
     saved(session, id="c-123456", name="c", project="/elsewhere")
@@ -154,7 +154,7 @@ def test_an_engine_that_does_not_answer_is_named(session: Session, monkeypatch: 
     assert len(session.store.all()) == 1
 
 
-# Records that cannot be read
+# Unreadable records
 
 
 def unreadable(session: Session, id: str, content: str = '{"version": 99}') -> Path:
@@ -183,7 +183,7 @@ def test_a_damaged_record_of_nothing_stays_where_its_name_is_said(session: Sessi
 
 
 def test_a_damaged_record_stays_where_its_engine_cannot_be_asked(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked though nothing but the record names it."""
+    """The engine is asked although only the record names it."""
     path = unreadable(session, "t-123456", '{"version": 1, "engine": "docker", "context": "elsewhere", "namespace": null}')
     here = ListedEngine()
 
@@ -207,7 +207,7 @@ def test_a_damaged_record_stays_where_something_is_left(session: Session, engine
 
 @pytest.mark.parametrize("by_name", [True, False])
 def test_an_unreadable_record_is_said_so(session: Session, engine: ListedEngine, tmp_path: Path, by_name: bool) -> None:
-    """It may be anywhere: what nobody sees is not said to be gone."""
+    """The instance may be on any engine, so envctl must not report that it is gone."""
     id = instance_id("t", tmp_path)
     path = unreadable(session, id)
     with pytest.raises(UnreadableRecord, match="written by a later version"):
@@ -235,7 +235,7 @@ def test_anothers_disturbs_nobody(session: Session, engine: ListedEngine, tmp_pa
     assert remove_all(session) == [Removed("t", "t-123456")]
 
 
-# For a keeper
+# Called by a keeper
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ def test_a_record_that_may_not_be_read_keeps_nothing_alive(session: Session, eng
 
 
 class SharedEngine(ListedEngine):
-    """A cluster on which the instance's record has this secret; an error where nobody may look."""
+    """A cluster on which the instance's record has `secret`; with `silent`, reading the record fails."""
 
     secret: str | None = None
     silent = False

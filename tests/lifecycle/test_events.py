@@ -1,4 +1,4 @@
-"""What is told while an instance comes up."""
+"""The events that are reported while an instance comes up."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def lines(folder: Path) -> list[dict[str, object]]:
 
 def test_the_log_has_a_line_for_each(tmp_path: Path) -> None:
     log = EventLog(tmp_path)
-    log.event(Event(0.0, "db", Phase.STARTING))  # nobody has begun
+    log.event(Event(0.0, "db", Phase.STARTING))  # ignored: begin has not been called
     log.begin(PLAN)
     log.event(Event(1.00049, "db", Phase.SEEDING, "sql ü\n"))
     assert lines(tmp_path) == [{"at": 1.0, "service": "db", "phase": "seeding", "detail": "sql ü\n"}], "at once, not at the end"
-    log.begin(PLAN)  # another try, with another port
+    log.begin(PLAN)  # a second attempt, with another port
     log.event(Event(2.0, "", None, "bye"))
     log.end()
     log.end()
-    log.event(Event(3.0, "db", Phase.DONE))  # of a thread that was left behind
+    log.event(Event(3.0, "db", Phase.DONE))  # ignored: an event of a thread that still runs after the end
     log = EventLog(tmp_path)
     log.begin(PLAN)
     log.end()

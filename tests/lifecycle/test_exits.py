@@ -1,4 +1,4 @@
-"""Services that end while others come up: which may, and what is said of one that may not."""
+"""Services that exit while others come up: which of them may, and how the others are reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_job_that_fails(line: MakeLine) -> None:
 
 
 def test_a_service_of_a_compose_file_that_ends_well_is_done(line: MakeLine) -> None:
-    """The file does not say which of its services are jobs."""
+    """A Compose file does not say which of its services are jobs."""
     deployment = FakeDeployment(seen={"setup": ServiceState(False)})
     deployment.on_start["setup"] = lambda: deployment.exits("setup", 0)
     found = line(service("setup", from_compose=True, **HEALTH), deployment=deployment).run()
@@ -85,7 +85,7 @@ def test_a_service_that_dies_later_fails_the_rest(line: MakeLine) -> None:
 
 @pytest.mark.parametrize("name", ["stranger", "page"])
 def test_a_death_that_matters_to_nobody(line: MakeLine, name: str) -> None:
-    """Of somebody else's container, or of one that its engine starts again."""
+    """The container is not part of the plan, or the engine restarts it."""
     deployment = FakeDeployment()
 
     def ends() -> None:

@@ -1,4 +1,4 @@
-"""When an instance is to go: on a cluster always, elsewhere when somebody says so."""
+"""When an instance expires: on a cluster always, on other engines only on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is collected, and what is left alone."""
+"""Which instances `gc` removes, and which it leaves alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Silent(ListedEngine):
 
 
 def test_an_engine_that_says_nothing_keeps_nobody_from_the_others(session: Session) -> None:
-    """What is on record there is not taken for gone."""
+    """The records of instances on the engine that does not answer stay."""
     saved(session, id="s-123456", engine="docker")
     unseen: list[str] = []
     engines: Any = {Location("docker"): Silent([]), Location("local"): ListedEngine([seen_as(expires=PAST)])}
@@ -55,7 +55,7 @@ def test_nothing_is_collected_that_is_in_use(session: Session) -> None:
 
 
 def test_what_a_keeper_with_another_state_folder_sees_to_is_left_alone(session: Session) -> None:
-    """It removes the state, too, which nobody finds from here."""
+    """The other keeper also removes its state folder, which this `gc` cannot find."""
     engine = ListedEngine([seen_as(owner=ended_mark(), kept=True), seen_as("b-1", owner=ended_mark())])
     assert [done.id for done in collected(session, engine)] == ["b-1"]
 
@@ -114,7 +114,7 @@ def test_a_record_of_something_that_is_gone(session: Session) -> None:
 
 
 def test_a_record_whose_containers_are_still_to_come(session: Session) -> None:
-    """`up` pulls images: nothing of it is on the daemon yet."""
+    """`up` is still pulling images, so the engine has no objects of the instance yet."""
     saved(session, state=InstanceState.STARTING, process=process_mark())
     assert collected(session, ListedEngine()) == []
     assert len(session.store.all()) == 1
@@ -141,7 +141,7 @@ def test_what_cannot_be_removed_is_listed(session: Session) -> None:
 
 
 def test_what_was_renewed_in_the_meantime_is_left_alone(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`up` had the lock while we waited for it."""
+    """`up` held the lock while `gc` waited for it."""
     record = saved(session, expires=PAST)
 
     @contextmanager
@@ -159,7 +159,7 @@ def test_what_was_renewed_in_the_meantime_is_left_alone(session: Session, monkey
 @pytest.mark.parametrize("content", ['{"version": 99}', "{", "{}"])
 @pytest.mark.parametrize("found", [{"expires": PAST}, {"owner": ended_mark()}, {}])
 def test_what_has_a_record_that_cannot_be_read_is_left_alone(session: Session, content: str, found: dict[str, Any]) -> None:
-    """Whether the version that has written it has given it more time is not known."""
+    """The version of envctl that wrote the record may have extended the instance's lifetime."""
     path = session.store.folder("t-123456") / RECORD
     path.parent.mkdir(parents=True)
     path.write_text(content)

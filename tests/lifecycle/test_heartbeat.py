@@ -1,4 +1,4 @@
-"""An owner is heard of for as long as the instance is its own."""
+"""The owner of an instance sends a heartbeat for as long as it owns the instance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECORD = Record("t", "t-123456", "t", "kubernetes", "/p", "/p/t.yaml", now(), "0
 
 
 class Hearing:
-    """An engine that hears; the first word gets lost."""
+    """An engine that records heartbeats; the first one fails."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []

@@ -1,4 +1,4 @@
-"""Nothing of an instance is made before its keeper watches, which begins while images are looked up."""
+"""No part of an instance is created before its keeper watches; the keeper starts while images are looked up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPTIONS = UpOptions(environment="env.yaml", engine="docker")
 
 @dataclass
 class Noting(FakeDeployment):
-    """Says when something is made, and pulls one image."""
+    """A deployment that records when something is created, and pulls one image."""
 
     touched: threading.Event = field(default_factory=threading.Event)
     pulled: bool = False

@@ -1,4 +1,4 @@
-"""`--local`: one service from source as a process of this machine, beside Docker's containers."""
+"""`--local`: one service runs from source as a process on this machine, beside Docker containers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def get(url: str) -> dict[str, object]:
 
 
 def listening() -> set[str]:
-    """Addresses of this machine on which processes listen, Docker's own forwarding left out."""
+    """Return the local addresses on which processes listen, without those of Docker's own proxy."""
     lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
     return {line.split()[3] for line in lines if "docker-proxy" not in line}
 
@@ -82,7 +82,7 @@ def test_containers_reach_it_and_it_reaches_containers(pair: Project) -> None:
 
 
 def test_restart_takes_the_new_source_and_builds_nothing(pair: Project) -> None:
-    """Which may listen on all addresses now, as most programs do: no relay of ours is in its way, and containers reach it still."""
+    """The new source listens on all addresses, as most programs do: the relay must not block it, and containers must still reach it."""
     outputs = pair.envctl("up", "env", "--local", "inner", "--json").ok().json["outputs"]
     path = Path(pair.folder, "environments/app/show.py")
     path.write_text(SHOW.replace('"one"', '"two"').replace("sys.argv[1]", '"0.0.0.0"'))

@@ -1,6 +1,6 @@
-"""Two jobs of CI at once, each on a machine of its own, as hosted runners are: one hostname, one folder, one user, one daemon.
+"""Two CI jobs at once, each on a machine of its own, as on hosted runners: the same hostname, folder, user and daemon.
 
-A machine here is a namespace of processes and of the hostname, with a HOME and a state of its own; all of it dies at once.
+A machine here is a namespace for processes and the hostname, with its own HOME and state; when it is killed, all its processes end at once.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Machine:
         )  # fmt: skip
 
     def envctl(self, script: str) -> str:
-        """What the commands say, `envctl` being our own; each of them has to succeed."""
+        """Run a shell script in which `envctl` is this checkout; check that it succeeds, and return its output."""
         done = self.start("sh", "-ec", f'envctl() {{ "{sys.executable}" -m envctl "$@"; }}\n{script}')
         out, _ = done.communicate(timeout=300)
         assert done.returncode == 0, out
@@ -79,7 +79,7 @@ def test_jobs_at_once_never_touch_each_other(machine: Callable[[str], Machine], 
         until(lambda: (project.folder / "held").exists() and (project.folder / "held-too").exists(), 120)
         both = _ids(project)
         assert len(both) == 2
-        killed.kill()  # the machine is gone, and nobody is left to remove what it held
+        killed.kill()  # no process is left on that machine to remove its instance
         killed.communicate(timeout=60)
         said = second.envctl("envctl up env; envctl gc; envctl list; envctl down env; envctl down env; envctl gc")
         assert "env is gone" in said
@@ -87,7 +87,7 @@ def test_jobs_at_once_never_touch_each_other(machine: Callable[[str], Machine], 
         (project.folder / "release").touch()
         assert job.wait(120) == 0, job.communicate()[0]
         (left,) = _ids(project) & both
-        assert "is gone" in second.envctl(f"envctl down {left}")  # by its id from any machine
+        assert "is gone" in second.envctl(f"envctl down {left}")  # the id works on any machine
         assert not _ids(project)
     finally:
         for process in (job, killed):

@@ -1,4 +1,4 @@
-"""An `up` that finds out that another machine makes the instance: it goes on as what is there."""
+"""An `up` that finds out that another machine is making the instance, and continues with that machine's instance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DONE = object()
 
 
 def tries(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> list[bool]:
-    """Whether each try looked for the instance elsewhere first."""
+    """Make the attempts of `up` end with *answers*; return a list of whether each attempt looks on other machines first."""
     left, found = list(answers), list[bool]()
 
     def once(*arguments: Any) -> Any:
@@ -60,7 +60,7 @@ def test_it_ends_with_its_time(session: Session, monkeypatch: pytest.MonkeyPatch
 
 
 class Shared(ListedEngine):
-    """A cluster on which nothing was made yet; `published` is another machine's."""
+    """A cluster on which nothing has been created yet."""
 
     @contextmanager
     def alone(self, *words: Any, new: bool) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What is said of a service that never gets ready: each cause has words of its own, and advice that helps."""
+"""How a service that never becomes ready is reported: each cause has its own message and advice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def fails(
     composed: bool = False,
     **deployment: Any,
 ) -> Any:
-    """The error of the service `api`, which is to listen on 8000, outside on 20000, and answers each probe with *said*."""
+    """Return the error of the service `api`, whose probe always fails with *said*.
+
+    The service's port is 8000 inside and 20000 outside.
+    """
 
     def refuse(target: Target) -> None:
         raise NotReady(said)

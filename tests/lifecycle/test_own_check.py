@@ -1,4 +1,4 @@
-"""A service's own health check is not run before the service could have met it."""
+"""A service's own health check does not run before the service can pass it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def checked(*numbers: int, **changes: Any) -> ServicePlan:
 
 
 def test_it_waits_for_a_port_of_the_service(line: MakeLine, deployment: FakeDeployment) -> None:
-    assert line(checked(1), deployment=deployment).fails().message == NOT_ASKED  # nobody listens on port 1
+    assert line(checked(1), deployment=deployment).fails().message == NOT_ASKED  # no program listens on port 1
     assert deployment.executed == []
 
 
@@ -97,7 +97,7 @@ def test_what_its_engine_calls_unhealthy_gets_no_more_time_than_anything_else(li
 
 
 def test_its_engine_is_asked_once_for_each_run(line: MakeLine, deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also after the time that its engine gives it is more than that of the definition."""
+    """This also holds when the engine allows the check more time than the definition does."""
     asked, plain = list[str](), deployment.state
 
     def state(name: str) -> ServiceState:
@@ -110,7 +110,7 @@ def test_its_engine_is_asked_once_for_each_run(line: MakeLine, deployment: FakeD
     deployment.answers["ask",] = CommandResult(1, "no")
     line(service("x", ready_timeout=0.001, **HEALTH), deployment=deployment).fails()
     assert len(deployment.executed) > 3
-    others = 4  # before the first, and for the evidence
+    others = 4  # looks before the first check, and for the error's evidence
     assert len(asked) <= len(deployment.executed) + others
 
 
@@ -137,7 +137,7 @@ def test_one_that_runs_for_long_does_not_hide_that_another_has_failed(line: Make
 
 @pytest.fixture
 def unseen(deployment: FakeDeployment) -> list[str]:
-    """The services that somebody wanted to look into, in vain."""
+    """Make every request for a service's listening addresses fail; return the list of the services that were asked about."""
     found: list[str] = []
 
     def listening(service: str) -> list[tuple[str, int]]:

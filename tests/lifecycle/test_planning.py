@@ -1,4 +1,4 @@
-"""Where the services of a plan are reached, as their engine says."""
+"""The addresses of a plan's services, as their engine gives them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORKS = {"networks": {"corp": {"external": True}, "open": None}}
 
 
 class Asked:
-    """An engine with one internal network."""
+    """An engine with one internal network, which records what it is asked."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []

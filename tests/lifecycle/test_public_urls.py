@@ -1,4 +1,4 @@
-"""Public URLs on a cluster are asked before they are told of: through a stand-in of a controller, which goes by the host."""
+"""Public URLs on a cluster are requested before they are reported; a fake ingress controller routes by the Host header."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.builders import plan_with, record_of, service
 
 
 class Server:
-    """Answers with what *says* gives for a request's host and path: a status and a text."""
+    """A server that answers each request with the status and the text that `says(host, path)` returns."""
 
     def __init__(self, says: Callable[[str, str], tuple[int, str]]) -> None:
         self.asked: list[dict[str, str]] = []

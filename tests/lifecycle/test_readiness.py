@@ -1,4 +1,4 @@
-"""When a service is ready, where it is asked, and when waiting is no use any more."""
+"""When a service is ready, at which address it is probed, and when waiting for it is given up."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from envctl.readiness import ENDED, LoginRefused, NotReady, Target, wait
 from tests.builders import FakeDeployment, port, record_of, service
 from tests.lifecycle.line import HEALTH, MakeLine
 
-# Where it is asked
+# The address that is probed
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
-    """The targets of probes, which say yes at once."""
+    """Replace all probes by a probe that always succeeds; return the list of the targets that are probed."""
     found: list[Target] = []
     monkeypatch.setattr(wait, "probe_named", lambda name: found.append)
     return found
@@ -63,7 +63,7 @@ def test_a_probe_can_ask_the_service(line: MakeLine, asked: list[Target]) -> Non
     assert (text(target.logs()), target.health()) == ("ready: yes", ("healthy", ()))
 
 
-# How long
+# Deadlines
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_service_has_a_deadline_of_its_own(line: MakeLine, slow: FakeDeploymen
 
 
 class Barred(FakeDeployment):
-    """At every second look, and then always."""
+    """A deployment that blocks the way to a service at every second look, and at every look after the sixth."""
 
     looks = 0
 
@@ -105,7 +105,7 @@ class Barred(FakeDeployment):
 
 
 def test_one_that_nobody_may_reach_is_not_waited_for(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in between closes each connection, as a server that starts does."""
+    """A proxy on the way closes each connection, as a server does while it starts."""
 
     def closed(target: Target) -> None:
         raise NotReady(ENDED)
@@ -125,7 +125,7 @@ def test_one_that_nobody_may_reach_is_not_waited_for(line: MakeLine, monkeypatch
 def test_an_engine_is_not_asked_at_each_attempt_who_bars_the_way(
     line: MakeLine, monkeypatch: pytest.MonkeyPatch, few: int, looks: int
 ) -> None:
-    """Each question is a request to the keeper, of every service that starts."""
+    """Each question is a request to the keeper, and every service that starts would send it."""
     attempts: list[Target] = []
 
     def closed(target: Target) -> None:
@@ -142,7 +142,7 @@ def test_an_engine_is_not_asked_at_each_attempt_who_bars_the_way(
 
 
 def test_patience_with_a_port_that_may_never_open(line: MakeLine) -> None:
-    ports = (port("main", 80, 1),)  # nothing listens there
+    ports = (port("main", 80, 1),)  # no program listens there
     check = Check("tcp", {"patience": 0.05})
     found = line(service("x", ports=ports, outside={"host": "127.0.0.1", "port": 1}, checks=(check,), from_compose=True))
     found.deployment.seen["x"] = ServiceState(True)
@@ -185,7 +185,7 @@ def test_what_a_service_listens_on_instead_of_the_port_that_it_publishes(
 def test_a_known_server_that_listens_nowhere_yet_is_waited_for(
     line: MakeLine, monkeypatch: pytest.MonkeyPatch, opened: list[list[int]], answers: int, said: str | None
 ) -> None:
-    """Its files are being made, and those that depend on it would come too early. The first port that it opens need not be its own."""
+    """The server is still creating its files, so services that need it must wait. The first port that it opens may not be its own."""
     looks: list[str] = []
 
     class Looked(FakeDeployment):
@@ -209,7 +209,7 @@ def test_a_known_server_that_listens_nowhere_yet_is_waited_for(
 
 
 def test_what_is_no_server_is_not_looked_into_again_and_again(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A helper that is made from a server's image; a look starts a program in its container."""
+    """A helper runs from a server's image; each look would start a program in its container."""
 
     def closed(target: Target) -> None:
         raise NotReady(ENDED)
@@ -323,7 +323,7 @@ def test_one_that_was_started_again_is_ready_when_it_answers_once_it_is_known_to
 
 
 def test_what_waits_to_be_started_again_is_not_asked(line: MakeLine, asked: list[Target]) -> None:
-    """The line that its check looks for is in its log still."""
+    """The log still contains the line that the check looks for."""
     found = line(service("x", checks=(Check("log", {"log": "up"}),), from_compose=True))
     found.deployment.seen["x"] = ServiceState(True, restarts=True, restarting=True)
     found.deployment.on_start["x"] = lambda: found.deployment.on_exit("x", 1)
@@ -359,7 +359,7 @@ def test_a_guess_begins_anew_with_each_start(line: MakeLine, monkeypatch: pytest
     assert ("x", Phase.READY, "it ended with 1, and is being started again") in found.told
 
 
-# Without any check
+# Services without a check
 
 
 def test_a_service_without_a_check_that_ran_before_is_not_waited_for(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +369,7 @@ def test_a_service_without_a_check_that_ran_before_is_not_waited_for(line: MakeL
 
 
 def test_a_service_without_a_check_is_not_up_before_it_runs(line: MakeLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster has taken the order, and the pod comes later."""
+    """On a cluster, a service's pod appears only some time after the service was started."""
     monkeypatch.setattr(readiness, "SETTLED_SECONDS", 0.0)
     found = line(service("worker"), deployment=FakeDeployment(seen={"worker": ServiceState()}))
     looks = iter(range(5))

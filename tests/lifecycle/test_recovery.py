@@ -27,7 +27,7 @@ STARTING, REMOVING, CHANGING = InstanceState.STARTING, InstanceState.REMOVING, I
 
 
 class World:
-    """What was done instead of starting keepers and removing things."""
+    """Fakes for starting keepers and for removing instances, which record their calls."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -116,7 +116,7 @@ def test_an_instance(session: Session, world: World, changes: dict[str, Any], ex
 
 
 class FakeKeeper:
-    """One whose process lives."""
+    """A keeper whose process runs; it reports `answer` as `owned`, or raises `answer` if this is an exception."""
 
     def __init__(self, answer: bool | Exception) -> None:
         self.answer = answer
@@ -186,7 +186,7 @@ def test_what_another_command_works_on_is_left_alone(session: Session, world: Wo
 
 
 def test_it_is_looked_at_again_under_the_lock(session: Session, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another command was quicker."""
+    """Another command has already started the keeper."""
     record = saved(session)
 
     @contextmanager
@@ -224,7 +224,7 @@ def test_folders_that_killed_commands_left_are_swept(session: Session) -> None:
 
 @pytest.mark.parametrize("content", ['{"version": 99}', "{", "{}"])
 def test_one_whose_record_cannot_be_read_is_left_alone(session: Session, world: World, content: str) -> None:
-    """And disturbs no other."""
+    """Other instances are recovered all the same."""
     path = session.store.folder("a-1") / RECORD
     path.parent.mkdir(parents=True)
     path.write_text(content)

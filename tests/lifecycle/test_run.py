@@ -1,4 +1,4 @@
-"""`run` and `test`: what they open, plan, and leave."""
+"""`run` and `test`: what they open and plan, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_signal_reaches_a_command_inside_and_its_last_words_are_passed_on(sess
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """How often a definition is opened, and a plan is made of it."""
+    """Count how often a definition is opened, and how often it is planned."""
     found = {"open": 0, "plan": 0}
 
     def counting(what: str, real: Any) -> Any:
@@ -121,7 +121,7 @@ def run_down(session: Session) -> None:
     assert session.store.all() == []
 
 
-# What was there before
+# Instances that were up before
 
 
 FAILING = THREE.replace("sleep 600", "sh -c 'exit 3'")
@@ -157,7 +157,7 @@ def test_what_failed_in_a_run_is_kept_if_it_is_asked_for(session: Session) -> No
     run_down(session)
 
 
-# What is said of an interrupt
+# Messages after an interrupt
 
 
 def interrupts(*words: object, **named: object) -> None:
@@ -205,7 +205,7 @@ def test_while_it_runs_and_something_is_left(session: Session, monkeypatch: pyte
 
 
 def test_what_is_only_half_there_is_not_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the claim and all that looks after it."""
+    """The interrupt comes after the instance was claimed, and before any code can clean up or keep it."""
     with monkeypatch.context() as patched:
         patched.setattr(up, "Events", interrupts)
         assert said(session, UpOptions("t", engine="local", keep=True)) == "interrupted; everything is gone"
@@ -214,7 +214,7 @@ def test_what_is_only_half_there_is_not_kept(session: Session, monkeypatch: pyte
 
 @pytest.mark.parametrize("existed", [False, True], ids=["new", "up before"])
 def test_when_all_is_complete(session: Session, monkeypatch: pytest.MonkeyPatch, existed: bool) -> None:
-    """Its record says `up` already."""
+    """The record already says `up` when the interrupt comes."""
     if existed:
         up.up(session, OPTIONS)
     complete = up._complete
@@ -254,7 +254,7 @@ def test_what_is_left_is_named(session: Session, monkeypatch: pytest.MonkeyPatch
 
 
 def test_nothing_interrupts_the_removal_of_what_was_there_before(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--fresh`: until it is gone its record says so, by which recovery would finish it."""
+    """With `--fresh`, the record of the old instance says `removing` until it is gone, so that recovery can finish the removal."""
     first = up.up(session, OPTIONS).record
     found: list[tuple[InstanceState, str]] = []
 
@@ -271,7 +271,7 @@ def test_nothing_interrupts_the_removal_of_what_was_there_before(session: Sessio
     run_down(session)
 
 
-# Whose an instance is
+# Owners of instances
 
 
 def test_only_what_was_brought_up_for_it_is_removed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,12 +289,12 @@ def test_an_environment_that_was_opened_is_not_opened_again(session: Session, co
     run_down(session)
 
 
-# Where relative paths begin
+# Relative paths
 
 
 @pytest.fixture
 def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The process is in another folder than the session; nothing may be written there."""
+    """Change to a folder other than the session's, and check afterwards that nothing was written there."""
     folder = tmp_path_factory.mktemp("elsewhere")
     monkeypatch.chdir(folder)
     yield folder

@@ -18,7 +18,7 @@ def states(*services: str) -> ServiceStates:
 
 
 def in_a_thread(wait: Callable[[], object], then: Callable[[], None]) -> object:
-    """What *wait* gives in a thread of its own, once *then* was done; the error where it raises one."""
+    """Start *wait* in a thread, call *then*, and return the result of *wait*, or the Abandoned error that it raised."""
     found: list[object] = []
 
     def work() -> None:
@@ -60,7 +60,7 @@ def test_a_wait_ends_when_the_conditions_hold() -> None:
 
 
 def test_listeners_know_before_whoever_waits() -> None:
-    """Otherwise the last line of a command could come before its last event."""
+    """Otherwise the last line of a command could be printed before its last event."""
     told = Told()
     found = ServiceStates(["a"], Events([told]))
     seen: list[str] = []
@@ -125,7 +125,7 @@ def test_after_a_failure_nothing_but_failures_counts() -> None:
 
 
 def test_a_failure_is_told_after_what_is_being_told() -> None:
-    """Else a service would be said to be ready whose row says that it is not, after the failure that ended everything."""
+    """Otherwise a service would be reported as ready after the failure that ended the bring-up."""
     told = Told()
     found = ServiceStates(["x", "y"], Events([told]))
     failing = threading.Thread(target=lambda: found.fail(ValueError("no"), "y"))

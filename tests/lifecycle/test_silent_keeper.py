@@ -1,4 +1,4 @@
-"""A keeper that runs and says nothing: every command says that it cannot tell, and what runs goes on."""
+"""A keeper that runs but does not answer: every command says that it cannot tell the state, and services keep running."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def here(tmp_path: Path) -> Session:
 
 @pytest.fixture
 def silent(here: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
-    """An instance that is up, and its keeper halted."""
+    """Yield the record of an instance that is up and whose keeper is stopped by SIGSTOP."""
     record = up(here, OPTIONS).record
     keeper = here.keepers.find(record.id)
     assert keeper is not None

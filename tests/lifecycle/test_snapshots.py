@@ -1,4 +1,4 @@
-"""Instances that begin as what is kept, on a deployment that runs nothing; `tests/snapshots/test_live.py` has real ones."""
+"""Instances that start with snapshots, on a fake deployment; `tests/snapshots/test_live.py` uses real engines."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PLACE = Location("docker", "here")
 
 @dataclass
 class Keeping(FakeDeployment):
-    """One that keeps data."""
+    """A deployment that supports snapshots."""
 
     began: Mapping[str, SnapshotRecord] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class Keeping(FakeDeployment):
 
 @dataclass
 class Carried(Keeping):
-    """One to which what is kept has to be brought."""
+    """A deployment to which snapshots must be copied first."""
 
     unable: str = ""
     refused: str = ""
@@ -79,7 +79,7 @@ class Carried(Keeping):
 
 
 class Told:
-    """A listener that keeps what it is told."""
+    """A listener that records the service and the detail of each event."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
@@ -94,7 +94,7 @@ class Told:
 
 @dataclass
 class Store:
-    """An engine with what is kept; *busy* is in use."""
+    """A store of snapshots; the snapshots in *busy* are in use and cannot be removed."""
 
     there: dict[str, str] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
@@ -228,7 +228,7 @@ def test_what_another_engine_keeps_is_brought_first(session: Session, store: Sto
 
 
 def test_a_copy_counts_when_it_is_whole(session: Session, store: Store, plan: Plan) -> None:
-    """Whoever is killed while it is made leaves a record that knows nothing of it, also where there was one before."""
+    """If `up` is killed during the copy, the record must name no snapshot, not even one that it named before."""
     keep(session, store, plan, "db")
     run, seen = run_of(session, plan), []
     run.update(lambda record: replace(record, snapshots={"db": SnapshotRecord("old", "old", "old", folder="/data")}))
@@ -265,7 +265,7 @@ def test_where_nothing_can_be_brought_that_is_said_once(session: Session, store:
 
 
 def test_another_one_under_its_name_is_not_taken(session: Session, store: Store, plan: Plan) -> None:
-    """Whoever can talk to the daemon can give any image any name; what it is is its id."""
+    """Every user of the daemon can give any name to any image; only an image's id identifies it."""
     entry, run, deployment = keep(session, store, plan, "db"), run_of(session, plan), Keeping()
     store.there[entry.ref] = "of somebody else"
 

@@ -1,4 +1,4 @@
-"""The stages of a service: what none of them may do to others."""
+"""A stage of one service must not disturb other services."""
 
 from __future__ import annotations
 

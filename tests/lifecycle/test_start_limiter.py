@@ -8,7 +8,7 @@ from tests.builders import plan_with, service, step_of
 
 
 def until(condition: object) -> None:
-    """Waits for what another thread is about to do."""
+    """Wait up to 5 seconds until *condition* holds in another thread."""
     deadline = time.monotonic() + 5
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
@@ -65,7 +65,7 @@ def test_a_failure_makes_room() -> None:
 
 
 def test_urgent_is_what_much_still_waits_for() -> None:
-    """Its own start and seeds, and those of the longest chain of whoever waits for it."""
+    """A service's priority is the cost of its own start and seeds, and of the longest chain of services that wait for it."""
     plan = plan_with(
         service("db", steps=(step_of("db"), step_of("db", 1))),
         service("mail", slow=0.5),

@@ -1,4 +1,4 @@
-"""A machine takes over an instance that another one has worked on."""
+"""A machine takes over an instance on which another machine has worked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ THEIRS = "other@machine.boot.1:7:100"
 
 @dataclass
 class Gated(FakeDeployment):
-    """One on which all see who makes the data of a service; `makers` is None where it is made."""
+    """A deployment that shows which machine makes the data of a service; None in `makers` means that the data is complete."""
 
     makers: dict[str, str | None] = field(default_factory=dict)
     begun: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Gated(FakeDeployment):
 
 @dataclass
 class Shared:
-    """An engine on which other machines work, too."""
+    """An engine that other machines use at the same time."""
 
     published: PublishedRecord | None = None
     waits: int = 0

@@ -51,13 +51,13 @@ def test_python_dotenv_reads_what_was_written(tmp_path_factory: pytest.TempPathF
 
 
 def unlike(value: str) -> bool:
-    """What Node reads otherwise than python-dotenv: an escape, or what can be told only by one."""
+    """Return whether Node reads *value* differently from python-dotenv: if it has an escape, or can only be written with one."""
     return "\\" in value or "\r" in value or len({"'", '"', "`"} & set(value)) > 1 or value != value.strip("\x1c\x1d\x1e\x1f\x85\ufeff")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node here")
 def test_node_reads_what_was_written(tmp_path: Path) -> None:
-    """One process for all of them: Node takes longer to start than to read."""
+    """All values are in one file, because starting Node takes longer than reading it."""
     samples = [sample for sample in _samples() if not unlike(sample)]
     values = {f"K{number}": sample for number, sample in enumerate(samples)}
     path = tmp_path / "node.env"
@@ -70,7 +70,7 @@ def test_node_reads_what_was_written(tmp_path: Path) -> None:
 
 
 def last_lines(file: str) -> dict[str, str]:
-    """As GitLab and `docker run --env-file` read: each line for itself, quotes belong to the value, the last one of a name counts."""
+    """Read a file as GitLab and `docker run --env-file` do: line by line, quotes belong to the value, the last line of a name counts."""
     lines = [re.fullmatch(r"(\w+)=(.*)", line) for line in file.splitlines()]
     return {line[1]: line[2].strip() for line in lines if line}
 

@@ -14,7 +14,7 @@ VALUES = st.text(st.characters(exclude_categories=["Cs"])) | st.text("a<=EOF_\n 
 
 
 def read(written: str) -> dict[str, str]:
-    """As the runner reads $GITHUB_ENV: `KEY=VALUE`, or `KEY<<MARK`, lines and the mark."""
+    """Read variables as a GitHub runner reads $GITHUB_ENV: `KEY=VALUE`, or `KEY<<MARK`, lines and the mark."""
     found, lines = {}, written.split("\n")
     assert lines.pop() == ""
     while lines:

@@ -1,4 +1,4 @@
-"""The dialect of GitLab's dotenv reports."""
+"""Tests of the format for dotenv reports of GitLab."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_name_for_which_it_would_refuse_all_of_them_is_said(name: str) -> None
     [
         ({f"A{number}": "" for number in range(20)}, []),
         ({f"A{number}": "" for number in range(21)}, ["21 variables: GitLab takes 20"]),
-        ({"A": "é" * 2558}, []),  # A=, a line break, and two bytes a letter: 5119
+        ({"A": "é" * 2558}, []),  # "A=" and the line break are three bytes, each letter is two: 5119
         ({"A": "é" * 2558 + "x"}, ["5120 bytes: GitLab takes fewer than 5120"]),
         ({"A": "a$b", "B": "b", "C": "${c}"}, ["A, C: with a `$`"]),
     ],

@@ -61,7 +61,7 @@ def test_json_is_the_values(tmp_path: Path) -> None:
 
 
 def written(record: Record) -> Record:
-    """*record* as it is after its outputs were written."""
+    """Write the outputs of *record*; return the record as it is afterwards."""
     noted: list[str] = []
     write_outputs(record, noted.extend)
     return replace(record, written=tuple(noted))
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_file_with_outputs_is_its_owners_alone(tmp_path: Path) -> None:
-    """There are passwords in it."""
+    """The file contains passwords."""
     (tmp_path / "there").touch(mode=0o644)
     written(of(tmp_path, write={"new": "dotenv", "there": "dotenv"}))
     assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "there")] == [0o600, 0o600]

@@ -16,7 +16,7 @@ NAMED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def loaded(written: str) -> dict[str, str]:
-    """As java.util.Properties.load does it, for lines that do not go on on the next."""
+    """Read properties as java.util.Properties.load does, for a file without continuation lines."""
     assert written.isascii()
     found = {}
     for line in written.splitlines():

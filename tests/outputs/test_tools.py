@@ -1,4 +1,4 @@
-"""The files that test tools read; what a tool that is here makes of its file, it is asked itself."""
+"""Tests of the files for test tools; if the tool is installed, it reads its file itself."""
 
 from __future__ import annotations
 

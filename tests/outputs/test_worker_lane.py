@@ -1,4 +1,4 @@
-"""Which lane a test worker gets."""
+"""Tests of which lane a test worker gets."""
 
 from __future__ import annotations
 

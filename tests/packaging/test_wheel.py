@@ -1,4 +1,4 @@
-"""The wheel alone, as a user gets it: installed where nothing of this checkout is, it brings an environment up."""
+"""Test the wheel without the checkout, as a user installs it: it starts an environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`envctl` of a new virtual environment, which borrows the dependencies of this one: they are behind its own."""
+    """Install the wheel in a new virtual environment that also finds this environment's dependencies; return its `envctl`."""
     home = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     pip = [sys.executable, "-m", "pip", "-q", "--python", str(home / "bin/python"), "install", "--no-deps", "--no-index", str(wheel)]
@@ -42,7 +42,7 @@ def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def alone() -> Iterator[tuple[str, str]]:
-    """This process's variables without what leads back to the checkout."""
+    """Yield this process's variables without those that lead to the checkout."""
     return ((key, value) for key, value in os.environ.items() if not key.startswith(("ENVCTL_", "PYTHON")))
 
 
@@ -70,7 +70,7 @@ def test_what_it_says_of_itself(wheel: Path) -> None:
 
 
 def test_nothing_tells_users_to_install_what_is_somebody_elses() -> None:
-    """`envctl` on PyPI is another product, which also brings a command of that name."""
+    """The package `envctl` on PyPI is another product, which also installs a command of that name."""
     name = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
     assert name == NAME
     files = [*(REPO / "docs").glob("*.md"), *(REPO / "templates/kinds").glob("*.yaml"), *(REPO / "envctl").rglob("*.py")]

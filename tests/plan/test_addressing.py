@@ -1,4 +1,4 @@
-"""Under which address a service is reached, from every place where somebody may look at it."""
+"""The address of a service, as seen from every viewpoint."""
 
 from __future__ import annotations
 

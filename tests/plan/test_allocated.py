@@ -1,4 +1,4 @@
-"""A plan is made once, and its ports and subnet are filled in afterwards."""
+"""A plan is made once, without ports; its ports and subnet are filled in afterwards."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_it_is_the_plan_that_these_ports_would_have_given(environment: Environme
 
 
 def test_nothing_is_read_for_it(environment: Environment, tmp_path: Path) -> None:
-    """Whoever saves a file between the plan and the start gets what was planned."""
+    """A file that is changed between planning and starting does not change what is started."""
     plan = without_ports(environment)
     for name in ("schema", "web"):
         shutil.rmtree(tmp_path / name)
@@ -74,7 +74,7 @@ def test_ports_are_unknown_before(environment: Environment) -> None:
 
 
 def test_an_allocation_may_change(environment: Environment) -> None:
-    """A port that somebody took in between is another one in the next attempt."""
+    """If another program takes a port, the next attempt uses a different one."""
     plan = without_ports(environment).with_allocation(Allocation({("web", "main"): 1}))
     assert plan.outputs["WEB"] == "http://127.0.0.1:1"
     assert plan.with_allocation(Allocation({("web", "main"): 2})).outputs["WEB"] == "http://127.0.0.1:2"

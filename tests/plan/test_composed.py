@@ -1,4 +1,4 @@
-"""A definition on top of a Compose file: what its services wait for, and what stands in their place."""
+"""A definition on top of a Compose file: what its services wait for, and what replaces them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.builders import environment_of, setting_of
 
 
 def composed(tmp_path: Path, **services: Service) -> Environment:
-    """An environment whose services are those of a Compose file."""
+    """Return an environment whose services come from a Compose file."""
     environment = environment_of(tmp_path, "services: {}\n")
     theirs = {name: service.model_copy(update={"from_compose": True}) for name, service in services.items()}
     definition = environment.definition.model_copy(update={"services": theirs})
@@ -193,7 +193,7 @@ def test_what_the_project_lacks_is_told_before_anything_starts(tmp_path: Path, s
 def test_only_what_runs_the_server_of_its_image_is_waited_for_in_silence(
     tmp_path: Path, compose: dict[str, Any], dockerfile: str | None, waits: bool
 ) -> None:
-    """A helper that is made from it, a script that waits for something, may never listen. (What is published has that time anyway.)"""
+    """A helper from the same image, such as a script that waits, may never listen; a published port gets that time in any case."""
     build = Build(context=str(tmp_path), dockerfile_inline=dockerfile) if dockerfile else None
     environment = composed(
         tmp_path, x=Service(kind="valkey", image="valkey/valkey:8.1", build=build, ports={"redis": 6379}, compose=compose)

@@ -1,4 +1,4 @@
-"""The first line of a CSV file, which may be packed, and a stranger's."""
+"""The first line of a CSV file, which may be compressed and may come from an untrusted project."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_one_that_is_unpacked_without_an_end_is_not_read_to_it(tmp_path: Path, l
 
 
 def test_what_is_no_text_has_no_header(tmp_path: Path) -> None:
-    """A spreadsheet's own file, say."""
+    """A spreadsheet's own file format, for example, is not text."""
     (tmp_path / "f.csv").write_bytes(b"PK\x03\x04\x14\x00\x06\x00")
     with pytest.raises(csv.Error, match="line contains NUL"):
         header(tmp_path / "f.csv", tmp_path)

@@ -1,4 +1,4 @@
-"""What a Dockerfile starts, proposed as a `run:`."""
+"""The command of a Dockerfile, proposed as a `run:`."""
 
 from __future__ import annotations
 

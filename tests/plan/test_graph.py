@@ -14,7 +14,7 @@ Needs = dict[str, dict[str, str]]
 
 @st.composite
 def acyclic(draw: st.DrawFn) -> tuple[Needs, Needs]:
-    """Needs and seeding needs that only lead to services drawn earlier, in an order that says nothing."""
+    """Draw needs and seeding needs without cycles, in random order: each service needs only services that were drawn before it."""
     names = draw(st.lists(st.text("abcdefghij", min_size=1, max_size=2), unique=True, max_size=8))
     needs: Needs = {}
     seeding: Needs = {}
@@ -57,7 +57,7 @@ def test_a_cycle_is_closed_and_real(length: int, data: st.DataObject) -> None:
 
 
 def test_a_seed_may_need_whoever_needs_the_server_only() -> None:
-    """A migration in the image of `orders` runs before `orders` starts, and a check may want it started."""
+    """A seed step of `db` may wait for `cache`, because `cache` waits only until `db` is ready, not until `db` is seeded."""
     assert start_order({"db": {}, "cache": {"db": "ready"}}, {"db": {"cache": "ready"}}) == ["db", "cache"]
 
 

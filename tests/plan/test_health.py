@@ -128,7 +128,7 @@ def test_the_port_that_is_checked(options: dict[str, Any], port: int) -> None:
     assert f"127.0.0.1 {port}" in shell
 
 
-# The commands, run here
+# The commands, run on this machine
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -152,7 +152,7 @@ def server() -> Iterator[int]:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port that nobody listens on, and nobody else can take."""
+    """Yield a port on which no program listens, and which no other program can take."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -164,7 +164,7 @@ def passes(checks: tuple[Check, ...], port: int, programs: Path) -> bool:
 
 
 def only(folder: Path, program: str) -> Path:
-    """A PATH with nothing but *program*."""
+    """Return a folder for PATH that contains only *program*; skip the test if the program is not installed."""
     found = sys.executable if program == "python3" else shutil.which(program)
     if found is None:
         pytest.skip(f"there is no {program} here")

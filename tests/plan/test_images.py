@@ -69,7 +69,7 @@ def test_a_rewritten_name_ends_as_it_did(image: str) -> None:
     assert found == image or full_name(image).removeprefix("docker.io") == found.removeprefix("mirror.corp")
 
 
-# What is built
+# Images that are built
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_name_without_a_tag_gets_one(context: Path, name: str, expected: str |
 
 
 def test_what_write_writes_is_no_reason_to_build_again(context: Path) -> None:
-    """It is new after every `up`: the ports in it are."""
+    """The file changes with every `up`, because it contains ports."""
     file = context / ".env.test"
     before = build_plan(Build(), context, None, context.parent, written={file}).tag
     file.write_text("URL=http://127.0.0.1:20000\n")
@@ -112,7 +112,7 @@ def test_what_write_writes_is_no_reason_to_build_again(context: Path) -> None:
     [("postgres:17", "envctl/postgres"), ("host:5000/me/app", "envctl/host-5000-me-app"), ("envctl/x:1", "envctl/envctl-x")],
 )
 def test_without_leave_nothing_is_built_under_a_name_of_others(context: Path, name: str, stem: str) -> None:
-    """Every later project on the machine would run what a stranger calls `postgres:17`."""
+    """Otherwise all later projects on this machine would run the untrusted image under the name `postgres:17`."""
     build = Build.model_validate({"tags": ["redis:8"]})
     found = build_plan(build, context, name, context.parent)
     assert found.tag == f"{stem}:{found.content}"
@@ -217,7 +217,7 @@ def test_the_ignore_file_of_another_dockerfile_does_not(context: Path) -> None:
 
 
 def test_a_dockerfile_counts_even_if_it_is_ignored(context: Path) -> None:
-    """Docker reads it all the same."""
+    """Docker reads the Dockerfile in spite of .dockerignore."""
     (context / ".dockerignore").write_text("Dockerfile\n.dockerignore\n")
     before = tag(context)
     (context / "Dockerfile").write_text("FROM other\n")

@@ -1,4 +1,4 @@
-"""A large file is hashed once; whatever may have changed it since makes it be hashed again."""
+"""A large file is hashed only once, until a change is possible; then it is hashed again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from envctl.plan.known_digests import MOST, KnownDigests, known_digests
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The files that were really read: their inodes. Any size counts as large, and any change as long ago."""
+    """Return the inodes of the files that are hashed; treat every size as large, and every change as long past."""
     found: list[int] = []
     plain = hashlib.file_digest
 
@@ -38,7 +38,7 @@ def digest(digests: KnownDigests, file: Path) -> str:
 
 
 def test_what_does_not_fit_is_asked_until_it_does(tmp_path: Path, hashed: list[int]) -> None:
-    """One that did not must be complained about again; one that was known before anybody asked has not been looked at."""
+    """A file that fails the check is checked again until it passes; a file whose hash was known before any check is checked, too."""
     file, asked, answers = tmp_path / "seed.sql", list[bytes](), [False, True]
 
     def fits(stream: BufferedReader) -> bool:
@@ -84,7 +84,7 @@ def test_a_changed_file_is_hashed_again(tmp_path: Path, hashed: list[int], chang
     file, digests = tmp_path / "seed.sql", KnownDigests(tmp_path / "cache")
     file.write_text("one")
     digest(digests, file)
-    time.sleep(0.02)  # the clock of a file system ticks every few milliseconds; a second change within a tick is what settling is for
+    time.sleep(0.02)  # File systems record times in steps of a few milliseconds; the settling time covers changes within one step.
     change(file)
     assert digest(digests, file) == hashlib.sha256(b"two").hexdigest()
 

@@ -27,11 +27,11 @@ services:
 
 
 def needs_of(folder: Path, b: str, a: str) -> dict[str, str]:
-    """What `b` waits for."""
+    """Return the needs of `b`."""
     return dict(plan_of(folder, PAIR.format(a=a, b=b)).services["b"].needs)
 
 
-# Who waits for what
+# Needs
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_a_seed_step_waits_for_can_come_true(tmp_path: Path, b: str, condit
     assert plan_of(tmp_path, PAIR.format(b=b, a=step)).services["a"].steps[0].needs == {"b": expected}
 
 
-# What a test process gets
+# Outputs
 
 
 def outputs_of(folder: Path, text: str, **changes: Any) -> dict[str, str]:
@@ -300,7 +300,7 @@ print(compose_yaml(rendered), rendered.losses, [s.steps and s.steps[0].hash for 
 
 
 def test_another_process_plans_the_same(tmp_path: Path) -> None:
-    """Sets and hashes are another order in every process."""
+    """Python orders sets differently in each process, because its string hashes are random."""
     text = """
     name: t
     services:

@@ -1,4 +1,4 @@
-"""What of a plan is hidden: what is secret, and no name that everybody can read."""
+"""Which values of a plan are masked: secrets, but not names that are visible in the definition."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_only_the_environment_knows_is_secret_though_it_be_a_name(tmp_path:
 
 
 def test_a_secret_of_several_lines_is_hidden_line_by_line(tmp_path: Path) -> None:
-    """As a log prints it; what every key has, or a brace, is no secret."""
+    """A log prints the secret line by line; lines that every key has, and short lines such as a brace, are not secret."""
     environment = environment_of(tmp_path, "services: {a: {image: busybox}}")
     key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\r\n  {\nend=\n-----END PRIVATE KEY-----\n"
     extra = {"secrets": {"key": {"environment": "KEY"}, "gone": {"environment": "GONE"}}}

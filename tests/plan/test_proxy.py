@@ -1,4 +1,4 @@
-"""The proxy before what is exposed, where there is no cluster: which hosts it knows, where they lead, under which URL they are known."""
+"""The proxy for exposed services on engines other than Kubernetes: its hosts, their targets and their URLs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_each_lane_has_urls_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_daemon_elsewhere_wants_a_domain(tmp_path: Path) -> None:
-    """No name below localhost leads there."""
+    """Names below localhost do not lead to a remote daemon."""
     there = Addresses(outside_host="10.0.0.7", publish_on="0.0.0.0")
     assert planned(tmp_path, addresses=there).outputs["URL"].startswith("http://10.0.0.7:2")
     known = planned(tmp_path, addresses=there, expose=Exposure(domain="previews.test"))

@@ -1,4 +1,4 @@
-"""`publish`: a number outside that stays; and the outputs as a service inside sees them."""
+"""The fixed outside ports of `publish`, and the outputs as a service inside the instance sees them."""
 
 from __future__ import annotations
 

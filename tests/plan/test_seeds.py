@@ -103,7 +103,7 @@ def test_a_hash_is_of_everything_the_result_depends_on(tmp_path: Path, file: str
 
 
 def hashes(folder: Path, seed: str, files: Iterable[str], service: str = "kind: postgres", **changes: Any) -> list[str]:
-    """Of a new project with *files*, each with the same content."""
+    """Return the hashes of the seed steps in a new project with *files*, which all have the same content."""
     folder = Path(tempfile.mkdtemp(dir=folder))
     text = f"services: {{db: {{{service}, seed: [{seed}]}}}}"
     return [step.hash for step in steps(plan_of(folder, text, dict.fromkeys(files, "same;"), **changes))]
@@ -151,7 +151,7 @@ def test_another_server_makes_other_data(tmp_path: Path, service: str) -> None:
 
 
 def test_a_variable_in_a_command_counts(tmp_path: Path) -> None:
-    """Its text is the same."""
+    """The text of the command stays the same; only the variable's value changes."""
     command = "'${var.n}' ${var.s} ${cache.url}"
     text = "variables: {n: 1, s: {secret: true, default: hush}}\n" + SERVICES.replace("'my tool.py' $HOME", command)
     found = []
@@ -249,7 +249,7 @@ def test_the_header_of_a_file(tmp_path: Path, name: str, content: bytes, expecte
     ],
 )
 def test_a_header_that_names_no_columns(tmp_path: Path, content: str, words: str) -> None:
-    """Of two columns of a name MariaDB takes the last one, without a word."""
+    """If two columns have the same name, MariaDB silently uses the last one."""
     with pytest.raises(DefinitionError, match=r"environment.yaml:[12]: services.db.seed.0.csv: " + words):
         plan_of(tmp_path, "services: {db: {kind: mariadb, seed: [{csv: x.csv, into: t}]}}", {"x.csv": content})
 
@@ -281,7 +281,7 @@ def test_every_word_of_a_step_counts(tmp_path: Path, seed: str, changes: dict[st
 
 
 def changed(folder: Path, services: str, files: dict[str, str | bytes], again: dict[str, str | bytes]) -> bool:
-    """Whether the last step of the first service has another hash with other files."""
+    """Return whether the hash of the first service's last step differs between the two sets of files."""
     found = []
     for these in (files, again):
         plan = plan_of(Path(tempfile.mkdtemp(dir=folder)), f"services: {{{services}}}", these)
@@ -395,7 +395,7 @@ def test_sql_is_opened_once_to_be_hashed_and_looked_at(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(seed_hashes, "open_file", counted)
     monkeypatch.setattr(packed_files, "open_file", counted)
-    files = {"a.sql": b"select 1;", f"b.sql{packed}": b"not packed at all"}  # who loads it says so
+    files = {"a.sql": b"select 1;", f"b.sql{packed}": b"not packed at all"}  # compression errors are reported when the file is loaded
     seeds = ", ".join(f"{{sql: {name}}}" for name in files)
     plan = plan_of(tmp_path, f"services: {{db: {{kind: postgres, seed: [{seeds}]}}}}", files)
     assert len(steps(plan)) == 2

@@ -24,11 +24,11 @@ DB = "db: {kind: postgres}\n"
 
 
 def planned(folder: Path, service: str, files: Mapping[str, str | bytes] | None = None, **changes: Any) -> ServicePlan:
-    """The service `x` beside a database."""
+    """Return the planned service `x`, beside a database."""
     return plan_of(folder, f"services:\n  {DB}  x: {{{service}}}\n", files, **changes).services["x"]
 
 
-# What is started
+# Commands
 
 
 def test_run_is_the_whole_program(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_command_replaces_that_of_the_kind(tmp_path: Path) -> None:
     assert planned(tmp_path, "kind: postgres, command: postgres -c a=b").command == ("postgres", "-c", "a=b")
 
 
-# Its image
+# Images
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_without_a_build_a_program_starts_beside_the_definition(tmp_path: Path) 
     assert planned(tmp_path, "image: a, run: x").folder == tmp_path
 
 
-# Its environment
+# Environment variables
 
 
 def test_the_variables(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_password_reaches_the_service_byte_for_byte(tmp_path_factory: pytest.T
     assert plan.services["db"].env["POSTGRES_PASSWORD"] == password
 
 
-# The rest
+# Other properties
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_job_is_done_and_everything_else_seeded(tmp_path: Path) -> None:
 
 
 def composed(folder: Path, kind: str = "service", engine: Any = "docker", **given: Any) -> ServicePlan:
-    """The service `x` as a Compose file describes it; nothing of its kind is applied."""
+    """Return the service `x` as a Compose file describes it."""
     environment = environment_of(folder, "services: {x: {image: a}}")
     described = Service.model_validate({"kind": kind, "image": "a:1", "from_compose": True, **given})
     changed = environment.definition.model_copy(update={"services": {"x": described}})
@@ -319,7 +319,7 @@ def test_a_value_as_text(value: object, text: str) -> None:
     assert as_text(value) == text
 
 
-# As a process of this machine
+# Local processes
 
 
 def local(folder: Path, service: str, files: Mapping[str, str | bytes] | None = None) -> ServicePlan:
@@ -386,7 +386,7 @@ def test_a_server_of_a_compose_file_is_no_process(tmp_path: Path) -> None:
 
 
 def beside(folder: Path) -> dict[str, ServicePlan]:
-    """`x` is a process beside containers; `page` is one of these."""
+    """Return services of which `x` is a local process; `page` and the database are containers."""
     text = f"""
     services:
       {DB}

@@ -39,7 +39,7 @@ def subject(name: str, kind: Kind = SERVER, url: str | None = None, **parameters
 
 
 def resolver(*subjects: Subject) -> Resolver:
-    """Outside ports are 40000 for the main port, 40001 for the next one."""
+    """Return a resolver; a service's first port is 40000 from outside, the next is 40001, and so on."""
     found = {each.name: each for each in subjects or [subject("db")]}
     ports = {(each.name, port): 40000 + index for each in found.values() for index, port in enumerate(each.ports)}
     setting = replace(plan_with().setting, allocation=Allocation(ports))
@@ -47,7 +47,7 @@ def resolver(*subjects: Subject) -> Resolver:
 
 
 def scope_of(found: Resolver, side: Side, own: str | None = None) -> Mapping[str, Any]:
-    """Of a service (inside) or of a test process (outside)."""
+    """Return the names and values that expressions of a service (inside) or of the tests (outside) can use."""
     return found.reader(Viewpoint("inside", "reader") if side == "inside" else TESTS, own)
 
 
@@ -155,7 +155,7 @@ def test_a_reference_that_leads_nowhere(expression: str, words: str) -> None:
 
 
 def test_a_loop_can_be_asked_for_again() -> None:
-    """The first failure leaves nothing behind that makes a later answer another one."""
+    """The first error must not change later answers."""
     scope = scope_of(resolver(), "inside")
     for _ in range(2):
         with pytest.raises(ExpressionError, match="refers to itself"):
@@ -189,7 +189,7 @@ def test_views_are_told_apart() -> None:
     assert isinstance(scope["a"], View)
 
 
-# A server that runs already (--use)
+# Servers that already run (--use)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A stand-in of GitHub's API."""
+"""A fake of GitHub's API."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from envctl.instance.identity import instance_id
 
 
 def preview_id(repository: str, number: int = 17) -> str:
-    """Of owner/name on github.com. By its name alone it is any session's on the same cluster."""
+    """Return the id of a pull request's preview. It depends only on the repository owner/name on github.com and the number."""
     return instance_id(f"pr-{number}", Path(), f"github.com/{repository}#{number}")
 
 
 class Api:
-    """One repository: its pull requests, and the comments under them.
+    """One repository with its pull requests and the comments on them.
 
     Attributes:
-        pulls: state and head by number.
-        asked: called with the number whose state and head somebody has been told.
-        looked: called when somebody has seen the comments, before he is told.
+        pulls: The state and the head commit of each pull request, by number.
+        asked: A function that is called with the number when a client reads a pull request.
+        looked: A function that is called when a client lists the comments, before it gets the answer.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""An API server that is played."""
+"""A fake Kubernetes API with Lease objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from envctl.engines.kubernetes.api import ApiError
 
 
 class Leases:
-    """An API server with nothing but Leases; a version that is not the last one is refused."""
+    """A Kubernetes API that stores only Leases and refuses an update with an outdated resource version."""
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Any]] = {}

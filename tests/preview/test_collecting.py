@@ -1,4 +1,4 @@
-"""gc: whose pull requests are open, and what a failed or empty answer costs; GitHub's own answers through a stand-in."""
+"""Tests of removing previews of closed pull requests: which pull requests are open, and failed or empty answers of GitHub."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOKEN = {"GITHUB_TOKEN": "t0ken", "GITHUB_API_URL": "https://api.test/"}
 
 
 class Answers:
-    """What `requests.request` gives: path to status and body; what was asked."""
+    """A replacement of `requests.request`: it returns the body in *given* for each path, and records the requests."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], status: int = 200) -> None:
         self.given, self.status, self.asked = given, status, list[tuple[str, str, Any]]()
@@ -87,7 +87,7 @@ def test_who_says_nothing_clear_removes_nothing(tmp_path: Path, told: str | None
 
 
 class Cluster(Leases):
-    """Namespaces, and the locks beside them."""
+    """A fake cluster with namespaces and locks."""
 
     def __init__(self, keys: dict[str, str]) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ def test_what_is_collected_is_this_repositorys_and_there() -> None:
 
 
 def test_what_a_command_works_on_is_not_collected() -> None:
-    """It may have been opened after somebody said which are open."""
+    """The pull request may have been opened after the list of open ones was made."""
     there = place(2)
     cluster_of(there).locked(17, holder="somebody", renewed=time.time())
     cluster_of(there).locked(18, holder="somebody who has died", renewed=time.time() - 999)
@@ -138,7 +138,7 @@ def test_many_at_once_want_a_word(tmp_path: Path) -> None:
 
 @pytest.fixture
 def gone(monkeypatch: pytest.MonkeyPatch) -> dict[str, EnvctlError | None]:
-    """What was asked to go, and how that failed where something is said of it."""
+    """Return the removals by id: None, or the error with which a test lets the removal fail."""
     asked: dict[str, EnvctlError | None] = {"pr-17-a": None}
 
     def remove(session: Session, engine: Any, name: str, id: str, why: str) -> Removed:
@@ -199,7 +199,7 @@ def test_a_lock_that_was_written_since_stays() -> None:
 def test_one_that_github_has_left_out_of_its_list_stays(
     tmp_path: Path, gone: dict[str, EnvctlError | None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where one of the first page is closed before the second is asked for, the first of the second is on neither."""
+    """If a pull request of page 1 closes before page 2 is read, the first one of page 2 is on neither page."""
     said = {"/pulls/17": {"state": "open", "head": {"sha": "a"}}, "/pulls/18": {"state": "closed", "head": {"sha": "b"}}}
     Answers(monkeypatch, {**pages(3), **said})
     session = replace(session_in(tmp_path), environ=TOKEN)

@@ -1,4 +1,4 @@
-"""The comment: a marker, what a reviewer wants to know, and nothing that must not be said."""
+"""Tests of the preview comment: its marker, its content for reviewers, and that it contains no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pull request's life on the lab's cluster: opened, pushed to from another runner and checkout, superseded, closed, swept."""
+"""Test a pull request's preview on a real cluster: opened, pushed from another runner and checkout, superseded, closed, collected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXPOSE = '[kubernetes.expose]\nclass = "nobodys"\ndomain = "previews.test"\nname
 
 
 class Runner:
-    """A runner of its own with a checkout of its own."""
+    """A CI runner with its own checkout and state folder."""
 
     def __init__(self, project: Project, api: Api, folder: Path, repository: str, locks: str) -> None:
         self.project, self.api, self.repository = Project(folder / "checkout", "kubernetes"), api, repository
@@ -41,7 +41,7 @@ class Runner:
         self.project.write("envctl.toml", f'[preview]\nlocks = "{locks}"\n' + EXPOSE)
 
     def envctl(self, *words: str, run: int, head: str, token: bool = True, source: str = "") -> Done:
-        """As in a run of that pull request; *source* is the repository of its head, where that is another one."""
+        """Run `envctl preview` as in a CI run of the pull request; *source* is the head's repository if it is a fork."""
         event = self.home / "event.json"
         base, fork = {"repo": {"full_name": self.repository}}, {"repo": {"full_name": source or self.repository}}
         event.write_text(json.dumps({"pull_request": {"number": 17, "head": {"sha": head, **fork}, "base": base}}))
@@ -91,7 +91,7 @@ def test_the_life_of_a_pull_request(project: Project, api: Api, tmp_path: Path) 
         assert "superseded by bbbb" in moved.err
 
         one.project.write("environments/schema.sql", "create table t (n int); insert into t values (7);\n")
-        # The keeper of the other runner lives: it has seen the pod without data, and leaves it to this `up`.
+        # The other runner's keeper also sees the pod without data, and must leave the seeding to this `up`.
         reseeded = one.envctl("up", "env", "--json", run=14, head="bbbb").ok()
         assert "its data is created again" in reseeded.err
         assert rows(reseeded.json["outputs"]) == 1

@@ -1,4 +1,4 @@
-"""Who may change a preview, against an API server that is played: versions, newer and older runs, the dead, the closed."""
+"""Tests of which run may change a preview, with a fake API: versions, older and newer runs, dead holders, closed previews."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_somebody_at_a_desk_is_the_newest(leases: Leases) -> None:
     desk = claim(leases, None)
     acquire(desk)
     desk.release()
-    acquire(claim(leases, 12, closing=True)).closed  # noqa: B018  the order is still that of the run
+    acquire(claim(leases, 12, closing=True)).closed  # noqa: B018  the lock keeps the order of the run
     with pytest.raises(Superseded):
         acquire(claim(leases, 11))
 
@@ -162,7 +162,7 @@ def test_locks_of_other_repositories_and_foreign_leases_are_not_listed(leases: L
 
 @pytest.mark.parametrize("stopped", [KeyboardInterrupt(), Interrupted("interrupted; what was up before is still up")])
 def test_who_is_ended_by_a_newer_run_says_so(leases: Leases, monkeypatch: pytest.MonkeyPatch, stopped: BaseException) -> None:
-    """`down` ends by the signal itself, `up` says what has become of what it did."""
+    """`down` ends with the signal itself; `up` ends with a message about the instance."""
     asked = threading.Event()
     monkeypatch.setattr(lease_renewal, "EVERY", 0.001)
     monkeypatch.setattr(signals, "ask_to_stop", lambda over: asked.set())

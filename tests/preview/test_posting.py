@@ -1,4 +1,4 @@
-"""The comment under a pull request, by a stand-in of GitHub's API: there is one, and it is ours."""
+"""Tests of posting the comment on a pull request: there is only one, and a comment that a stranger could change is not reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pull request: the variables of CI, and `--key`."""
+"""Tests of finding the pull request from CI variables and `--key`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_of_gitlab(runs_in: str) -> None:
 
 
 def run_before(head: str | None, event: str = "pull_request", numbers: tuple[int, ...] = ()) -> dict[str, Any]:
-    """What `on: workflow_run` hands over; of a fork's pull request it does not say the number."""
+    """Return the event of `on: workflow_run`; for a fork's pull request, GitHub does not include the number."""
     repo = {"full_name": head} if head else None
     told = {"event": event, "head_sha": "abc", "head_repository": repo, "repository": {"full_name": "o/r"}}
     return {"workflow_run": {**told, "pull_requests": [{"number": number} for number in numbers]}}
@@ -66,7 +66,7 @@ def run_before(head: str | None, event: str = "pull_request", numbers: tuple[int
 
 @pytest.mark.parametrize(("head", "foreign"), [("o/r", False), ("fork/r", True), (None, True)])
 def test_of_a_run_after_another_workflows(tmp_path: Path, head: str | None, foreign: bool) -> None:
-    """The way around `pull_request_target`: the head is the first workflow's, the key is handed on by it."""
+    """The safe alternative to `pull_request_target`: the head is the first workflow's, which also passes on the key."""
     environ = github(tmp_path, run_before(head), GITHUB_EVENT_NAME="workflow_run")
     assert pull_request(environ, "github.com/o/r#17") == PullRequest("github.com/o/r", 17, "abc", (900, 2), URL, foreign)
 

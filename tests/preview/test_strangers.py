@@ -1,4 +1,4 @@
-"""A pull request from a fork, without a cluster: what its definition and its checkout may not say, and what its namespace is limited to."""
+"""Tests of `--untrusted` for a pull request of a fork, without a cluster: refused settings, and the limits of its namespace."""
 
 from __future__ import annotations
 

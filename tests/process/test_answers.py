@@ -1,4 +1,4 @@
-"""Programs that are asked something, begun before or not."""
+"""Tests of running programs for their output, started in advance or on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing is removed before what was asked for is there."""
+"""Tests that a removal waits until everything that is being created exists."""
 
 from __future__ import annotations
 

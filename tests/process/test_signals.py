@@ -19,14 +19,14 @@ from envctl.process import signals
 
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
-    """Those of before, whatever a test does."""
+    """Restore the signal handlers and the hook after each test."""
     before, hook = {number: signal.getsignal(number) for number in signals.STOP_SIGNALS}, sys.unraisablehook
     yield
-    signals._asked.set()  # whoever still asks for what has been heard ends
+    signals._asked.set()  # ends a thread that repeats a signal
     for thread in threading.enumerate():
         if thread.name == "ask to stop":
             thread.join()
-    signals.install()  # nobody has asked yet
+    signals.install()  # resets the state to "no signal received"
     sys.unraisablehook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -34,7 +34,7 @@ def _handlers() -> Iterator[None]:
 
 def ask(number: int) -> None:
     os.kill(os.getpid(), number)
-    time.sleep(0)  # the handler runs between two instructions
+    time.sleep(0)  # lets the handler run, which Python calls between two instructions
 
 
 @pytest.mark.parametrize("number", signals.STOP_SIGNALS)
@@ -45,7 +45,7 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(number: int) -> None:
 
 
 def test_an_ignored_signal_stays_ignored() -> None:
-    """As under nohup."""
+    """`nohup` starts commands with SIGHUP ignored."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signals.install()
     ask(signal.SIGHUP)
@@ -53,7 +53,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 
 def test_who_asks_twice_is_heard_once() -> None:
-    """The second would interrupt what the first has begun to clear away."""
+    """The second signal would interrupt the cleanup that the first one has started."""
     signals.install()
     with pytest.raises(KeyboardInterrupt):
         ask(signal.SIGINT)
@@ -79,7 +79,7 @@ def test_an_interrupt_that_a_finalizer_swallowed_comes_again() -> None:
 
 
 def test_it_comes_again_though_nobody_listens_at_first() -> None:
-    """Ctrl-C is ignored from the start, and something is being removed when it is asked for again."""
+    """Here SIGINT is ignored from the start, and a removal blocks signals when the interrupt is repeated."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signals.install()
     with signals.shielded():
@@ -108,7 +108,7 @@ def test_a_failing_removal_gives_the_signals_back() -> None:
 
 @pytest.fixture
 def rung() -> Iterator[list[int]]:
-    """A caller's own handler of SIGALRM, without a timer yet, and what it has heard. (pytest has a timer of its own.)"""
+    """Yield the signals that a caller's own handler of SIGALRM receives; suspend pytest's own timer during the test."""
     heard: list[int] = []
     timer = signal.setitimer(signal.ITIMER_REAL, 0)
     before = signal.signal(signal.SIGALRM, lambda number, frame: heard.append(number))
@@ -123,7 +123,7 @@ def test_a_deadline_ends_whatever_waits() -> None:
 
 
 def test_a_deadline_is_no_error_that_may_be_left_out() -> None:
-    """As a wait does that goes on whatever fails."""
+    """A loop that continues after every Exception must still end at its deadline."""
     waits: list[int] = []
 
     def wait() -> None:
@@ -178,7 +178,7 @@ def test_a_timer_of_the_caller_that_is_late_rings_with_its_own_handler(rung: lis
 
 
 def test_a_handler_that_python_does_not_know_is_left_alone(rung: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It could not be given back."""
+    """The previous handler could not be restored."""
     replaced: list[int] = []
     with monkeypatch.context() as patched:
         patched.setattr(signal, "getsignal", lambda number: None)

@@ -1,4 +1,4 @@
-"""Output that is closed, full or unread, in processes of their own: what they print and how they end."""
+"""Tests of closed, full or unread output, in separate processes: what they print, and their exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many things at once, and streams made one."""
+"""Tests of running tasks in parallel and of merging streams."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_nothing_itself_is_something() -> None:
 
 
 def test_a_stream_waits_for_its_reader() -> None:
-    """What a service prints while nobody reads must not fill the memory."""
+    """Output of a service that is not read must not fill the memory."""
     given = []
 
     def endless() -> Iterator[int]:

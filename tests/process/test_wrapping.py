@@ -1,4 +1,4 @@
-"""Long lines on a terminal."""
+"""Tests of wrapping long lines on a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from envctl.process.wrapping import wrapped
 
 @pytest.fixture(scope="module")
 def terminal() -> Iterator[TextIO]:
-    """One of 40 columns."""
+    """Yield a terminal with 40 columns."""
     ours, theirs = pty.openpty()
     ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
     with open(theirs, "w") as stream:

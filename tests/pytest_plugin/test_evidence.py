@@ -1,4 +1,4 @@
-"""What a failed test is told of the environment: of its own lane alone."""
+"""Tests of the evidence that a failed test's report contains: it is about the test's own lane only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVICES = {"db": ServiceRecord("postgres"), "api": ServiceRecord("api", lane=1)
 
 
 def told(monkeypatch: pytest.MonkeyPatch, lane: int, log: bytes = b"GET /\n") -> tuple[str, str]:
-    """Of a test of *lane* that failed while the first lane's API was dead: when it failed, and what its report says."""
+    """Return the phase and the report's sections of a failed test in *lane*, while the API of lane 1 is dead."""
     record = record_of(services=SERVICES)
     states = {"db": "seeded", "api": "stopped", "api-lane2": "ready"}
     document = {"state": "failed", "services": {name: {"state": state} for name, state in states.items()}}

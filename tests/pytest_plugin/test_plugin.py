@@ -1,4 +1,4 @@
-"""`pytest --envctl`: one environment for the run, a lane for each worker, a lease for each test; on the local engine."""
+"""Tests of `pytest --envctl` on the local engine: one environment for the run, a lane for each worker, a lease for each test."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ PROPERTIES = {"username": "me", "password": "päss$'\n", "database": "shop", "vi
 
 
 class Servers:
-    """Starts servers, and returns targets that point at them."""
+    """A starter of small servers, which returns a probe target for each server."""
 
     def __init__(self) -> None:
         self._listeners: list[socket.socket] = []
@@ -37,7 +37,7 @@ class Servers:
 
     def stop(self) -> None:
         for each in [*self._listeners, *self._connections]:
-            # Closing alone does not wake a thread that waits in accept() or recv().
+            # close() alone does not wake a thread that waits in accept() or recv().
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()

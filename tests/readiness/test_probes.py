@@ -1,4 +1,4 @@
-"""Every probe against servers that are ready, not yet, refusing, silent, closing and speaking something else."""
+"""Tests of every probe with servers that are ready, not yet ready, refusing, silent, closing, or of another protocol."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def not_ready(name: str, target: Target) -> str:
 
 
 def closes_at_once(connection: socket.socket) -> None:
-    """What docker-proxy does before the server behind it listens."""
+    """Close the connection at once, like docker-proxy before the server behind it listens."""
 
 
 def resets(connection: socket.socket) -> None:
@@ -120,14 +120,14 @@ def test_log_waits_for_its_line() -> None:
 
 
 def test_a_line_is_one_line_of_whatever_length() -> None:
-    """Nothing matches across two, wherever the pieces end."""
+    """A pattern never matches across a line break, wherever the log is split."""
     for pieces in ([b"a\nb\n"], [b"a", b"\nb\n"], [b"a\n", b"b"]):
         assert "no log line" in not_ready("log", Target("", 0, options={"log": r"a\sb"}, logs=partial(list, pieces)))
     probe("log", Target("", 0, options={"log": "^ab$"}, logs=lambda: [b"x\na", b"b"]))
 
 
 def test_an_expression_that_backtracks_ends() -> None:
-    """With Python's engine it would take longer than the universe is old."""
+    """Python's regular expressions would not finish this search in any acceptable time."""
     assert "no log line" in not_ready("log", Target("", 0, options={"log": "^(a+)+$"}, logs=lambda: [b"a" * 100_000 + b"!\n"]))
 
 
@@ -199,7 +199,7 @@ def test_http_says_the_status_it_got(status: str, expected: Any, servers: Any) -
     assert not_ready("http", target) == f"GET /x answered {status}"
 
 
-# The protocols that are spoken by hand
+# Protocols that envctl implements
 
 
 def redis_server(asked: list[bytes], answer: bytes = b"+OK\r\n") -> Callable[[socket.socket], None]:
@@ -348,7 +348,7 @@ def test_smtp_says_why_it_refuses(servers: Any) -> None:
     assert not_ready("smtp", servers.target(smtp_server(535, []))) == "login refused: 535 words"
 
 
-# The protocols that a library speaks
+# Protocols for which envctl uses a library
 
 
 def postgres_server(queries: list[str], failure: str = "", code: str = "57P03") -> Callable[[socket.socket], None]:

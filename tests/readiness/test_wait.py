@@ -25,14 +25,14 @@ def after(attempts: int) -> Callable[[RetryCallState], bool]:
 
 @pytest.fixture(autouse=True)
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that nobody slept."""
+    """Replace `time.sleep`; return the seconds of each call."""
     found: list[float] = []
     monkeypatch.setattr(time, "sleep", found.append)
     return found
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, **answers: list[Exception | None]) -> list[str]:
-    """Probes that give their answers in turn, and pass after the last; the names of those that are asked."""
+    """Replace the probes: each gives its answers in order and then succeeds. Return the names of the probes that run."""
     asked: list[str] = []
 
     def named(name: str) -> Probe:

@@ -33,12 +33,12 @@ def setting_with(**changes: Any) -> Setting:
 
 
 def entry(found: ServicePlan, *others: ServicePlan, standalone: bool = True) -> dict[str, Any]:
-    """What is rendered of one service."""
+    """Return the rendered Compose service of *found*."""
     return dict(rendered(found, *others, standalone=standalone)["services"][found.name])
 
 
 def unescaped(value: Any) -> Any:
-    """What Compose makes of a text of its file: a `$$` is a `$`, and any other `$` would be a variable."""
+    """Return a value as Compose reads it: `$$` becomes `$`; any other `$` would start a variable and fails."""
     if isinstance(value, dict):
         return {key: unescaped(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -98,7 +98,7 @@ def test_labels_come_back_byte_for_byte() -> None:
         assert unescaped(marks)["envctl.project"] == "/a$b"
 
 
-# What everything carries
+# Settings of every service
 
 
 def test_everything_carries_the_labels() -> None:
@@ -209,7 +209,7 @@ def test_replicas_share_a_range_of_ports() -> None:
     assert shown["published"] == "20000-20002"
 
 
-# Who starts after whom
+# Start order
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_a_network_that_nobody_uses_is_not_made(fragment: dict[str, Any]) -> Non
     assert "networks" not in rendered(service("x", compose=fragment))
 
 
-# What it cannot express
+# Not supported by Compose
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_losses_of_the_plan_come_first() -> None:
     assert found.losses == ("a", "x: b")
 
 
-# The whole way
+# Whole files
 
 
 def both(plan: Plan) -> str:

@@ -1,4 +1,7 @@
-"""What the examples render to, whole. `UPDATE_GOLDEN=1 pytest tests/render` writes the files anew: read the difference."""
+"""Compare the complete rendered examples with stored files.
+
+`UPDATE_GOLDEN=1 pytest tests/render` rewrites the files; read the diff before you commit it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def rendered(name: str) -> str:
 
 
 def portable(text: str) -> str:
-    """Without what differs from machine to machine, and what changes with the code of the stub and of the shop."""
+    """Replace the parts of *text* that depend on the machine, or on the code of the stub and the shop."""
     text = text.replace(str(ROOT), "/checkout")
     text = re.sub(r"envctl/app:[0-9a-f]{16}", "envctl/app:CONTENT", text)
     text = re.sub(r"envctl\.build: [0-9a-f]{16}", "envctl.build: CONTENT", text)

@@ -84,12 +84,12 @@ def secrets(found: Manifests) -> dict[tuple[str, str], str]:
 
 
 def expanded(text: str, known: Mapping[str, str]) -> str:
-    """What the kubelet makes of a value: `$(NAME)` where NAME is known, `$$` is `$`, and nothing else."""
+    """Expand a variable as the kubelet does: `$(NAME)` if NAME is known, `$$` to `$`, and nothing else."""
     return re.sub(r"\$(\$|\(([^)]*)\))", lambda m: "$" if m[1] == "$" else known.get(m[2], m[0]), text)
 
 
 def environment(container: Mapping[str, Any], held: Mapping[tuple[str, str], str]) -> dict[str, str]:
-    """The variables as the container has them; a reference sees those that stand before it."""
+    """Return a container's environment variables; a reference only sees the variables before it."""
     found: dict[str, str] = {}
     for each in container.get("env", []):
         if "valueFrom" in each:
@@ -109,7 +109,7 @@ def of_team(name: str, **changes: Any) -> ServicePlan:
 
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.parent.name if path.stem == "environment" else path.stem)
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A definition with its files beside it: an example's are in a folder of its name."""
+    """Return an example's definition, with its files beside it if it has a folder of its name."""
     found: Path = request.param
     if not found.with_suffix("").is_dir():
         return found
@@ -295,7 +295,7 @@ def test_one_with_folders_inside_is_not_for_they_would_be_links() -> None:
 
 
 def allowed(found: Manifests) -> set[tuple[str, str, int]]:
-    """Reader, target and port for which both sides agree."""
+    """Return the reader, target and port of each connection that the policies of both sides allow."""
     ingress, egress = set(), set()
     for policy in objects(found, "NetworkPolicy").values():
         own = policy["spec"]["podSelector"]["matchLabels"].get("envctl.network")
@@ -394,7 +394,7 @@ def test_a_status_that_the_kubelet_does_not_take_is_a_loss() -> None:
     assert "x: its readiness (http with status 401), which the kubelet cannot check" in found.losses
 
 
-# What a definition says
+# Settings of a definition
 
 
 def test_resources() -> None:
@@ -476,7 +476,7 @@ def test_labels_are_always_ones(text: str) -> None:
     assert re.fullmatch(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?", label_value(text))
 
 
-# ExecAgent, and jobs in a service's place
+# The exec agent, and jobs in a service's place
 
 
 def test_hands_only_where_somebody_needs_them() -> None:
@@ -674,7 +674,7 @@ PLURALS = {"NetworkPolicy": "networkpolicies"}
 
 
 def rights(role: str) -> set[tuple[str, str, str]]:
-    """Group, resource and verb."""
+    """Return the API group, resource and verb of each right of *role*."""
     rules = ROLES[role]["rules"]
     return {(group, what, verb) for rule in rules for group in rule["apiGroups"] for what in rule["resources"] for verb in rule["verbs"]}
 

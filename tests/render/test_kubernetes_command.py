@@ -1,4 +1,4 @@
-"""`envctl render --engine kubernetes`, as it is typed."""
+"""Tests of the command `envctl render --engine kubernetes`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ services:
 
 
 NOTHING = {"ENVCTL_ENGINE": "", "ENVCTL_REGISTRY": ""}
-"""The tests' own choice is not what these are about."""
+"""Variables without the engine and registry of the test run, which these tests must not use."""
 
 
 def written(project: Project) -> Project:

@@ -1,4 +1,4 @@
-"""The ears and the exec agent of a pod as two processes of this machine: what they say, what they run, and that they come back."""
+"""Tests of a pod's exec agent as two local processes, the listener (`ears`) and the executor (`agent`): requests, and recovery."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Asked = tuple[int, bytes]
 
 
 class Pod:
-    """A folder with ears and hands that can be killed and started anew."""
+    """The two processes of an exec agent in one folder; the tests can kill and restart each of them."""
 
     def __init__(self, folder: Path, shell: list[str]) -> None:
         self.folder, self.shell = folder, shell

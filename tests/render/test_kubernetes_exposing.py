@@ -1,4 +1,4 @@
-"""`expose:`: its URL, the Ingress or HTTPRoute, and who is let in."""
+"""Tests of `expose:`: the public URL, the Ingress or HTTPRoute, and which connections the network policy allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`[kubernetes]` of envctl.toml: each key is a field with an example."""
+"""Tests of `[kubernetes]` in envctl.toml: each key is a field of `Cluster` with an example."""
 
 from __future__ import annotations
 

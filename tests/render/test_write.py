@@ -65,7 +65,7 @@ def test_a_users_file_beside_is_not_replaced(plan: Plan, tmp_path: Path) -> None
 
 
 def test_a_link_of_the_project_is_not_written_through(plan: Plan, tmp_path: Path) -> None:
-    """Whoever commits `out` chooses where `render -o out` writes."""
+    """A committed link `out` would otherwise decide where `render -o out` writes."""
     plan = replace(plan, setting=replace(plan.setting, project=tmp_path / "project"))
     (tmp_path / "project").mkdir()
     (tmp_path / "theirs").mkdir()

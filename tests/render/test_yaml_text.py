@@ -1,4 +1,4 @@
-"""YAML that every reader takes for the same."""
+"""Tests that all YAML readers read the written YAML in the same way."""
 
 from __future__ import annotations
 

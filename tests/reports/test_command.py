@@ -1,4 +1,4 @@
-"""`envctl report`."""
+"""Tests of `envctl report`."""
 
 from __future__ import annotations
 

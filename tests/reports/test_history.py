@@ -1,4 +1,4 @@
-"""The last runs of tests."""
+"""Tests of the history of test runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of test tools, and of strangers."""
+"""Tests of reading JUnit reports, also untrusted ones."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_of_every_encoding(encoding: str, declared: bool) -> None:
 
 
 def test_what_the_declaration_says_need_not_be_so() -> None:
-    """As .NET writes it into a string; and a blank line before it, of whoever has put files together."""
+    """.NET writes "utf-16" into a string of another encoding; concatenated files may begin with a blank line."""
     assert read('\n <?xml version="1.0"\n encoding="utf-16"?><testsuite><testcase name="ö"/></testsuite>')[0].id == "ö"
     with pytest.raises(DefinitionError, match=r"a\.xml:3: "):
         read('\n<?xml version="1.0"\n encoding="utf-16"?><testsuite>')
@@ -95,8 +95,8 @@ def test_what_the_declaration_says_need_not_be_so() -> None:
     ],
 )  # fmt: skip
 def test_characters_that_xml_does_not_have(written: str, text: str) -> None:
-    """Each would be the end of the report, and of all tests after it."""
-    for filling in range(0, 32, 3):  # at the end of a piece that is read, too
+    """An XML parser would stop at each of these characters and lose the rest of the report."""
+    for filling in range(0, 32, 3):  # also at the end of a piece that is read
         before = f"<testsuite><!--{'x' * (16 * 1024 - 60 - filling)}--><testcase name='a'><failure>"
         found = read(f"{before}{written}</failure></testcase><testcase name='b'/></testsuite>")
         assert [each.id for each in found] == ["a", "b"]
@@ -104,7 +104,7 @@ def test_characters_that_xml_does_not_have(written: str, text: str) -> None:
 
 
 def test_a_suite_that_is_red_without_a_test() -> None:
-    """As where it did not build."""
+    """A suite that does not build reports an error without a test."""
     found = read('<testsuites><testsuite name="p"><error message="build failed">p.go:3</error></testsuite><testsuite/></testsuites>')
     assert [(each.id, each.outcome, each.message, each.text) for each in found] == [("p", "failed", "build failed", "p.go:3")]
 
@@ -126,7 +126,7 @@ def test_what_is_about_something_else() -> None:
 
 
 def test_what_was_read_is_forgotten() -> None:
-    """A suite holds nothing of the tests before: memory does not grow with the file."""
+    """A suite's element keeps no earlier tests, so memory does not grow with the file."""
     one = f"<testcase name='a'><system-out>{'x' * 10_000}</system-out></testcase>"
     stream = BytesIO(f"<testsuite>{one * 2000}</testsuite>".encode())
     tracemalloc.start()
@@ -158,4 +158,4 @@ def test_of_long_output_and_names_the_beginning_is_kept() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (len(found[0].id), found[0].text) == (junit.LONGEST_NAME, "x")
-    assert peak < 150_000_000  # the text itself, twice
+    assert peak < 150_000_000  # about twice the size of the text

@@ -1,4 +1,4 @@
-"""Folders of one run, merged."""
+"""Tests of merging the report folders of one run."""
 
 from __future__ import annotations
 

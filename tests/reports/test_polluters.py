@@ -1,4 +1,4 @@
-"""The checkpoints of a run as a report."""
+"""Tests of the report about the checkpoints of a run."""
 
 from __future__ import annotations
 

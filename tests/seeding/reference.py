@@ -1,4 +1,4 @@
-"""CSV and what servers read, each the simple way: a whole text in memory, byte by byte."""
+"""Simple reference implementations of CSV and of the formats that servers read, for whole texts in memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ FIELD = re.compile(rb'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|\Z)')
 
 
 def records(data: bytes) -> Iterator[tuple[int, list[Field]]]:
-    """Line number and fields of each record, the header first; an empty line is no record.
+    """Yield the line number and the fields of each record, the header first; an empty line is not a record.
 
     Raises:
-        ValueError: the line of a quote that is wrong.
+        ValueError: A quote is wrong; the argument is its line.
     """
     at = 0
     while at < len(data):
@@ -39,10 +39,10 @@ def _value(match: re.Match[bytes]) -> Field:
 
 
 def table(data: bytes) -> list[tuple[int, list[Field]]]:
-    """The records behind the header, each as long as it.
+    """Return the line number and the fields of each record after the header.
 
     Raises:
-        ValueError: the line of a quote that is wrong, or of a record of another length.
+        ValueError: A quote is wrong, or a record has another length than the header; the argument is the line.
     """
     found: list[tuple[int, list[Field]]] = []
     for line, fields in records(data):
@@ -53,7 +53,7 @@ def table(data: bytes) -> list[tuple[int, list[Field]]]:
 
 
 def from_copy(fed: bytes) -> list[list[Field]]:
-    """As PostgreSQL reads it: lines end in LF, outside quotes at least, and each is a record."""
+    """Return the rows that PostgreSQL reads from *fed*; check that all line breaks outside quotes are LF and no line is empty."""
     unquoted = re.sub(rb'"(?:[^"]|"")*"', b"q", fed)
     assert b"\r" not in unquoted
     assert not re.search(rb"^(\\\.)?$", unquoted.removesuffix(b"\n"), re.MULTILINE) or not unquoted
@@ -61,7 +61,7 @@ def from_copy(fed: bytes) -> list[list[Field]]:
 
 
 def from_load_data(fed: bytes) -> list[list[Field]]:
-    r"""As MariaDB reads it: `\N` is NULL, a backslash escapes the next byte."""
+    r"""Return the rows that MariaDB reads from *fed*: `\N` is NULL, and a backslash escapes the next byte."""
     known = {ord("n"): b"\n", ord("r"): b"\r", ord("t"): b"\t", ord("0"): b"\0", ord("\\"): b"\\"}
 
     def value(field: bytes) -> Field:

@@ -1,4 +1,4 @@
-"""What helps with a server's words."""
+"""Tests of the hints for error messages of servers."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def load(
 
 @pytest.mark.parametrize("dialect", READERS)
 def test_a_large_file_is_fed_in_pieces(tmp_path: Path, dialect: str) -> None:
-    """Neither all at once nor each row by itself."""
+    """The file is sent neither as one piece nor row by row."""
     read: list[bytes] = []
     project = FakeDeployment()
 
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_refused_too(tmp_path: Path, di
 
 @pytest.mark.parametrize("data", [b"a,b\n1,2\n1,\0\n", b'a,b\n1,2\n"\0",2\n', b'a,b\n1,2\n1,"2\n\0"\n'])
 def test_postgres_takes_no_nul(tmp_path: Path, data: bytes) -> None:
-    """psql would drop it and the rest of its line, and say nothing."""
+    """psql would silently drop the NUL byte and the rest of its line."""
     project = FakeDeployment()
     line = data[: data.index(b"\0")].count(b"\n") + 1
     with pytest.raises(ServiceFailed, match=rf"x\.csv:{line}: a NUL byte"):
@@ -103,7 +103,7 @@ def test_postgres_takes_no_nul(tmp_path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("dialect", READERS)
 def test_a_file_that_changes_while_it_is_sent_spoils_what_was_sent(tmp_path: Path, dialect: str) -> None:
-    """An input that merely ends is committed."""
+    """The server would commit an input that simply ends, so an invalid piece must follow."""
     sent: list[bytes] = []
 
     def execute(service: str, what: Execution) -> CommandResult:

@@ -14,7 +14,7 @@ LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\r\n\r\n"])
 
 
 def written(table: list[list[str | None]], line_ends: list[str], quoted: bool) -> bytes:
-    """NULL as nothing at all; without *quoted*, quotes only where nothing else will do."""
+    """Return *table* as CSV: NULL as an empty field; without *quoted*, only the fields that need quotes have them."""
     text = ""
     for number, row in enumerate(table):
         text += ",".join(_field(value, quoted) for value in row) + line_ends[number % len(line_ends)]
@@ -62,5 +62,5 @@ def test_postgres_gets_the_chunk_itself_where_copy_takes_it(data: bytes) -> None
     ],
 )
 def test_postgres_gets_lines_of_one_sort_and_no_end_marker(data: bytes, expected: bytes) -> None:
-    r"""A line `\.` ends the data for psql and the server, and what follows would be lost without a word."""
+    r"""psql and the server take a line `\.` as the end of the data, and would silently lose the rest."""
     assert postgres_csv(data) == expected

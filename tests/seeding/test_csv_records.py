@@ -17,7 +17,7 @@ from tests.seeding import reference
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 TABLES = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(TEXT, min_size=width, max_size=width), min_size=1, max_size=6))
 TRICKY = st.lists(st.sampled_from([b'"', b",", b"\n", b"\r", b"a", b"\\", b"\0", b'""', b"\r\n", b'","', b'"\n', b"a,b\n"])).map(b"".join)
-"""Most of it is no CSV at all."""
+"""Random pieces of CSV; most of the results are not valid CSV."""
 
 
 def cut(data: bytes, places: list[int]) -> Iterator[bytes]:
@@ -38,7 +38,7 @@ def read(data: bytes, places: list[int] | None = None) -> list[tuple[int, list[r
 
 
 def outcome(reading: Callable[[], object]) -> object:
-    """What is read, or the line of the mistake."""
+    """Return the result of *reading*, or the line of the mistake."""
     try:
         return reading()
     except BadFile as error:
@@ -164,7 +164,7 @@ def test_a_quote_that_does_not_close_is_known_before_all_is_held(monkeypatch: py
 
 
 def test_a_long_record_takes_no_square_of_its_length() -> None:
-    """32 MB in 8192 pieces: trying each time would read 130 GB."""
+    """The record has 32 MB in 8192 pieces; parsing from its start for each piece would read 130 GB."""
     began = time.monotonic()
     pieces = [b'a\n"', *[b"x" * 4096] * 8192, b'"\n2\n']
     [long, (line, last)] = rows(pieces)
@@ -173,6 +173,6 @@ def test_a_long_record_takes_no_square_of_its_length() -> None:
 
 
 def test_a_long_record_at_the_very_end_is_read() -> None:
-    """Its last piece is too small to try it again for."""
+    """Its last piece alone is too small to trigger another attempt at parsing."""
     assert body(b'a\n"' + b"x" * 1000 + b'"') == [[b"x" * 1000]]
     assert len(list(rows([b'a\n"', b"x" * 1000, b"y", b'"', b"\n"]))) == 1

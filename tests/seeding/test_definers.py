@@ -1,4 +1,4 @@
-"""Words that name who made a view, a trigger or a routine leave a dump; nothing else does, however it is cut into lines and pieces."""
+"""Tests of removing DEFINER clauses from a dump of MariaDB; nothing else changes, wherever lines and pieces are split."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_what_ends_in_the_middle_is_whole(rest: bytes) -> None:
 
 @pytest.mark.parametrize("part", [b"(1,'x'),", b"x" * 8, b"/*!50017 " + BY + b"*/", b"\\'", b"`"])
 def test_no_byte_is_read_over_and_over(monkeypatch: pytest.MonkeyPatch, part: bytes) -> None:
-    """Without line breaks, too: each byte is read once, or twice at the end of a piece."""
+    """Each byte is read once, or twice at the end of a piece, also without line breaks."""
     read = []
 
     def counted(text: bytes, opened: bytes, limit: int) -> tuple[list[bytes], int, bytes]:

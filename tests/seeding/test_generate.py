@@ -22,7 +22,7 @@ def feed_for(table: Table) -> Feed:
 def rows(
     folder: Path, project: FakeDeployment | None = None, *more: dict[str, Any], count: int = 20, random: int = 7, **columns: Any
 ) -> Any:
-    """What was loaded, as the server reads it."""
+    """Seed generated rows; return the rows as the server reads them."""
     project = project or FakeDeployment()
     given = [{"table": "t", "count": count, "random": random, "columns": columns}, *more]
     step = step_of("db", step={"generate": given}, inline=given, feed=feed("postgres-csv"), feed_for=feed_for)

@@ -14,7 +14,7 @@ from tests.builders import FakeDeployment, plan_with, port, service, step_of
 
 
 class Api(ThreadingHTTPServer):
-    """Remembers what it is asked; the status is the path's last part."""
+    """An HTTP server that records its requests; the last part of a request's path is the status of the answer."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, bytes, dict[str, str]]] = []

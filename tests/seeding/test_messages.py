@@ -1,4 +1,4 @@
-"""What no broker is sent, and what one is told that its protocol cannot say."""
+"""Tests of messages that no broker gets, and of values that a broker's protocol cannot represent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.builders import FakeDeployment, plan_with, step_of
 
 @pytest.mark.parametrize("subject", ["a.*", "a.>", "*", ">", "a.", ".a", "a..b", "a b", "a.\t"])
 def test_a_subject_that_is_none_is_refused(subject: str) -> None:
-    """The server takes a message to it, and nobody ever gets that."""
+    """The server would accept a message to such a subject, and no subscriber could receive it."""
     with pytest.raises(ValidationError, match="is not a subject that messages can be sent to"):
         NatsMessage(subject=subject)
 
@@ -41,7 +41,7 @@ def test_a_header_of_several_lines_is_refused(headers: dict[str, Any]) -> None:
 
 
 class Channel:
-    """It writes a message as the library does, and sends nothing."""
+    """A channel that serializes a message as the library does, but does not send it."""
 
     returned: tuple[()] = ()
 

@@ -1,4 +1,4 @@
-"""Files into a bucket: only into one that is there."""
+"""Tests of storing files in a bucket, which must already exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.builders import FakeDeployment, plan_with, step_of
 
 
 class Client:
-    """A server that makes a bucket of whatever is sent to it, as SeaweedFS does."""
+    """A fake client of a server that creates a missing bucket on upload, as SeaweedFS does."""
 
     def __init__(self, refusal: Exception | None = None) -> None:
         self.sent: list[tuple[str, str]] = []

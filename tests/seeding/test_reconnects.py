@@ -1,4 +1,4 @@
-r"""`\connect` while a transaction is open: the question before it, and where none may stand."""
+r"""Tests of `\connect` in an SQL file: a check for an open transaction comes before it, except where none can be inserted."""
 
 from __future__ import annotations
 

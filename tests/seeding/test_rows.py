@@ -22,7 +22,7 @@ def feed_for(dialect: str) -> Any:
 def load(
     folder: Path, given: Any, dialect: str = "postgres-csv", project: FakeDeployment | None = None, name: str = "", **more: Any
 ) -> FakeDeployment:
-    """From the step itself, or from the file *name* with that content."""
+    """Seed rows that are given in the step, or written to the file *name* if there is one; return the deployment."""
     project = project or FakeDeployment()
     if name:
         (folder / name).write_text(given)
@@ -51,7 +51,7 @@ def test_bytes(tmp_path: Path, dialect: str, text: bytes) -> None:
 
 
 def test_rows_with_the_same_columns_are_one_command(tmp_path: Path) -> None:
-    """A column that is not named gets its default, which no loader can be told for one row."""
+    """A column without a value gets its default, and a loader can set this only for all of its rows."""
     rows = [{"a": 1, "b": 2}, {"b": 4, "a": 3}, {"a": 5}, {"a": 6, "b": 7}]
     project = load(tmp_path, {"t": rows, "u": [{"a": 1, "b": 2}]})
     assert [argv[1:-1] for _, argv in project.executed] == [("t", "a", "b"), ("t", "a"), ("t", "a", "b"), ("u", "a", "b")]

@@ -1,4 +1,4 @@
-"""A transaction that a file leaves open: where it begins, and what the client of MariaDB is asked behind the file."""
+"""Tests of a transaction that a file leaves open: finding its begin, and the check that the MariaDB client runs after the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP server as its users have it: asked over a socket."""
+"""A client for the HTTP servers in tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """The response of a server."""
 
     status: int
     reason: str
@@ -28,7 +28,7 @@ class Reply:
 
 
 def call(port: int, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-    """What the server at *port* of this machine answers."""
+    """Send a request to *port* of this machine and return the response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, url, body, headers)

@@ -1,4 +1,4 @@
-"""Nothing is global: no module holds what a run knows, and no variable of this process is a message."""
+"""Tests that modules of envctl keep no global state, and that this process's environment variables are not used to pass values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import envctl
 
 PACKAGE = Path(envctl.__file__).parent
 ALONE = ("keeper", "servers")
-"""Programs of their own, one process each."""
+"""Packages that run as separate programs, one process each."""
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in ALONE)
 MUTABLE = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
 MAKERS = {
@@ -22,7 +22,7 @@ MAKERS = {
 CHANGING = ("append", "add", "update", "clear", "pop", "setdefault", "extend", "remove", "discard", "insert", "set")
 READS = frozenset(["os.environ", "os.environb", "os.getenv", "os.getenvb"])
 READERS = ("session", "cli", *ALONE)
-"""Rooms at the edge, where the process's own variables become a session's, and programs of their own."""
+"""Packages that may read this process's environment variables: they create sessions, or run as separate programs."""
 READ_ELSEWHERE = {
     "definition/compose_config.py": "Docker's program needs a PATH and a HOME, and those that a Python caller gives may have neither",
     "pytest_plugin/__init__.py": "pytest loads it into processes of others, and a session would import envctl into all of them",
@@ -35,7 +35,7 @@ ALLOWED = {
 
 
 def assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    """Names of a module, and what they are set to when it is imported."""
+    """Yield the names that a module assigns at import, and their values."""
     for node in tree.body:
         if isinstance(node, ast.Assign):
             yield from ((ast.unparse(target), node.value) for target in node.targets)
@@ -48,7 +48,7 @@ def is_mutable(value: ast.expr) -> bool:
 
 
 def changed(tree: ast.Module) -> set[str]:
-    """Names that some function of the module changes: with `global`, an item, or a method that changes a container."""
+    """Return the names that a function of the module changes: with `global`, an item, or a method that changes a container."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
@@ -61,7 +61,7 @@ def changed(tree: ast.Module) -> set[str]:
 
 
 def state_of(path: Path, text: str) -> list[str]:
-    """What a module keeps between two calls: `constants` that are written in capitals and never changed are none."""
+    """Return the names in which a module keeps state between two calls; a constant in capitals that never changes is not state."""
     tree = ast.parse(text)
     touched = changed(tree)
     where = path.relative_to(PACKAGE).as_posix()
@@ -71,7 +71,7 @@ def state_of(path: Path, text: str) -> list[str]:
 
 
 def written_variables(text: str) -> list[int]:
-    """Lines that change this process's environment."""
+    """Return the lines that change this process's environment variables."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del) and ast.unparse(node.value).endswith("os.environ"):
@@ -87,7 +87,7 @@ def written_variables(text: str) -> list[int]:
 
 
 def read_variables(text: str) -> list[str]:
-    """How a module names this process's environment, whatever for."""
+    """Return each reference of a module to this process's environment variables."""
     found: list[str] = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Attribute):
@@ -109,7 +109,7 @@ def test_no_variable_of_this_process_is_changed() -> None:
 
 
 def test_variables_of_this_process_are_read_at_the_edge_alone() -> None:
-    """Whatever works is handed those of whoever asks: `Session.environ`."""
+    """All other code gets its variables from the caller, as `Session.environ`."""
     inside = [path for path in MODULES if path.parent != PACKAGE and path.relative_to(PACKAGE).parts[0] not in READERS]
     found = {path.relative_to(PACKAGE).as_posix() for path in inside if read_variables(path.read_text("utf-8"))}
     assert found == set(READ_ELSEWHERE)

@@ -1,4 +1,4 @@
-"""Secrets are hidden however they are written, and words that only hold one stay whole."""
+"""Tests of masking: secrets are hidden in every encoding, and words that merely contain one stay unchanged."""
 
 from __future__ import annotations
 

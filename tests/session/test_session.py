@@ -1,4 +1,4 @@
-"""A session holds what a caller brings along; nothing is anywhere else."""
+"""Tests of a session: it holds everything that belongs to one caller, and no state exists outside of it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_keeper_says_that_it_has_called(tmp_path: Path, value: str | None, exp
 
 
 def test_what_a_session_holds_is_there_from_the_start(tmp_path: Path) -> None:
-    """Nothing is made by whichever of two threads asks first."""
+    """The parts are created at once, not by the first of two threads that use them."""
     session = session_in(tmp_path)
     assert {"store", "keepers", "host"} <= vars(session).keys()
     assert session.host.keepers is session.keepers

@@ -13,7 +13,7 @@ from tests.builders import session_in, write
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A project; `a/b` in it is where one is."""
+    """Create a project with the folder `a/b`, from which the tests look for settings; return the project."""
     (tmp_path / ".git").mkdir()
     (tmp_path / "a" / "b").mkdir(parents=True)
     return tmp_path
@@ -89,7 +89,7 @@ def test_the_file_with_the_unknown_key_is_named(folder: Path) -> None:
     assert caught.value.problems[0].file == folder / "pyproject.toml"
 
 
-# What a cluster wants
+# Settings of a cluster
 
 
 def test_the_cluster(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which data of a Compose file's services is kept, and what its key says: in doubt it is made anew."""
+"""Tests of snapshots of a Compose file's services: which data is kept, and under which key. In doubt, data is created again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENV = {"POSTGRES_USER": "shop", "POSTGRES_PASSWORD": "sesame"}
 
 
 def composed(folder: Path, compose: Mapping[str, Any], env: Mapping[str, str] = ENV, **changes: Any) -> Plan:
-    """A database as a Compose file describes it, and another service beside it."""
+    """Return the plan of a Compose file's database with another service beside it."""
     given = {"other": {}, "files": {}, "volumes": {"pgdata": {}}, "secrets": {"pw": {"file": str(folder / "pw.txt")}}, **changes}
     write(folder, {"pw.txt": "sesame\n"})
     plan = plan_of(folder, "services:\n  db: {kind: postgres}\n  other: {kind: service, image: 'other:1'}\n")
@@ -160,7 +160,7 @@ def test_no_twin_appears_on_a_network_of_others(tmp_path: Path, name: str) -> No
 
 
 def test_what_nobody_outside_can_ask_is_not_kept(tmp_path: Path) -> None:
-    """Whether it has been initialised could not be told."""
+    """envctl could not find out whether such a server has been initialised."""
     networks = {"back": {"internal": True}, "front": {}}
 
     assert not is_kept(composed(tmp_path, {"networks": {"back": None}}, networks=networks))
@@ -241,7 +241,7 @@ def test_sql_that_calls_a_program_or_reads_a_file_is_not_kept(tmp_path: Path, te
 
 
 def test_first_scripts_lie_where_compose_looks_for_them(tmp_path: Path) -> None:
-    """In its project's folder, wherever the command was called."""
+    """Compose looks for a relative path in its project's folder, wherever the command runs."""
     write(tmp_path, {"init/1.sql": "select 1;"})
     plan = composed(tmp_path, {"volumes": [DATA, {"type": "bind", "source": "./init", "target": SCRIPTS}]})
     plan = replace(plan, folder=tmp_path)

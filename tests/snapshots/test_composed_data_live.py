@@ -1,4 +1,4 @@
-"""The data of a Compose file's database that runs from its snapshot survives everything that recreates its container."""
+"""Tests that the data of a Compose file's database, started from a snapshot, survives everything that recreates its container."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def table(site: Site) -> str:
-    """A table of a database that runs from its snapshot."""
+    """Create a table in a database that runs from its snapshot; return a query of the table."""
     site("down", "--all").ok()
     site.up(DB, CACHE)
     assert site.image().startswith("envctl/snapshot:")

@@ -1,4 +1,4 @@
-"""A Compose file's database that has been initialised once, on Docker."""
+"""Test a Compose file's database on Docker that starts from a snapshot of its initialised data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ REFUSED = b'HTTP/1.1 500 Refused\r\nContent-Type: application/json\r\nContent-Le
 
 @pytest.fixture(params=["image", "copy"])
 def daemon(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """Return the variables for Docker itself, or for one that refuses images without layers, as with images in containerd."""
+    """Yield the variables for Docker itself, or for a relay that refuses to load an image without its layers.
+
+    Docker's containerd image store refuses this.
+    """
     if "docker" in missing and "docker" not in REQUIRED:
         pytest.skip(f"no Docker here: {missing['docker']}")
     if request.param == "image":
@@ -58,7 +61,7 @@ class Relays(socketserver.ThreadingUnixStreamServer):
 
 
 class Relay(socketserver.BaseRequestHandler):
-    """One connection to the daemon that is here."""
+    """A connection that is relayed to this machine's Docker daemon."""
 
     def handle(self) -> None:
         with socket.socket(socket.AF_UNIX) as daemon:
@@ -90,7 +93,7 @@ def test_a_server_of_a_compose_file_begins_as_it_was_initialised_with_the_same_f
         return command(list(words), project.folder, env).ok().out
 
     def up(password: str) -> str:
-        """The URL of a server that was not initialised by itself."""
+        """Build a snapshot with *password*, start the server from it, and return its URL."""
         project.write("pw.txt", f"{password}\n")
         assert run("snapshots", "build", "compose.yaml").startswith("kept envctl-tests/db")
         url = again()
@@ -116,7 +119,7 @@ def test_a_server_of_a_compose_file_begins_as_it_was_initialised_with_the_same_f
         rows(first, "create table kept (i int)")
         for label in "xy":
             project.write("compose.yaml", FILE.replace("    ports:", f"    labels: [{label}]\n    ports:"))
-            first = again()  # its container is another one
+            first = again()  # the changed label creates a new container
             assert rows(first, "select to_regclass('kept')::text") == [["kept"]]
             assert " /var/lib/postgresql/data " in mounts()
         run("reset", "kc", "db")

@@ -1,4 +1,4 @@
-"""What a user has kept, on disk."""
+"""Tests of the user's index of snapshots on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes another key, and what does not."""
+"""Tests of a snapshot's key: which changes give another key, and which do not."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_an_instance_s_own_is_no_part_of_it(tmp_path: Path, first: str) -> None:
 
 @pytest.mark.parametrize("where", ["host", "api"])
 def test_what_a_program_is_told_counts(tmp_path: Path, where: str) -> None:
-    """By its command, by the outputs on this machine, by the variables of its service."""
+    """A program's inputs are its command, its service's variables, and on this machine the outputs."""
     text = TEXT.replace("in: api", f"in: {where}").replace("SIZE: small", "SIZE: '${var.n}'")
     text += "outputs: {SIZE: '${var.n}', URL: '${db.url}'}\n"
     for own in (', settings: {max_connections: "${var.n}"}', ', WHERE: "${api.url}"'):
@@ -163,7 +163,7 @@ def test_what_a_program_is_told_counts(tmp_path: Path, where: str) -> None:
 
 
 def test_data_of_a_program_is_for_its_project_alone(tmp_path: Path) -> None:
-    """It may do more than its inputs say; what a server is fed with is the same for everybody."""
+    """A program may read more than its declared inputs; SQL and other data give the same result in every project."""
     fed = TEXT.replace('      - {command: python migrate.py, in: api, inputs: ["*.py"]}\n', "")
 
     assert key(tmp_path / "p") != key(tmp_path / "q")

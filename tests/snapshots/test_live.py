@@ -1,4 +1,4 @@
-"""Snapshots that are made, taken and thrown away, on the engines that are here: one environment for all that needs a twin."""
+"""Tests of building, using and removing snapshots on real engines, with one environment for all tests that need a twin."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def answers(url: str) -> bool:
 
 
 class Kept:
-    """A project with snapshots of its own."""
+    """A project with its own cache of snapshots."""
 
     def __init__(self, folder: Path, engine: str) -> None:
         self.project = Project(folder, engine)
@@ -82,7 +82,7 @@ class Kept:
         return found
 
     def up(self, name: str, *words: str) -> dict[str, str]:
-        """Its outputs; the data came from a snapshot, or was seeded with `--no-snapshots`."""
+        """Start the instance *name* and return its outputs; check that it uses a snapshot unless `--no-snapshots` is given."""
         done = self("up", "kept", "--name", name, "--json", *words).ok()
         assert ("seeding: sql tables.sql" in done.err) == ("--no-snapshots" in words)
         assert ("a copy of the data for `reset`" in done.err) == ("--no-snapshots" in words), "that is in the snapshot"
@@ -92,7 +92,7 @@ class Kept:
 
 @pytest.fixture(scope="module", params=["docker", "local"])
 def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    """Its two snapshots are there."""
+    """Yield a project whose two snapshots are built."""
     engine = str(request.param)
     assert engine in ENGINES
     if engine in missing and engine not in REQUIRED:
@@ -132,7 +132,7 @@ def test_each_instance_has_the_data_and_passwords_of_its_own(kept: Kept) -> None
 
 
 def test_pods_begin_as_what_docker_has_kept(kept: Kept) -> None:
-    """Without a registry they are seeded again: tests/lifecycle."""
+    """Without a registry, pods are seeded again; tests/lifecycle tests that."""
     if kept.project.engine == "local":
         pytest.skip("what Docker keeps is meant")
     if "kubernetes" in missing or not answers(f"http://{REGISTRY}/v2/"):

@@ -1,4 +1,4 @@
-"""A MariaDB server of our own kind that starts from its snapshot, on Docker."""
+"""Test a MariaDB server of envctl's own kind that starts from its snapshot, on Docker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_it_speaks_tls_with_the_certificate_of_the_snapshot_and_has_a_log_of_the
             certificate, size = cursor.fetchone()
         assert certificate == "/var/lib/envctl/mysql/envctl-tls.crt"
         assert size == 96 << 20
-        # The client of this version refuses a server without TLS, and one whose certificate does not go with the password.
+        # This client version requires TLS and a certificate that matches the password.
         assert run("exec", "maria", "db", "--", "sh", "-c", CLIENT).split() == ["Ssl_version", "TLSv1.3"]
     finally:
         run("down", "--all")

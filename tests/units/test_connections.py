@@ -1,4 +1,4 @@
-"""Drivers that stay open between two uses."""
+"""Tests of drivers that stay connected between two uses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ SERVER = {"host": "127.0.0.1", "port": 1}
 
 
 class Counted(Emptied):
-    """
+    """A driver that records whether it was closed.
+
     Attributes:
-        broken: its connection is.
+        broken: Whether its connection is broken.
     """
 
     def __init__(self) -> None:

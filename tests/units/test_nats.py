@@ -1,4 +1,4 @@
-"""Accounts of a real server: what is copied from one to another, and what a reset leaves."""
+"""Tests of NATS accounts on a real server: what is copied from one account to another, and what a reset keeps."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def properties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, A
 
 
 def within(properties: dict[str, Any], user: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    """What *work* returns, which gets JetStream of *user*'s account."""
+    """Call *work* with JetStream of *user*'s account and return its result."""
 
     async def connected() -> Any:
         client = await nats.connect(f"nats://{properties['host']}:{properties['port']}", user=user, password="p", allow_reconnect=False)
@@ -79,7 +79,7 @@ async def seeds(stream: Any) -> None:
 
 
 async def seen(stream: Any) -> dict[str, Any]:
-    """Each stream's messages."""
+    """Return the messages of each stream."""
     found: dict[str, Any] = {}
     for info in await stream.streams_info():
         name = info.config.name

@@ -1,4 +1,4 @@
-"""PostgreSQL: in which database the driver is at home."""
+"""Tests of the PostgreSQL driver's own database, which it connects to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from envctl.units import postgres
 
 
 class Connection:
-    """To a server that has the *databases*."""
+    """A fake connection to the database *to* of a server that has *databases*."""
 
     def __init__(self, databases: set[str], to: str, said: list[str]) -> None:
         self._databases, self._to, self._said = databases, to, said
@@ -55,7 +55,7 @@ def test_it_makes_that_once(monkeypatch: pytest.MonkeyPatch, said: list[str]) ->
 
 
 class Making(Connection):
-    """To a server on which a client that was killed had begun to make databases: each is there when nobody has ended that."""
+    """A fake connection to a server that still executes CREATE DATABASE commands of a killed client, until they are terminated."""
 
     def __init__(self, making: list[str]) -> None:
         super().__init__(set(), "postgres", [])

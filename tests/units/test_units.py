@@ -1,4 +1,4 @@
-"""Units: names in properties."""
+"""Tests of replacing a unit's name in properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What NATS holds: accounts of a real server, looked at before and after."""
+"""Tests of watching the data of NATS: accounts of a real server, before and after changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.units.test_nats import UNIT, properties, within  # noqa: F401
 
 @pytest.fixture
 def server(properties: dict[str, Any]) -> dict[str, Any]:  # noqa: F811
-    """With nothing in its two accounts; the second is a lane's, and declared beside the main one."""
+    """Return the properties of a server with two empty accounts: the main one, and the account of a lane."""
     with opened("nats", properties) as driver:
         driver.drop(UNIT)
         driver.clone(UNIT, "")
@@ -30,7 +30,7 @@ def look(server: dict[str, Any], unit: str = "") -> Contents:
 
 
 def changed(before: Contents, now: Contents) -> dict[str, tuple[list[str], ...]]:
-    """Thing to the items that were added, changed, removed."""
+    """Return the added, changed and removed items of each stream or bucket that has changed."""
     return {
         thing: tuple(sorted(items) for items in change) for thing, change in compare({"bus": before}, {"bus": now}).get("bus", {}).items()
     }

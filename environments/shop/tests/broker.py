@@ -1,4 +1,4 @@
-"""Listening at the broker, next to the services."""
+"""Receive the events that the services publish at the broker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Listener:
     subscription: Subscription
 
     async def of(self, email: str, seconds: float = 15.0) -> Event:
-        """The next event about this customer; others may be ordering at the same time."""
+        """Return the next event about the customer *email*; events of other customers, from concurrent tests, are skipped."""
         deadline = time.monotonic() + seconds
         while True:
             message = await self.subscription.next_msg(timeout=deadline - time.monotonic())
@@ -34,7 +34,7 @@ class Listener:
 @asynccontextmanager
 async def listening(subject: str) -> AsyncIterator[Listener]:
     url = urlsplit(os.environ["NATS_URL"])
-    # Apart from the address: the client does not decode percent-encoded credentials.
+    # Separate from the address, because the client does not decode percent-encoded credentials.
     credentials = {"user": unquote(url.username), "password": unquote(url.password or "")} if url.username else {}
     client = await nats.connect(f"nats://{url.hostname}:{url.port}", **credentials)
     try:

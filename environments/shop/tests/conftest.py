@@ -1,4 +1,4 @@
-"""Fixtures for the shop's tests. They get all addresses from environment variables (`envctl test shop`, or `envctl run shop -- pytest`)."""
+"""Fixtures for the shop's tests; all addresses come from environment variables (`envctl test shop`, `envctl run shop -- pytest`)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def contract() -> Contract:
 
 @pytest.fixture(scope="session")
 def api(contract: Contract) -> Iterator[httpx.Client]:
-    """Yield a client of the orders API. Every answer in every test is checked against the API's OpenAPI document."""
+    """Yield a client of the orders API that checks every response against the API's OpenAPI document."""
     hooks = {"response": [contract.check]}
     with httpx.Client(base_url=os.environ["ORDERS_URL"], event_hooks=hooks, timeout=30) as client:
         yield client

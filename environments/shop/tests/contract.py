@@ -1,4 +1,4 @@
-"""Whether a response is one that the API's own OpenAPI document promises."""
+"""Check that a response is one that the API's own OpenAPI document describes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Contract:
         self.document = document
 
     def check(self, response: httpx.Response) -> None:
-        """An httpx event hook: every response of the client that carries it is checked."""
+        """Check a response, as an event hook of an httpx client."""
         response.read()
         schema = self._schema(response)
-        # Local references (#/components/...) are resolved against the root, so the document is laid around the schema.
+        # Local references (#/components/...) start at the root of the schema, so the components are added there.
         validator = Draft202012Validator({**schema, "components": self.document.get("components", {})})
         errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(response.json())]
         assert not errors, f"{_name(response)}: {'; '.join(errors)}"
@@ -34,7 +34,7 @@ class Contract:
         return schema
 
     def _operation(self, request: httpx.Request) -> Document:
-        # /customers/me comes before /customers/{id}: what is literal wins over what is a parameter.
+        # /customers/me comes before /customers/{id}: a literal path takes precedence over a parameter.
         found = sorted(self._operations(request), key=lambda pair: pair[0].count("{"))
         assert found, f"{request.method} {request.url.path} is not documented"
         return found[0][1]

@@ -1,4 +1,4 @@
-"""A customer of the shop, as a test plays one."""
+"""A customer of the shop, for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 
 @dataclass(frozen=True)
 class Customer:
-    """New for every test, so that tests neither disturb each other nor the data that is there already."""
+    """A customer with a new address for each test, so that tests affect neither each other nor existing data."""
 
     api: httpx.Client
     email: str = field(default_factory=lambda: f"ada.{secrets.token_hex(8)}@example.com")

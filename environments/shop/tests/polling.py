@@ -1,4 +1,4 @@
-"""Waiting for what happens later: asked again until it is there, with a deadline instead of a sleep that is a guess."""
+"""Wait for an asynchronous result by polling with a deadline, instead of sleeping for a guessed time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T], what: str, seconds: float = 15.0) -> T:
-    """The first truthy answer of `look`."""
+    """Return the first truthy result of *look*; fail after *seconds*."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, f"no {what} within {seconds:g} s; the last answer was {answer!r}"

@@ -1,7 +1,7 @@
-"""The API keeps the promises of its OpenAPI document.
+"""Tests that the API matches its OpenAPI document.
 
-The `api` fixture checks every response of every test. These tests go through each operation once and prove that the
-check itself would notice.
+The `api` fixture checks every response of every test. These tests call each operation once, and prove that the
+check finds a wrong response.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Registration and authentication."""
+"""Tests of registration and authentication."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an order to the mail: the broker, the worker, and what happens while the broker is away."""
+"""Tests from an order to its mail: the broker, the worker, and a restart of the broker."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ async def test_no_order_is_lost_while_the_broker_restarts(customer: Customer, pr
         orders.append(customer.order((sku, 1)))
         last = orders[-1].json()["id"]
         while (await events.of(customer.email, seconds=30))["order"]["id"] != last:
-            pass  # those that were ordered meanwhile
+            pass  # orders from the time of the restart
 
     assert {order.status_code for order in orders} == {201}
     for order in orders:
-        # Perhaps more than one: an event whose receipt was lost with the broker is delivered again.
+        # Possibly more than one mail: an event whose acknowledgement was lost is delivered again.
         assert inbox(customer.email, order.json()["id"])
 
 

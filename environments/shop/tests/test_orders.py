@@ -1,4 +1,4 @@
-"""Orders: what is stored, what the payment provider is asked, and what is left when something goes wrong."""
+"""Tests of orders: what is stored, what the payment provider receives, and what remains after an error."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_a_failed_payment_is_not_announced(customer: Customer, product: Pr
         customer.order((sku, 1), card="tok_broken")
         order = customer.order((sku, 1)).json()
 
-        # Events come in the order they were written: had the first two been announced, one of them would be here.
+        # Events arrive in the order of their creation: an event of the first two orders would arrive before this one.
         assert (await events.of(customer.email))["order"]["id"] == order["id"]
 
 

@@ -1,4 +1,4 @@
-"""The seed: what stands in seeds/products.csv arrives as it stands there."""
+"""Tests that the seed data arrives exactly as it is in seeds/products.csv."""
 
 from __future__ import annotations
 

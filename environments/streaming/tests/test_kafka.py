@@ -1,4 +1,4 @@
-"""A message that is sent to a topic is received from it."""
+"""Test that a message sent to a topic is received from it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def producer() -> Iterator[KafkaProducer]:
 
 @pytest.fixture
 def consumer() -> Iterator[KafkaConsumer]:
-    # From the beginning, and without a group: nothing is missed, and no other consumer is disturbed.
+    # From the beginning and without a group, so that no message is missed and no other consumer is affected.
     consumer = KafkaConsumer(TOPIC, bootstrap_servers=BOOTSTRAP, auto_offset_reset="earliest")
     yield consumer
     consumer.close()

@@ -1,4 +1,4 @@
-"""The seeds: a procedure that was written with DELIMITER, and rows whose values have every awkward form."""
+"""Tests of the seed data: a procedure written with DELIMITER, and rows with values that are hard to quote."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cursor() -> Iterator[Cursor]:
         password=unquote(url.password or ""),
         database=unquote(url.path.removeprefix("/")),
     )
-    # Nothing is committed, so the test leaves nothing behind.
+    # The transaction is not committed, so the test leaves no data.
     with connection, connection.cursor() as cursor:
         yield cursor
 

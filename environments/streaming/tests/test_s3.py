@@ -1,4 +1,4 @@
-"""An object that is put into the bucket is got back."""
+"""Test that an object put into the bucket can be read again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def client(secret_key: str) -> BaseClient:
         region_name=os.environ["S3_REGION"],
         aws_access_key_id=os.environ["S3_ACCESS_KEY"],
         aws_secret_access_key=secret_key,
-        # The bucket in the path: there is no DNS name for each bucket of a test store.
+        # The bucket in the path: a test server has no DNS name for each bucket.
         config=Config(s3={"addressing_style": "path"}),
     )
 

@@ -144,7 +144,7 @@ def test_a_daemon_that_does_not_answer_in_time() -> None:
 
 
 def test_something_else_listens(tmp_path: Path) -> None:
-    """An SSH server, say: its greeting is no HTTP."""
+    """An SSH server, for example, sends a greeting that is not HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
@@ -160,12 +160,12 @@ def test_something_else_listens(tmp_path: Path) -> None:
         thread.join(5)
 
 
-# TLS and ssh
+# TLS and SSH
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as DOCKER_CERT_PATH has it: one pair that is its own authority."""
+    """Return a folder laid out like DOCKER_CERT_PATH, with one key pair whose certificate is its own authority."""
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl here")
     folder = tmp_path_factory.mktemp("tls")
@@ -183,7 +183,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def secure(certificates: Path) -> Iterator[str]:
-    """A daemon that wants a client's certificate, and answers one request."""
+    """Yield the address of a TLS server that requires a client certificate and answers one request."""
     context = asking_for_certificates(certificates / "ca.pem", certificates / "cert.pem", certificates / "key.pem")
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -253,7 +253,7 @@ def test_a_daemon_that_breaks_off_has_no_answer_that_goes_on() -> None:
 
 
 def test_an_answer_that_goes_on_is_closed_by_whoever_waits_no_more() -> None:
-    """Pieces come as the daemon sends them; who reads meets the end."""
+    """The daemon sends the answer in pieces; closing the stream ends the thread that reads from it."""
     read: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=_send_one_piece, args=(listening,), daemon=True)

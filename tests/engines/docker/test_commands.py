@@ -1,4 +1,4 @@
-"""Commands inside containers that read nothing: health checks, mostly, in whose way no import may be."""
+"""Commands in containers that read no input: mostly health checks, which must not be slowed down by importing the Docker SDK."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRINTED = b"\x01\0\0\0\0\0\0\x04one\n\x02\0\0\0\0\0\0\x04two\n"
 
 
 def ran(answers: dict[str, Answer]) -> tuple[CommandResult, list[str]]:
-    """What came of a command, and what the daemon was asked."""
+    """Run a command in a container; return its result and the requests that the daemon received."""
     with running(lambda method, path, query: answers[path]) as server:
         without_sdk = cast(Connection, SimpleNamespace(daemon=Daemon(Endpoint(server.host))))
         return execute(without_sdk, "c1", Execution(["ask"], env={"A": "b"})), server.asked

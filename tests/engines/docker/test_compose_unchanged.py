@@ -1,4 +1,4 @@
-"""Compose is not asked where it would find nothing to do."""
+"""Compose is not run when it would change nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def container(name: str, image: str) -> dict[str, Any]:
 
 
 class Daemon:
-    """What has been made of PLAN."""
+    """A fake daemon that holds everything PLAN creates: containers, networks and images."""
 
     def __init__(self) -> None:
         self.containers = [container("db", "id of db:1"), container("api", "id of api:1"), container("api", "id of api:1")]
@@ -57,7 +57,7 @@ def test_another_text(daemon: Daemon, tmp_path: Path) -> None:
 
 
 def test_nobody_knows_what_was_made(daemon: Daemon, tmp_path: Path) -> None:
-    """Compose was killed in between, or has made a part of another plan."""
+    """Compose was killed before it finished, or has created only part of another plan."""
     forget(tmp_path)
     assert not unchanged(daemon, PLAN, tmp_path, TEXT)
     forget(tmp_path)
@@ -81,7 +81,7 @@ def test_the_network_has_gone(daemon: Daemon, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("networks", [{}, {"t": {"NetworkID": "n9"}}], ids=["of a running one", "of a stopped one"])
 def test_a_container_has_lost_its_network(daemon: Daemon, tmp_path: Path, networks: dict[str, Any]) -> None:
-    """The network is there again, but not the one that the container was connected to."""
+    """A network of the same name exists again, but the container was connected to the earlier network."""
     daemon.containers[0]["NetworkSettings"]["Networks"] = networks
     assert not unchanged(daemon, PLAN, tmp_path, TEXT)
     assert stranded(daemon.containers, daemon.networks) == ["c-db"]

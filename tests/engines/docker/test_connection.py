@@ -16,7 +16,7 @@ from tests import fakedaemon
 
 @pytest.fixture(autouse=True)
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Docker's own configuration, empty."""
+    """Set DOCKER_CONFIG to an empty folder, unset the other Docker variables, and return the folder."""
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -57,7 +57,7 @@ def test_a_context_that_says_nothing(config: Path, docker: dict[str, Any] | None
 
 
 def test_who_comes_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An argument, DOCKER_HOST, DOCKER_CONTEXT, the current context."""
+    """The order is: the argument, DOCKER_HOST, DOCKER_CONTEXT, the current context."""
     for name in ("current", "variable", "argument"):
         context(config, name, {"Host": f"tcp://{name}"})
     (config / "config.json").write_text('{"currentContext": "current"}')
@@ -134,7 +134,7 @@ def test_the_configuration_is_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_nothing_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A company's proxy does not lead back to a daemon of this machine (a tunnel, Docker in Docker)."""
+    """A company's proxy cannot reach a daemon on this machine, such as a tunnel or Docker in Docker."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         for variable in (name, name.lower()):
             monkeypatch.setenv(variable, "http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""By what the data of a Compose file's services is known, on a daemon that is only played; test_data_volumes_live.py has a real one."""
+"""How the data of a Compose file's services is identified, on a simulated daemon; test_data_volumes_live.py uses a real daemon."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ SEED = cast(Step, object())
 
 @dataclass
 class Played:
-    """A daemon with volumes (name to labels), and at most one container, of the service `db`."""
+    """A simulated daemon with volumes (name to labels) and at most one container, of the service `db`."""
 
     volumes: dict[str, dict[str, str] | None] = field(default_factory=dict)
     container: str = ""
     mounts: list[dict[str, Any]] = field(default_factory=list)
     others: tuple[str, ...] = ()
     alone: str = ""
-    """A volume that the others do not have."""
+    """The name of a volume that only `db` uses, not the services in `others`."""
     removed: list[str] = field(default_factory=list)
     asked: list[tuple[str, Any]] = field(default_factory=list)
     refuses: tuple[int, str] = (0, "")
-    """To remove a volume: with which status, and why."""
+    """The status and the reason with which a request to remove a volume is refused; status 0 refuses nothing."""
 
     @property
     def daemon(self) -> Played:
@@ -218,7 +218,7 @@ def test_volumes_get_a_mark_beside_all_that_their_file_says() -> None:
 
 
 def test_what_is_built_meanwhile_is_there_when_its_container_is() -> None:
-    """Before that its data would be asked of the container that is about to go."""
+    """Until the container has been replaced, the data id would be read from the container that is about to be removed."""
     db = composed()
     on = deployment(Played(), db)
     on._unbuilt, on._made = frozenset({"db"}), Future()

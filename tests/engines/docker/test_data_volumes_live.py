@@ -1,4 +1,4 @@
-"""Servers of a Compose file are seeded once, whatever becomes of their containers."""
+"""Servers of a Compose file are seeded once, even if their containers are replaced."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_a_container_that_is_made_anew_is_not_seeded_again(tmp_path: Path) -> No
         assert "seeding" not in up("2")
         assert not set(first.values()) & set(containers(id).values())
 
-        # As an earlier version has written it.
+        # Earlier versions of envctl used the container's id as the data id.
         told = json.loads(record.read_text())
         for name, container in containers(id).items():
             told["data"][name]["data_id"] = container
         record.write_text(json.dumps(told))
         assert "seeding" not in up("3")
 
-        # One of them cannot: nothing is touched.
+        # The reset is refused because of `others`: nothing may change.
         before = containers(id)
         refused = project.envctl("reset", "kept", "nameless", "others", env=state)
         assert (refused.status, containers(id)) == (2, before)

@@ -1,4 +1,4 @@
-"""Ends of containers, as the daemon tells of them."""
+"""Exits of containers, as the daemon's event stream reports them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ END = {"Actor": {"Attributes": {"com.docker.compose.service": "a", "exitCode": "
 
 
 class Events:
-    """A stream of events: one end, then it breaks, or is over."""
+    """A stream of events with one exit, after which the stream fails or ends."""
 
     def __init__(self, breaks: bool) -> None:
         self._breaks = breaks
@@ -37,7 +37,7 @@ class Events:
 
 
 class FakeConnection:
-    """One whose daemon tells *events*."""
+    """A connection whose daemon sends *events*."""
 
     def __init__(self, events: Events) -> None:
         self.daemon, self._events = self, events
@@ -51,7 +51,7 @@ class FakeConnection:
 
 
 class Refusing:
-    """A daemon that tells no events."""
+    """A daemon that refuses requests for events."""
 
     def stream(self, path: str, **query: Any) -> Events:
         raise ApiError(400, "no such filter")
@@ -92,7 +92,7 @@ def test_a_listener_that_breaks_is_told_as_it_is() -> None:
 
 
 def test_a_daemon_that_is_stopped_before_a_start_is_gone() -> None:
-    """That it cannot be reached is no fault of the service's, and no bug."""
+    """An unreachable daemon is not reported as a failed service or as a bug in envctl."""
 
     def answer(method: str, path: str, query: dict[str, str]) -> Answer:
         if path == "/version":

@@ -1,4 +1,4 @@
-"""What `doctor` says of Docker."""
+"""The findings of `envctl doctor` about Docker."""
 
 from __future__ import annotations
 

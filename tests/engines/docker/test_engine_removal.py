@@ -14,7 +14,7 @@ Thing = dict[str, Any]
 
 
 class Things:
-    """Containers, networks and volumes of a daemon; a network with a container in it cannot be removed."""
+    """The containers, networks and volumes of a fake daemon; it refuses to remove a network that still has a container."""
 
     def __init__(self) -> None:
         self.containers: list[Thing] = []
@@ -119,7 +119,7 @@ def test_what_is_left_is_named_after_some_rounds(things: Things) -> None:
 
 
 def test_somebody_else_removes_it_too(things: Things) -> None:
-    """A container that is listed and gone when its turn comes."""
+    """A container may be listed and then be removed by another program before envctl removes it."""
     listed = things.answer
 
     def answer(method: str, path: str, query: dict[str, str]) -> tuple[int, Any]:

@@ -16,12 +16,12 @@ from envctl.errors import EnvctlError
 SUBNETS = st.builds(
     lambda address, prefix: str(ipaddress.ip_network((address, prefix), strict=False)),
     st.ip_addresses(network="10.231.0.0/16").map(str),
-    st.integers(20, 30),  # fifteen of them never fill the pool
+    st.integers(20, 30),  # at most 15 subnets of these sizes never fill the pool
 )
 
 
 class FakeApi:
-    """A daemon's networks."""
+    """The networks of a fake daemon."""
 
     def __init__(self, *subnets: str) -> None:
         self.found: list[dict[str, Any]] = [{"IPAM": {"Config": [{"Subnet": subnet}]}} for subnet in subnets]
@@ -33,7 +33,7 @@ class FakeApi:
 
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A machine whose routes a test writes."""
+    """Replace /proc/net/route with a file that the tests write; yield its path."""
     path = tmp_path_factory.mktemp("proc") / "route"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "Path", lambda name: {"/proc/net/route": path}[name])
@@ -71,7 +71,7 @@ def test_a_subnet_overlaps_with_nothing(routes: Path, taken: list[str], routed: 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 13, 28, 29, 60, 61, 100, 500])
 def test_a_subnet_has_room(size: int) -> None:
-    """Network, broadcast and gateway take three addresses."""
+    """The network, broadcast and gateway addresses take three addresses of the subnet."""
     found = free(size=size)
     assert found.num_addresses >= size + 3
     assert found.prefixlen <= 27

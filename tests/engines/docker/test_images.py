@@ -24,7 +24,7 @@ from tests.fakedaemon import FakeDaemon, running
 
 
 class FakeApi:
-    """Pulls and removals, remembered."""
+    """A fake Docker SDK client that records pulls and removals."""
 
     def __init__(self) -> None:
         self.pulled: list[tuple[str, str | None]] = []
@@ -55,7 +55,7 @@ class FakeApi:
 
 
 class Fake:
-    """A daemon that has the images *here*; `composed` are the command lines that Compose got, with the file that it read."""
+    """A daemon that has the images in *here*; `composed` records the words and the parsed file of each Compose run."""
 
     def __init__(self, server: FakeDaemon, here: set[str]) -> None:
         self.api, self.here = FakeApi(), here
@@ -90,7 +90,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
 
     with running(answer) as server:
         found = Fake(server, here)
-        # each thread would make a client of its own
+        # otherwise each thread would create its own client
         monkeypatch.setattr(Connection, "api", found.api)
         monkeypatch.setattr(images, "run_compose", found.compose)
         yield found
@@ -183,7 +183,7 @@ def test_a_daemon_that_cannot_say(fake: Fake) -> None:
     ],
 )
 def test_a_build_gets_the_secrets_that_it_names(fake: Fake, tmp_path: Path, named: list[Any], secrets: dict[str, Any]) -> None:
-    """Their values are those of the plan: the `.env` beside the Compose file is not the one of the definition's folder."""
+    """Secrets take their values from the plan, not from the `.env` file beside the Compose file."""
     (tmp_path / ".env").write_text("KEY=other\nFROM=mine")
     extra = {"secrets": {"token": {"file": "/p/token"}, "key": {"environment": "KEY"}, "other": {"file": "/p/other"}}}
     values = {"KEY": "of .env", "SHELLS": "of .env"}
@@ -266,7 +266,7 @@ def test_a_build_that_fails_for_a_reason_that_is_known(fake: Fake, output: str, 
     assert caught.value.evidence.advice.startswith(advice)
 
 
-# What is kept
+# Removing old images
 
 
 @pytest.fixture

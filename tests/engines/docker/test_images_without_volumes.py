@@ -1,4 +1,4 @@
-"""An image without its `VOLUME`, of a daemon that is only played; tests/snapshots/test_composed_live.py has a real one."""
+"""Copies of images without their `VOLUME` instructions, on a simulated daemon; tests/snapshots/test_composed_live.py uses a real daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers that are there, as the daemon tells of them."""
+"""Existing containers, as the daemon reports them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.fakedaemon import Answer, running
 
 
 class Refusing:
-    """A daemon that lists a container, and answers with an error when it is asked for it."""
+    """A daemon that lists a container, and answers with an error when it is inspected."""
 
     def __init__(self, status: int) -> None:
         self._status = status
@@ -67,7 +67,7 @@ def test_a_container_without_its_network_does_not_count_as_running() -> None:
 
 @contextmanager
 def printing(answer: Answer, terminal: bool = False) -> Iterator[DockerInstance]:
-    """An instance of a daemon that gives *answer* when it is asked for the log of its one container."""
+    """Yield an instance with one container, whose daemon gives *answer* to requests for the container's log."""
 
     def answers(method: str, path: str, query: dict[str, str]) -> Answer:
         if path == "/containers/json":

@@ -1,4 +1,4 @@
-"""The daemon that a record names: the one that was meant when the instance was brought up."""
+"""The daemon in an instance's record is the daemon on which the instance was brought up."""
 
 from __future__ import annotations
 

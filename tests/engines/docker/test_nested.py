@@ -1,4 +1,4 @@
-"""A job in a container with Docker's socket finds the way to what the daemon publishes."""
+"""A job in a container that has Docker's socket finds an address at which it reaches published ports."""
 
 from __future__ import annotations
 

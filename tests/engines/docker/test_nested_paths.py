@@ -1,4 +1,4 @@
-"""What a job in a container binds is named as the daemon's machine has it."""
+"""Bind mounts of a job in a container use the paths of the daemon's machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Docker's own words for what it refuses, and what helps then."""
+"""Docker's messages when it refuses something, and the advice that envctl gives for each."""
 
 from __future__ import annotations
 

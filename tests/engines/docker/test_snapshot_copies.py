@@ -1,4 +1,4 @@
-"""Where a copy of kept data goes, on a daemon that is only played; tests/snapshots/test_composed_live.py has a real one."""
+"""Where snapshot data is copied to, on a simulated daemon; tests/snapshots/test_composed_live.py uses a real daemon."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ KEPT = SnapshotRecord("k", "envctl/snapshot:k", "content")
 
 @dataclass
 class Played:
-    """A daemon with one image."""
+    """A simulated daemon with the image of one service and the image of one snapshot."""
 
     volumes: tuple[str, ...] = (FOLDER,)
     kept: tuple[str, ...] = (FOLDER,)
-    """Those of the snapshot's image."""
+    """The volumes of the snapshot's image."""
     env: tuple[str, ...] = (f"PGDATA={FOLDER}",)
     full: bool = False
     refused: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Method and path to the status with which it is refused."""
+    """Method and path of each request that is refused, with the status of the answer."""
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def get(self, path: str, **query: Any) -> Any:

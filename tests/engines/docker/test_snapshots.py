@@ -1,4 +1,4 @@
-"""Data as images, without a daemon: what the container of a snapshot is, when its data moves, and what a file may name."""
+"""Snapshots as images, without a daemon: the container that starts from a snapshot, moved data, and names in an image file."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_word_is_noticed_across_the_pieces_of_a_stream(pieces: list[bytes], se
 
 
 class Volumes:
-    """A daemon that has some volumes."""
+    """A daemon that has the named volumes."""
 
     def __init__(self, *names: str) -> None:
         self.names = names

@@ -1,4 +1,4 @@
-"""A cluster that is only played: what each request is answered is a table, and every request is kept."""
+"""A simulated API server: a table gives the answer to each request, and all requests are recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ Answer = dict[str, Any] | tuple[int, dict[str, Any]] | Callable[[dict[str, Any] 
 
 
 class Played:
-    """`answers` are by method and path (`GET /api/v1/namespaces`); what is not there is not found."""
+    """A simulated API server.
+
+    `answers` maps a method and a path (`GET /api/v1/namespaces`) to a body, to a status and a body, or to a function of the request's
+    body that returns one of these. Other requests get 404. `asked` records each request and its body, `headers` its headers.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
@@ -62,7 +66,7 @@ class Played:
 
 
 def kubeconfig(url: str, user: dict[str, Any] | None = None) -> str:
-    """Its text; the context is called `played`."""
+    """Return the JSON of a kubeconfig for the server at *url*; its context is called `played`."""
     return json.dumps({
         "current-context": "played",
         "contexts": [{"name": "played", "context": {"cluster": "c", "user": "u"}}],
@@ -81,6 +85,6 @@ def played_cluster() -> Iterator[Played]:
 
 
 def api_of(played: Played, environ: dict[str, str]) -> Api:
-    """*environ* names the kubeconfig."""
+    """Return an Api for *played*; KUBECONFIG in *environ* is the path of the kubeconfig to use."""
     context = Context("played", played.url, {"server": played.url}, {})
     return Api(context, access(context, environ))

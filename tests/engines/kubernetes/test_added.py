@@ -1,4 +1,4 @@
-"""What a definition adds to a namespace of others: nothing in the place of what is somebody else's there."""
+"""Objects that a definition adds to an existing namespace never replace objects that do not belong to the instance."""
 
 from __future__ import annotations
 

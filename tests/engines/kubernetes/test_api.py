@@ -1,4 +1,4 @@
-"""Requests to an API server: which path, as whom, and how long it may be away."""
+"""Requests to an API server: their paths, their users, and how long envctl retries while the server is unreachable."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_one_that_was_never_there_is_told_at_once(tmp_path: Path) -> None:
 
 
 class Store:
-    """The record's Secret, as the API server keeps it."""
+    """The Secret that holds an instance's record, as the API server stores it."""
 
     def __init__(self, played: Played) -> None:
         self.secret: dict[str, Any] = {}
@@ -171,7 +171,7 @@ def test_of_two_machines_that_make_it_the_first_one_does(played: Played, api: Ap
     refuse_others(api, ID, ours)
     publish(api, ID, ours, [], begun("me"), new=True)
     assert store.secret["metadata"]["annotations"][WORKER] == "me"
-    publish(api, ID, ours, [], new=True)  # another try of the same `up`
+    publish(api, ID, ours, [], new=True)  # a retry by the same `up`
     for refused in (lambda: publish(api, ID, theirs, [], new=True), lambda: refuse_others(api, ID, theirs)):
         with pytest.raises(MadeElsewhere, match=f"another machine is bringing {ID} up"):
             refused()
@@ -183,7 +183,7 @@ def test_of_two_machines_that_make_it_the_first_one_does(played: Played, api: Ap
 
 
 def test_in_a_namespace_that_is_not_there_nobody_has_published_anything(played: Played, api: Api) -> None:
-    """An account without rights there is told so, and not that it is not there."""
+    """An account without rights there gets the API's error; envctl does not claim that the namespace is missing."""
     played.answers[f"GET /api/v1/namespaces/{ID}/secrets"] = (403, {"message": "secrets is forbidden", "reason": "Forbidden"})
     assert find_published(api, None, ID, "") is None
     played.answers[f"GET /api/v1/namespaces/{ID}"] = {"metadata": {"name": ID}}
@@ -240,7 +240,7 @@ def test_a_certificate_that_is_none_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("user", [{"token": "t0ken"}, {"exec": PLUGIN}])
 def test_a_socks_proxy_on_the_way(played: Played, tmp_path: Path, user: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With and without the SDK."""
+    """The token needs no Kubernetes SDK; the plugin does."""
     played.answers["GET /version"] = {}
     with socks_proxy() as proxy:
         told = json.loads(kubeconfig(played.url, user))

@@ -1,4 +1,4 @@
-"""Which cluster, and whether it may be acted on without being named."""
+"""Which cluster is chosen, and whether envctl may change it although no context was named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from envctl.errors import EngineMissing, EnvctlError, UsageError
 
 
 def config(path: Path, current: str | None = "remote", **clusters: str) -> Path:
-    """A kubeconfig with a context, a cluster and a user of each name."""
+    """Write a kubeconfig with one context, one cluster and one user for each name; return its path."""
     names = {"remote": "https://10.1.2.3:6443", **clusters}
     document = {
         "apiVersion": "v1",

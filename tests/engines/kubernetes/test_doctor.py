@@ -1,4 +1,4 @@
-"""What `doctor` says of a cluster."""
+"""The findings of `envctl doctor` about a cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envctl.session import Session
 
 @pytest.mark.parametrize(("content", "ok"), [("current-context: lab\n", True), ("current-context: ''", False), ("[", False), ("\0", False)])
 def test_the_context_of_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, ok: bool) -> None:
-    monkeypatch.setattr(doctor, "_cluster", lambda environ: iter(()))  # the cluster itself is asked below
+    monkeypatch.setattr(doctor, "_cluster", lambda environ: iter(()))  # the next tests check the cluster itself
     file = tmp_path / "config"
     file.write_text(content)
     environ = {"KUBECONFIG": f"{tmp_path / 'none'}{os.pathsep}{file}"}

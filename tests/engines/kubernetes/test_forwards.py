@@ -1,4 +1,4 @@
-"""What is known of an instance's port forwards, from a keeper that is played."""
+"""The state of an instance's port forwards, with a simulated keeper."""
 
 from __future__ import annotations
 

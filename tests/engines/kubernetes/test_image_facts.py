@@ -1,4 +1,4 @@
-"""What images say of themselves."""
+"""Facts about images: digest, user id and names of variables."""
 
 from __future__ import annotations
 

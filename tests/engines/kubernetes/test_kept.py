@@ -1,4 +1,4 @@
-"""Pods that begin as what Docker has kept."""
+"""Pods that start with the data of a snapshot that Docker has."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_pod_is_filled_from_the_image_and_gets_passwords_of_its_own(tmp_path: 
 
 
 class Cluster404:
-    """A cluster of this name, with or without what OpenShift has."""
+    """A cluster whose context has the given name, with or without OpenShift's API group."""
 
     def __init__(self, name: str, ranged: bool = False) -> None:
         self.context, self._ranged = SimpleNamespace(name=name), ranged

@@ -1,4 +1,4 @@
-"""What only a real cluster shows: who reaches whom, what a lost pod does, which rights suffice, what is left alone."""
+"""Behaviour that only a real cluster shows: network policies, lost pods, sufficient rights, and objects that envctl leaves alone."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ outputs: {CACHE: "${cache.url}"}
 
 
 def test_a_server_that_keeps_nothing_is_seeded_again_before_its_endpoint_answers(cluster: Project) -> None:
-    """Its container ends and is made again in the same pod."""
+    """The container exits and is restarted in the same pod."""
     cluster.environment("env", CACHE)
     shown = cluster.envctl("up", "env", "--json").ok().json
     seen: list[bytes | None] = []
@@ -183,7 +183,7 @@ def test_a_server_that_keeps_nothing_is_seeded_again_before_its_endpoint_answers
 
 
 def listens(outputs: dict[str, str]) -> bool:
-    """Whether a PostgreSQL answers to SSLRequest there. (A driver that is refused leaves its socket behind.)"""
+    """Return whether PostgreSQL answers an SSLRequest at HOST and PORT (a driver would leave its socket open when it is refused)."""
     try:
         with socket.create_connection((outputs["HOST"], int(outputs["PORT"])), 5) as stream:
             stream.sendall(b"\0\0\0\x08\x04\xd2\x16\x2f")
@@ -222,7 +222,7 @@ def test_an_existing_namespace_keeps_what_is_not_ours(cluster: Project, other_na
 
 
 def as_account(namespace: str, account: str, folder: Path) -> dict[str, str]:
-    """A kubeconfig of that service account."""
+    """Write a kubeconfig for the service account; return the environment variables that select it."""
     token = kubectl("create", "token", account, "-n", namespace, "--duration=1h").strip()
     view = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
     view["users"] = [{"name": "restricted", "user": {"token": token}}]
@@ -233,7 +233,7 @@ def as_account(namespace: str, account: str, folder: Path) -> dict[str, str]:
 
 
 def use_all(cluster: Project, env: dict[str, str]) -> None:
-    """Whatever a caller does with an instance."""
+    """Run the commands that a user runs on an instance, from `up` to `down`."""
     cluster.environment("env", DB)
     shown = cluster.envctl("up", "env", "--json", env=env).ok().json
     assert rows(shown["outputs"]) == 2
@@ -336,6 +336,6 @@ def test_passwords_are_in_secrets_alone(cluster: Project) -> None:
     objects = kubectl("get", "all,configmaps,networkpolicies,serviceaccounts", "-n", shown["id"], "-o", "json")
     assert password not in objects
     assert base64.b64encode(password.encode()).decode() not in objects
-    # A container that a busy node's kubelet has just made anew is not found for a moment.
+    # On a busy node, `exec` may fail for a moment after the kubelet has restarted the container.
     asked = ("exec", "-n", shown["id"], "deploy/friend", "--", "printenv", "URL")
     until(lambda: password in kubectl(*asked, check=False), what=kubectl("describe", "pods", "-n", shown["id"]))

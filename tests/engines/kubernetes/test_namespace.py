@@ -1,4 +1,4 @@
-"""What a new namespace asks for, and what is put into it."""
+"""Requests for a new namespace, and the objects that envctl creates in the namespace."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_range_of_users_is_left_to_the_cluster(played: Played, tmp_path: Path,
 
 
 def created(played: Played, made: KubernetesDeployment, monkeypatch: pytest.MonkeyPatch, *, whole: bool) -> dict[str, Any]:
-    """The annotations with which its namespace, or its record in one of others, is applied or patched first."""
+    """Create the deployment; return the annotations of its first PATCH, of the namespace or of the record in another namespace."""
     monkeypatch.setattr(KubernetesDeployment, "_take_in", lambda *_: None)
     monkeypatch.setattr(KubernetesDeployment, "_set_forwards", lambda *_: None)
     monkeypatch.setattr(InstanceObjects, "apply", lambda self, item: self.api.apply(item) if item["kind"] == "Namespace" else item)
@@ -117,7 +117,7 @@ EARLY = 'pods "a" is forbidden: error looking up service account t-123456/defaul
 
 
 def test_a_service_account_without_the_right_is_refused_at_once(played: Played, tmp_path: Path) -> None:
-    """Its name alone says "serviceaccount", as what is said of a namespace that is too new does."""
+    """The account's name contains "serviceaccount", as does the API's message about a namespace that is too new."""
     made, path = deployment(played, tmp_path), f"PATCH /api/v1/namespaces/{ID}/serviceaccounts/envctl"
     item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "envctl", "namespace": ID}}
     played.answers[path] = (403, {"message": CANNOT, "reason": "Forbidden"})
@@ -141,7 +141,7 @@ def test_a_service_account_without_the_right_is_refused_at_once(played: Played, 
 def test_a_namespace_that_goes_while_services_are_waited_for(
     played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Any, why: str | None
 ) -> None:
-    """A reaper, or somebody else, has ended it: no pod comes any more, and nobody who connects is told."""
+    """A reaper or another user has removed the namespace: no pod will appear, so `barred` must report it."""
     made, path = deployment(played, tmp_path), f"GET /api/v1/namespaces/{ID}"
     played.answers[path] = answer
     pods: list[dict[str, Any]] = [{"metadata": {}}]
@@ -157,7 +157,7 @@ def test_a_namespace_that_goes_while_services_are_waited_for(
 
 
 def test_a_namespace_that_is_being_removed_is_waited_for(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A push after the reaper, or a pull request that is opened again: the run was red before."""
+    """After the reaper removed a namespace, a push or a reopened pull request may need it again at once; `up` used to fail then."""
     made, path = deployment(played, tmp_path), f"GET /api/v1/namespaces/{ID}"
     meta = {"uid": "u", "resourceVersion": "7", "labels": {INSTANCE: ID}}
     assert not made._own.exists()
@@ -175,7 +175,7 @@ def test_a_namespace_that_is_being_removed_is_waited_for(played: Played, tmp_pat
 
 
 class Namespaces:
-    """The instance's namespace and its record, as the API server keeps them; `hiccups` answers come too late."""
+    """The instance's namespace and its record on a fake API server; the first `hiccups` creations succeed but answer 504."""
 
     def __init__(self, played: Played) -> None:
         self.namespace: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""Nobody could look: that is no "fine"."""
+"""Commands report an error when they may not look at the cluster, instead of reporting that nothing exists."""
 
 from __future__ import annotations
 

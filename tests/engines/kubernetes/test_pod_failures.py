@@ -1,4 +1,4 @@
-"""Each way in which a pod does not come up is one sentence, with what to do."""
+"""Each reason why a pod does not start is reported as one sentence with advice."""
 
 from __future__ import annotations
 

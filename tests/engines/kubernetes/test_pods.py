@@ -1,4 +1,4 @@
-"""A pod's status in the words of the seam."""
+"""A pod's status, converted to the engine protocol's terms."""
 
 from __future__ import annotations
 

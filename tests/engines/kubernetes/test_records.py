@@ -1,4 +1,4 @@
-"""Records in Secrets, which others may have written."""
+"""Records in Secrets, which other programs may have changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_record_is_read() -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", json.dumps(GOOD | {"project": 1}), json.dumps(GOOD | {"forwards": None})])
 def test_a_damaged_one_is_there_though_it_says_nothing(content: str) -> None:
-    """So that whoever asks for it learns that it is damaged."""
+    """A caller that reads the record then learns that the record is damaged."""
     found = read(secret(content))
     assert found is not None
     assert (found.document, found.access) == ({"id": ID, "project": "/p"}, [])

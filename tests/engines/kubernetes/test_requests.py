@@ -1,4 +1,4 @@
-"""What an `up` does not ask an API server, which others need as well."""
+"""Requests that `up` does not send, because other users share the API server."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_all_endpoints_are_approved_of_by_one_look(
 
 
 def test_that_pods_are_gone_the_watch_knows(played: Played, deployment: KubernetesDeployment) -> None:
-    """The pod of an earlier plan ends at the second look; a new one of the service is there already."""
+    """The pod of an earlier plan is gone at the second look; the service already has a new pod."""
     known, looks = {"u-old": pod("one") | {"metadata": pod("one")["metadata"] | {"uid": "u-old"}}}, []
 
     def wait(over: Callable[[], bool]) -> bool:
@@ -100,7 +100,7 @@ def test_that_pods_are_gone_the_watch_knows(played: Played, deployment: Kubernet
 
 
 def test_what_an_earlier_plan_has_left_is_removed_whatever_the_cluster_lacks(played: Played, deployment: KubernetesDeployment) -> None:
-    """It has no HTTPRoutes here; what the record says that was added is looked for as well."""
+    """The cluster has no kind HTTPRoute; removal also looks for the kinds that the record lists as added."""
     namespace = f"/api/v1/namespaces/{ID}"
     note = {"envctl.adds.1": "v1 Endpoints"}
     stray = {"metadata": {"name": "gone", "uid": "u", "labels": {}}}

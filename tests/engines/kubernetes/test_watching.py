@@ -1,4 +1,4 @@
-"""The watch of an instance's pods: what it tells, and that its end is told too."""
+"""The watch of an instance's pods: the exits that it reports, and the report that the watch itself has ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDED = {
 
 
 class Stream:
-    """A watch that tells of some events, and is cut off."""
+    """A watch response with some events, after which the connection ends."""
 
     connection = None
 
@@ -39,7 +39,7 @@ class Stream:
 
 
 class Cluster(Api):
-    """An API server that knows no pods at first, tells of one once, and does not answer any more."""
+    """An API server that lists no pods, sends the given events once, and then stops answering."""
 
     def __init__(self, *events: dict[str, Any]) -> None:
         self._lists, self._streams = 1, [Stream(*events)]

@@ -1,4 +1,4 @@
-"""Machines that work on one instance, on an API server that is played: one at a time, the dead, the failed, and who lost it."""
+"""The lock of machines that work on one instance, on a simulated API server: waiting, dead holders, failures, and a lost lock."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ID = "env-123456"
 HERE = f"store@{process_mark()}"
 ELSEWHERE = "other@machine.boot.4026531836:7:100"
 DIED = f"other@{process_mark().rpartition(':')[0]}:0"
-"""A process of this machine that has begun at another time."""
+"""The mark of a process on this machine that no longer exists: its start time matches no running process."""
 GATE = [{"conditionType": "envctl/seeded"}]
 
 
 class Secrets:
-    """An API server with the Secret of one record, and pods; a version that is not the last one is refused, and a wrong `test`."""
+    """An API server with one record's Secret, and pods; it refuses a patch with an old version or a wrong `test` value."""
 
     def __init__(self, **annotations: str) -> None:
         content = base64.b64encode(json.dumps({"id": ID, "project": "/p", "forwards": [], "word": "published"}).encode()).decode()
@@ -187,7 +187,7 @@ def test_an_instance_that_is_gone_is_nobodys() -> None:
 
 
 def test_where_nobody_may_look_there_is_nothing_to_lock() -> None:
-    """An account without rights in a namespace is told so also where that is not there."""
+    """An account without rights gets status 403 even for a namespace that does not exist."""
     secrets = Secrets()
     secrets.refuses = 403
     with begin(secrets) as found:
@@ -242,7 +242,7 @@ def test_from_the_start_the_record_says_it_itself() -> None:
 
 
 def test_a_failed_start_says_nothing_before_it_is_removed() -> None:
-    """Who waits would take over what is about to go."""
+    """A machine that waits would otherwise take over an instance that is about to be removed."""
     secrets = Secrets(**begun(HERE))
     with pytest.raises(KeyError), make(secrets):
         raise KeyError

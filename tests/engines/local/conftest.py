@@ -1,4 +1,4 @@
-"""Folders of the test, and a real keeper for one instance."""
+"""Fixtures for local processes: folders of the test's own, and a real keeper for one instance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(folders, "ROOTS_CACHE", tmp_path / "cache" / "envctl")
     yield tmp_path
     for thread in threading.enumerate():
-        if thread.name == "reaper":  # a thread that waits for processes started during the test
+        if thread.name == "reaper":  # The reaper waits for processes that were started during the test.
             thread.join(30)
 
 
@@ -51,7 +51,7 @@ def engine(session: Session) -> LocalEngine:
 
 @pytest.fixture
 def keeper(session: Session) -> Iterator[KeeperClient]:
-    """Yield the keeper of ID; the instance's processes end with it."""
+    """Yield the keeper of the instance ID; when it is dismissed, the instance's processes end."""
     ensure_keeper(session, session.store.create(record_of(id=ID, engine="local")), watched=False)
     found = session.keepers.find(ID)
     assert found is not None

@@ -39,7 +39,7 @@ def printed(path: Path) -> str:
     return str(until(lambda: path.exists() and path.read_text()))
 
 
-# Started
+# Starting
 
 
 def test_a_service_runs_in_its_folder_with_its_environment_and_files(
@@ -105,7 +105,7 @@ def test_a_limit_that_the_kernel_refuses_is_a_loss(
     assert told == losses
 
 
-# Stopped
+# Stopping
 
 
 def test_stopping_is_polite_and_what_it_had_started_goes_too(made: Made, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_discarded_data_are_gone_and_new_ones_are_others(made: Made, tmp_path: P
     assert list((project.root("a") / "data").iterdir()) == []
 
 
-# Changed
+# Changing
 
 
 def test_create_again_keeps_data_and_what_runs(made: Made, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_command_has_the_services_environment_and_folder(made: Made, tmp_path:
     assert (ran.status, ran.output) == (3, f"{tmp_path}\nof the command, too, {ID}\n")
 
 
-# Once
+# One-off commands
 
 
 def test_a_command_of_its_own(made: Made, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_commands_at_the_same_time(made: Made, tmp_path: Path) -> None:
     assert found == {number: f"{number}\n" for number in range(5)}
 
 
-# Death
+# Exits
 
 
 def test_a_death_is_told(made: Made, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_port_that_nobody_has_chosen_is_not_said_to_be_another_programs(made: 
     assert found.evidence.logs[-1] == "bind: Address already in use"
 
 
-# Removed
+# Removal
 
 
 def test_removing_takes_processes_and_files(made: Made, tmp_path: Path, engine: LocalEngine) -> None:
@@ -297,7 +297,7 @@ def test_removing_takes_processes_and_files(made: Made, tmp_path: Path, engine: 
 def test_removing_finds_processes_by_their_mark(
     made: Made, keeper: KeeperClient, tmp_path: Path, engine: LocalEngine, session: Session
 ) -> None:
-    """The keeper and the supervisor were killed at once."""
+    """The keeper is killed while the supervisor is stopped, so neither can end the service."""
     project = made(shell("a", f"echo $$ > {tmp_path}/pid; {SLEEPS}", tmp_path))
     project.start(project.plan.services["a"])
     pid = int(printed(tmp_path / "pid"))

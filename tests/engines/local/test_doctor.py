@@ -1,4 +1,4 @@
-"""What `doctor` says of this machine's programs."""
+"""The findings of `envctl doctor` about programs on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where local processes have their files, as root and as anybody else."""
+"""Where the files of local processes are, for root and for other users."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_without_root_servers_run_as_ourselves(nobody_special: None) -> None:
     assert folders.unprivileged() is None
 
 
-# What everybody can reach
+# Programs that every user can execute
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ with made_whole(Path(sys.argv[1])) as new:
 
 
 def test_what_another_process_makes_stays_until_it_ends(tmp_path: Path) -> None:
-    """Its number says nothing: it may be that of another container's."""
+    """The other process's id in the name does not count: it may be the id of a process in another container."""
     thing = tmp_path / "thing"
     with subprocess.Popen([sys.executable, "-c", MAKE, thing], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None

@@ -1,4 +1,4 @@
-"""The files of a service below its folder."""
+"""The files of a service, in its folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def having(**files: File) -> ServicePlan:
-    """A service with files; the names have `_` for `/`."""
+    """Return a service with the given files; `_` in a name stands for `/`."""
     return service("db", files={f"/{name.replace('_', '/')}": file for name, file in files.items()})
 
 

@@ -1,4 +1,4 @@
-"""Ports that are held until their servers listen, and another one where somebody was quicker."""
+"""Ports that envctl holds until their servers listen, and the choice of another port when another program takes one first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no port is
 
 @pytest.fixture
 def held() -> Iterator[HeldPorts]:
-    """A command's ports: let go when it ends."""
+    """Yield the ports that one command holds, and release them afterwards."""
     found = HeldPorts()
     yield found
     found.let_go()
@@ -32,7 +32,7 @@ def held() -> Iterator[HeldPorts]:
 
 @pytest.fixture
 def others() -> Iterator[HeldPorts]:
-    """Another command's."""
+    """Yield the ports that a second command holds, and release them afterwards."""
     found = HeldPorts()
     yield found
     found.let_go()
@@ -43,7 +43,7 @@ def hold_ports(wanted: Mapping[PortKey, int], taken: Iterable[int], held: HeldPo
 
 
 def listens(port: int, reuse: bool) -> bool:
-    """Whether a server may, that sets SO_REUSEADDR or not."""
+    """Return whether a server can listen on *port*; *reuse* says whether the server sets SO_REUSEADDR."""
     with closing(socket.socket()) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
         try:
@@ -56,11 +56,11 @@ def listens(port: int, reuse: bool) -> bool:
 
 @pytest.fixture
 def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every command tries the same ports in the same order."""
+    """Make every command try the same ports in the same order."""
     monkeypatch.setattr(free_ports, "randrange", lambda count: 0)
 
 
-# The choice
+# Choosing ports
 
 
 def test_each_has_one_of_its_own(held: HeldPorts) -> None:
@@ -129,7 +129,7 @@ def test_elsewhere_than_on_linux_none_is(held: HeldPorts, monkeypatch: pytest.Mo
     assert listens(hold_ports({KEYS[0]: 1}, [], held)[KEYS[0]], reuse=False)
 
 
-# A clash
+# Servers that cannot share a held port
 
 SERVER = """
 import http.server, socketserver, sys
@@ -155,7 +155,7 @@ def clash(project: Project) -> Iterator[Project]:
 
 
 def test_a_server_that_cannot_share_its_port_gets_another_one(clash: Project) -> None:
-    """It sets no SO_REUSEADDR, so that it cannot listen where we hold its port."""
+    """The server does not set SO_REUSEADDR, so it cannot listen on a port that envctl holds."""
     done = clash.envctl("up", "env", "--json").ok()
     outputs = done.json["outputs"]
     assert outputs["SITE"] != outputs["TWIN"]

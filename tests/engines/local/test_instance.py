@@ -1,4 +1,4 @@
-"""Processes that are there: their states, logs, and commands beside them."""
+"""Existing processes: their states, their logs, and commands that run beside them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SLEEPS = "echo started; exec sleep 600"
 
 @pytest.fixture
 def one(session: Session) -> LocalInstance:
-    """An instance without a keeper, of one service, whose logs a test writes."""
+    """Return an instance with one service and no keeper, whose logs the test writes."""
     (session.store.home / ID / "logs").mkdir(parents=True)
     return LocalInstance(session.host, ID)
 
@@ -65,7 +65,7 @@ def test_bytes_that_are_no_text(one: LocalInstance) -> None:
 
 @pytest.fixture
 def alive(one: LocalInstance, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The services that run."""
+    """Return the names of the running services; a test removes names to stop services."""
     found = {"a", "b"}
     told = {"pid": 1, "status": None, "since": ""}
     one.keep_specs({name: spec(Path("/")) for name in ("a", "b")}, {})
@@ -84,7 +84,7 @@ def test_following_goes_on_as_it_is_written(one: LocalInstance) -> None:
 
 @pytest.mark.usefixtures("alive")
 def test_following_over_a_rotation_loses_nothing(one: LocalInstance) -> None:
-    """What was written between the last look and the rotation stands in the older file; the new one may be the longer one."""
+    """Text written between the last read and the rotation is in the older file; the new file may be longer than the older file."""
     write(one, "1\n")
     with closing(one.follow(["a"], None)) as stream:  # type: ignore[type-var]
         assert next(stream) == ("a", b"1\n")
@@ -116,7 +116,7 @@ def test_following_ends_with_the_last_process(one: LocalInstance, alive: set[str
     write(one, "b too\n", "b")
     alive.discard("b")
     write(one, "last words\n")
-    assert list(stream) == []  # all of it was there before, and none of it was asked for
+    assert list(stream) == []  # all lines were written before following started, and `tail` is 0
     assert list(one.follow(["a"], None)) == [("a", b"before\nlast words\n")]
 
 
@@ -159,7 +159,7 @@ def test_a_command_that_does_not_read_its_input(tmp_path: Path) -> None:
 
 
 def test_an_input_that_fails_kills_the_command(tmp_path: Path) -> None:
-    """It would take the end of its input for the end of the data, and commit half of it."""
+    """The command would take the end of its input for the end of the data, and commit half of the data."""
 
     def rows() -> Iterator[bytes]:
         yield b"1\n"
@@ -179,12 +179,12 @@ def test_how_a_command_ends(tmp_path: Path) -> None:
 def test_secrets_of_a_command_on_the_terminal_stand_in_no_argument(
     one: LocalInstance, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everybody on the machine can read arguments."""
+    """All users of the machine can read the arguments of a process."""
     monkeypatch.setenv("OF_THIS_SHELL", "yes")
     one.keep_specs({"a": spec(tmp_path, SECRET="of the service")}, {})
     what = one.interactive("a", ["sh", "-i"], {"PASSWORD": "of the client"}, None)
     assert (list(what.argv)[1:], what.cwd) == (["-i"], str(tmp_path))
-    size = ("COLUMNS", "LINES")  # what a terminal's size is, where somebody has told
+    size = ("COLUMNS", "LINES")  # variables that give the terminal's size, present only if they are set here
     assert {key: value for key, value in what.env.items() if key not in size} == {
         **{key: value for key, value in session.environ.items() if key == "TERM"},
         "PYTHONUNBUFFERED": "1", "PATH": os.environ["PATH"], "SECRET": "of the service",
@@ -192,7 +192,7 @@ def test_secrets_of_a_command_on_the_terminal_stand_in_no_argument(
     }  # fmt: skip
 
 
-# What the keeper says
+# States that the keeper reports
 
 
 def test_states(made: Made, session: Session, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_without_a_keeper_nothing_runs(one: LocalInstance) -> None:
 
 
 def test_a_real_log_that_is_rotated_is_followed(made: Made, session: Session, tmp_path: Path) -> None:
-    """More than a log holds, printed by a process."""
+    """A process prints more than one log file holds."""
     script = f"{sys.executable} -c 'for n in range(1500): print(n, \"x\" * 8000, flush=True)'"
     project = made(shell("a", script, tmp_path))
     project.start(project.plan.services["a"])
@@ -224,7 +224,7 @@ def test_a_real_log_that_is_rotated_is_followed(made: Made, session: Session, tm
 
 
 def test_whoever_looks_at_an_instance_needs_no_kinds() -> None:
-    """`list` and `status` run often, and the models of a definition take longer to import than all else that they do."""
+    """`list` and `status` run often, and importing the models of a definition would take most of their time."""
     script = "import sys, envctl.cli.inspect, envctl.engines.mixed, envctl.engines.local.instance; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert "envctl.engines.local.instance" in loaded

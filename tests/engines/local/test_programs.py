@@ -1,4 +1,4 @@
-"""Which program a server is, and a copy of it where its user could not reach it."""
+"""Which installed program runs a server, and the copy of the program that other users can execute."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def program(path: Path, script: str = "echo server 1.2", mode: int = 0o755) -> P
 
 
 def versions(folder: Path, *found: str) -> LocalProgram:
-    """A kind with a program of each version."""
+    """Return a kind that has one program for each version."""
     return LocalProgram(programs=[Program(path=str(program(folder / each / "bin/server", f"echo server {each}"))) for each in found])
 
 
@@ -34,7 +34,7 @@ def version_of(local: LocalProgram, wanted: str = "") -> str:
     return found.version
 
 
-# Which version
+# Choosing a version
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_one_that_cannot_be_run_has_no_version(tmp_path: Path) -> None:
     assert version_of(LocalProgram(programs=[Program(path=str(path))])) == ""
 
 
-# Where it is looked for
+# Searching for a program
 
 
 def found_at(*where: Program) -> Path | None:
@@ -144,12 +144,12 @@ def test_what_is_no_program_is_passed_over(tmp_path: Path) -> None:
     assert found_at(*(Program(path=str(each)) for each in (folder, text, tmp_path / "nothing", path))) == path
 
 
-# A copy for everybody
+# Copies that every user can execute
 
 
 @pytest.fixture
 def as_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """As root, with a cache; whatever a test makes is below a folder that is closed to others."""
+    """Pretend to be root; return the folder for copies, which lies below a folder that is closed to other users."""
     monkeypatch.setattr(programs, "is_root", lambda: True)
     tmp_path.chmod(0o700)
     return tmp_path / "copies" / "programs"
@@ -175,7 +175,7 @@ def test_a_closed_installation_is_copied_as_a_whole(as_root: Path, tmp_path: Pat
 
 
 def test_libraries_beside_the_package_come_along(as_root: Path, tmp_path: Path) -> None:
-    """Its programs look for them there, wherever they are."""
+    """The programs of the package load their libraries from the folder beside it."""
     site = tmp_path / "site-packages"
     found = installed(site / "server")
     (site / "server.libs").mkdir()

@@ -1,4 +1,4 @@
-"""Archives of data that somebody else has made."""
+"""Archives of snapshot data that come from other machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service of the plan -> the process that runs it."""
+"""The conversion of a planned service to the process that runs it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_program_is_looked_up_in_the_path_of_its_service(tmp_path: Path) -> No
     assert resolved(("no-such-tool", "a"), env, "/") == ("no-such-tool", "a")
 
 
-# Its environment
+# The environment of the process
 
 
 def test_a_program_of_the_team_inherits_ours_without_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_a_server_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool, str], None]:
-    """Envctl in a virtual environment or not, and the one that the shell has activated."""
+    """Return a function that simulates envctl inside or outside a virtual environment, with another one active in the shell."""
 
     def be(virtual: bool, active: str) -> None:
         monkeypatch.setattr(sys, "base_prefix", "/usr" if virtual else sys.prefix)
@@ -139,7 +139,7 @@ def test_a_path_that_is_given_stays() -> None:
     assert spec(own(env={"PATH": "/mine"})).env["PATH"] == "/mine"
 
 
-# What makes it another process
+# Changes that require a new process
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_limits(resources: Limits | None, limits: dict[str, float]) -> None:
     assert spec(own(resources=resources)).limits == limits
 
 
-# What this machine cannot do
+# What this machine does not support
 
 
 @pytest.fixture

@@ -26,12 +26,12 @@ SH = InstalledProgram(Path("/bin/sh"), "1.0")
 
 
 def making(folder: Path, script: str = "echo data > file") -> list[str]:
-    """Fills a data directory; every time is counted in `times`."""
+    """Return a command that fills a data directory and adds a line to the file `times` at each run."""
     return ["sh", "-c", f"echo >> {folder}/times; {script}"]
 
 
 def template(service: str, found: InstalledProgram, command: Sequence[str], user: int | None) -> Template:
-    """In the cache of the test."""
+    """Return the template from the test's own cache folder."""
     return templates.template(cache_folder(os.environ), service, found, command, user)
 
 
@@ -43,7 +43,7 @@ def kept() -> list[str]:
     return sorted(path.name for path in (cache_folder(os.environ) / "templates").glob("*/"))
 
 
-# Made once
+# Making a template
 
 
 def test_it_is_made_once(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ print(made.secret, (made.data / "file").read_text().strip())
 
 
 def test_two_at_the_same_time_have_the_same_one(tmp_path: Path) -> None:
-    """Each waits in its command until the other one is there too."""
+    """Each process waits in its command until the other process has started its command too."""
     meet = f"echo data > file; touch {tmp_path}/$$; until [ $(ls {tmp_path}/[0-9]* | wc -l) = 2 ]; do sleep 0.01; done"
     line = [sys.executable, "-c", MAKE, str(cache_folder(os.environ)), *making(tmp_path, meet)]
     both = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -130,7 +130,7 @@ def test_as_root_another_user_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_prune_leaves_what_is_being_made(tmp_path: Path) -> None:
-    """The command that fills it waits for the pruning, which another run does."""
+    """The command that fills the template waits until the pruning, which runs in another process, is over."""
     done = tmp_path / "pruned"
     command = making(tmp_path, f"touch {tmp_path}/begun; until [ -e {done} ]; do sleep 0.01; done; echo data > file")
     with ThreadPoolExecutor() as pool:
@@ -145,7 +145,7 @@ def test_prune_leaves_what_is_being_made(tmp_path: Path) -> None:
 
 
 def test_what_is_being_pruned_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody finds a half of it."""
+    """A caller never gets a template that is partly removed."""
     first = template("db", SH, making(tmp_path), None)
     found: list[Template] = []
     remove = shutil.rmtree
@@ -171,7 +171,7 @@ def test_prune_removes_what_the_dead_have_not_finished(tmp_path: Path) -> None:
     assert kept() == [made.name]
 
 
-# Copied
+# Copying a template
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_one_spare_is_enough(filled: Template, monkeypatch: pytest.MonkeyPatch) 
 
 
 def reaped() -> None:
-    """Returns when what was started beside has ended."""
+    """Wait until the background processes that the test started have ended."""
     for thread in threading.enumerate():
         if thread.name == "reaper":
             thread.join(10)
@@ -246,7 +246,7 @@ def test_a_spare_that_cannot_be_made_leaves_nothing(filled: Template) -> None:
 
 
 def test_who_makes_spares_belongs_to_no_instance(filled: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else its keeper would kill it."""
+    """Otherwise the instance's keeper would kill the process that makes the spare copy."""
     monkeypatch.setenv("ENVCTL_MARK", "t-123456")
     seen = tmp_path / "seen"
     monkeypatch.setattr(templates, "COPY", [f"--target-directory={tmp_path}/nowhere"])

@@ -1,4 +1,4 @@
-"""An API server of our own: pods that are listed and watched, and port forwards that lead to sockets of this machine."""
+"""A fake API server: it lists and watches pods, and its port forwards lead to sockets of this machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,17 @@ def pod(
 
 
 class ApiServer:
-    """What it says is what its attributes hold; `connect` is where the port of a pod leads."""
+    """A fake API server that returns what its attributes contain.
+
+    Attributes:
+        pods: The pods by name.
+        ports: The local port that a forward leads to, by pod and port.
+        token: The token that clients must send.
+        refusing: Whether the server answers 503.
+        looked: The number of requests for the instance's record.
+        asked: The number of other requests.
+        resumed: Whether each TLS connection has resumed an earlier session.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.pods: dict[str, dict[str, Any]] = {}
@@ -46,12 +56,12 @@ class ApiServer:
         self.token = "secret"
         self.refusing = False
         self.record: str | None = "uid-record"
-        """The uid of the instance's record."""
+        """The uid of the instance's record; None if the record does not exist."""
         self.looked = 0
         self.forwards: list[WebSocket] = []
         self.asked = 0
         self.known: str | None = None
-        """What a client has to say of itself, where it is not the token."""
+        """The Authorization header that a client must send; None for the token."""
         self.resumed: list[bool] = []
         self._version = 1
         self._changed = threading.Condition()
@@ -101,7 +111,7 @@ class ApiServer:
             return {"items": list(self.pods.values()), "metadata": {"resourceVersion": str(self._version)}}
 
     def since(self, version: int) -> Iterator[dict[str, Any] | None]:
-        """Events after *version*; None where the watch is to break."""
+        """Yield the events after *version*, and None where the watch must break."""
         place = next((i for i, (number, _, _) in enumerate(self._log) if number > version), len(self._log))
         while True:
             with self._changed:
@@ -182,7 +192,7 @@ class ApiServer:
 
 
 def carry(api: ApiServer, client: WebSocket, port: int, target: int | None) -> None:
-    """As the kubelet does it: the port's number on both channels, then bytes."""
+    """Forward a port as the kubelet does: send the port's number on both channels, then copy bytes."""
     api.forwards.append(client)
     for channel in (0, 1):
         client.send(bytes([channel]) + port.to_bytes(2, "little"))

@@ -1,4 +1,4 @@
-"""Servers of the tests, on ports that the kernel chooses."""
+"""Small servers for the tests, on ports that the kernel chooses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 
 class Server:
-    """*serve* gets each connection."""
+    """A TCP server that calls *serve* with each connection, in a thread of its own."""
 
     def __init__(self, serve: Callable[[socket.socket], None]) -> None:
         self._serve, self._listening = serve, socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -30,13 +30,13 @@ class Server:
             self._serve(connection)
 
     def close(self) -> None:
-        with suppress(OSError):  # a close alone does not wake who waits for connections
+        with suppress(OSError):  # close() alone does not wake a thread that waits in accept()
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
 
 def asking_for_certificates(authority: Path, certificate: Path, key: Path) -> ssl.SSLContext:
-    """A server's side of TLS, which wants a certificate of its clients."""
+    """Return a TLS context for a server that requires client certificates."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority))
     context.load_cert_chain(certificate, key)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -44,7 +44,7 @@ def asking_for_certificates(authority: Path, certificate: Path, key: Path) -> ss
 
 
 def joined(one: socket.socket, other: socket.socket) -> None:
-    """What each says reaches the other, until both have ended."""
+    """Copy bytes between two sockets in both directions, until both have ended."""
     back = threading.Thread(target=copied, args=(other, one), daemon=True)
     back.start()
     copied(one, other)
@@ -59,7 +59,7 @@ def copied(one: socket.socket, other: socket.socket) -> None:
 
 
 class SocksProxy(Server):
-    """*asked* gets the hosts and ports that it is to lead to."""
+    """A SOCKS5 proxy that appends the requested hosts and ports to *asked*."""
 
     def __init__(self, user: bytes = b"", password: bytes = b"", refusing: int = 0) -> None:
         self._login, self._refusing, self.asked = (user, password), refusing, list[tuple[str, int]]()

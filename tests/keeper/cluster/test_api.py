@@ -1,4 +1,4 @@
-"""How a forward reaches an API server: TLS, credentials, plugins, a proxy."""
+"""Tests of connecting to an API server: TLS, credentials, credential plugins, proxies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def openssl(*words: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority, and the pairs of a server (127.0.0.1, `kubernetes`) and of a client; a stranger's authority."""
+    """Create a CA, certificates of a server (for 127.0.0.1 and `kubernetes`) and a client, and a second CA that is not trusted."""
     found = tmp_path_factory.mktemp("pki")
     for name in ("ca", "stranger"):
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={name}",
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def api(folder: Path) -> Iterator[ApiServer]:
-    """It wants a certificate of its clients."""
+    """Yield an API server that requires client certificates."""
     with api_server(asking_for_certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")) as found:
         yield found
 
@@ -95,7 +95,7 @@ def test_user_and_password(api: ApiServer, folder: Path) -> None:
 
 
 def test_a_tokens_file_is_read_again(api: ApiServer, folder: Path, tmp_path: Path) -> None:
-    """It is replaced before what was in it expires."""
+    """A token file is replaced before its token expires."""
     cluster = Cluster(told(api, folder, token=None, token_file=str(tmp_path / "token")))
     for api.token in ("first", "second"):
         (tmp_path / "token").write_text(f"{api.token}\n")
@@ -159,7 +159,7 @@ def test_a_plugin_that_is_missing_is_said(api: ApiServer, folder: Path) -> None:
 
 
 def proxy_that_knows(expected: bytes) -> Server:
-    """Leads on who knows its password."""
+    """Start an HTTP proxy that accepts requests containing *expected*."""
 
     def lead(client: socket.socket) -> None:
         asked = b""
@@ -195,7 +195,7 @@ def test_an_impersonated_user_is_said_in_every_request(api: ApiServer, folder: P
 
 
 def test_a_socks_proxy(api: ApiServer, folder: Path) -> None:
-    """As `ssh -D` is one."""
+    """`ssh -D` is such a proxy."""
     with socks_proxy() as proxy:
         assert "items" in Cluster(told(api, folder, proxy=f"socks5://127.0.0.1:{proxy.port}")).fetch("/pods")
         assert [host for host, _ in proxy.asked] == ["127.0.0.1"]

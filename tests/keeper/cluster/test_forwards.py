@@ -1,4 +1,4 @@
-"""A local port that leads to whichever pod is behind a service now."""
+"""Tests of port forwards: a local port that leads to the pod which is currently behind a service."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def dialled(port: int) -> socket.socket:
 
 
 def asked(port: int, words: bytes = b"hello") -> bytes:
-    """What comes back; nothing where the connection is refused."""
+    """Send *words* to the local port; return the answer, or nothing if the connection is refused."""
     with suppress(OSError), dialled(port) as connection:
         connection.sendall(words)
         return connection.recv(65536)
@@ -103,7 +103,7 @@ def test_it_leads_to_the_pod(api: ApiServer, forwards: Forwards, serving: Any) -
 
 
 def test_new_credentials_leave_the_other_forwards_and_their_connections(api: ApiServer, forwards: Forwards, serving: Any) -> None:
-    """A token that was renewed comes with the next command, which may be about one service."""
+    """A command that is about one service only may bring a renewed token, which also counts for the other forwards."""
     led(api, "a", serving(echo))
     port = made(forwards, api)
     until(lambda: state(forwards) == "ready")
@@ -192,7 +192,7 @@ def test_an_answer_after_the_clients_half_close_is_delivered(api: ApiServer, for
 
 
 def patient(ended: threading.Event, greeting: bytes = b"") -> Callable[[socket.socket], None]:
-    """A server that reads until its client has gone, and says so."""
+    """Return a server that reads until its client closes the connection, and then sets *ended*."""
 
     def serve(connection: socket.socket) -> None:
         connection.sendall(greeting)
@@ -435,7 +435,7 @@ def test_a_file_of_another_version_is_left_alone(forwards: Forwards, tmp_path: P
 
 
 def test_a_keeper_that_can_be_asked_has_taken_them_up(api: ApiServer, tmp_path: Path) -> None:
-    """Else whoever asks it for the same would find the ports taken, by itself."""
+    """Otherwise a command that requests the same ports would find them taken by the keeper itself."""
     with keeper(tmp_path / "state", id="one-123456") as running:
         body = {"cluster": told(api), "namespace": "ns", "forwards": wanted()}
         port = running.ask("PUT", "/v1/forwards", body)[1]["forwards"]["db/postgres"]["port"]
@@ -472,7 +472,7 @@ def test_an_endpoint_of_another_machine_waits_for_the_pod_to_say_that_it_has_its
 
 
 def test_an_endpoint_that_needs_an_approval_waits_for_its_pods_data(api: ApiServer, serving: Any, tmp_path: Path) -> None:
-    """A replaced pod is seeded again, once, before anybody reaches it."""
+    """A replaced pod is seeded again exactly once before its forward accepts connections."""
     reseed = [
         sys.executable,
         "-c",
@@ -624,6 +624,6 @@ def test_a_keeper_forgets_what_another_machine_has_removed(api: ApiServer, tmp_p
             api.remove("a")
             until(lambda: api.looked > looked)
             assert running.ask("POST", "/v1/expires", {"expires": None})[0] == 200, "a command works on it, and knows better"
-        running.ask("POST", "/v1/expires", {"expires": None})  # which it does when it is over
+        running.ask("POST", "/v1/expires", {"expires": None})  # the command makes this request when it is done
         until(lambda: not alive(running.pid))
     assert said.read_text() == "forget"

@@ -1,4 +1,4 @@
-"""What the JSON of a pod says."""
+"""Tests of reading a pod's status from its JSON."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_services_own_container_counts() -> None:
 
 
 def test_of_several_containers_the_first_one_is_the_services_whatever_their_names() -> None:
-    """The kubelet sorts what it says of them by name."""
+    """The kubelet sorts the statuses of containers by name."""
     found = pod(state={"running": {}})
     found["spec"]["containers"].append({"name": "aaa"})
     found["status"]["containerStatuses"].insert(0, {"name": "aaa", "state": {}, "containerID": "a"})

@@ -1,4 +1,4 @@
-"""A list, a watch, and what happens when either breaks."""
+"""Tests of watching pods: a list, a watch, and recovery when either fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ END = None
 
 
 class Transport:
-    """Says what a test puts into it."""
+    """A fake connection to an API server: `fetch` lists *pods*, `watch` yields the events that a test puts into *told*."""
 
     def __init__(self) -> None:
         self.pods: list[Object] = []
@@ -108,7 +108,7 @@ def test_whatever_ends_a_watch_they_are_listed_anew(api: Transport, watching: Wa
     api.pods = [pod("a"), pod("b")]
     watching.thread.start()
     until(lambda: watching.changes)
-    api.pods = [pod("b"), pod("c")]  # what is gone meanwhile nobody tells
+    api.pods = [pod("b"), pod("c")]  # no event reports the removed pod
     api.told.put(end)
     until(lambda: len(watching.changes) == 2)
     assert list(watching.watch.known) == ["uid-b", "uid-c"]

@@ -1,4 +1,4 @@
-"""Whether an instance is still there that another machine may have removed."""
+"""Tests of detecting that another machine has removed an instance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWERS = list[Any]
 
 
 class Told:
-    """An API server that gives each of its answers once, and the last one for ever; a uid, or what goes wrong."""
+    """A fake API server that gives each answer once and then repeats the last one; an answer is a uid or an exception."""
 
     def __init__(self, *answers: str | Exception) -> None:
         self.answers, self.asked = list(answers), 0

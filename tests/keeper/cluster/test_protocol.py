@@ -1,4 +1,4 @@
-"""Paths, refusals and events, as every way to the API server reads them."""
+"""Tests of the paths, errors and events that all connections to the API server share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of RFC 6455 as a port forward meets them."""
+"""Tests of the WebSocket frames (RFC 6455) that port forwards use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def received(data: bytes, count: int, cut: int = 0) -> list[bytes]:
         try:
             return [opened.receive() for _ in range(count)]
         finally:
-            sender.join()  # before its socket is closed
+            sender.join()  # the sender must end before its socket is closed
 
 
 def sent(stream: socket.socket, *pieces: bytes) -> None:
@@ -77,7 +77,7 @@ def test_a_ping_is_answered_in_between() -> None:
 
 
 def test_a_ping_does_not_wait_for_what_is_being_sent_nor_cut_it() -> None:
-    """The other side reads nothing until we have read: who receives must go on meanwhile."""
+    """The other side reads only after this side has read, so a ping must not wait until sending is done."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         opened, long = WebSocket(ours), b"x" * (4 << 20)

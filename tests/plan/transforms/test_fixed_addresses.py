@@ -1,4 +1,4 @@
-"""Addresses in a service's environment that lead every lane to the same: what becomes a reference, and what is a mistake."""
+"""Fixed addresses in a service's environment, which lead all lanes to one service: they become references, or are errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ DATABASE = {"databases": ["shop", "audit-log"], "username": "app", "password": "
 def environment(
     folder: Path, env: dict[str, Any], *, from_compose: bool = True, others: Mapping[str, Service] | None = None, **changes: Any
 ) -> Environment:
-    """Of a Compose file: a database and a broker that lanes share, a cache and an API that each lane has its own of; and *others*."""
+    """Return an environment as a Compose file describes it.
+
+    Lanes share the database and the broker; each lane has its own cache and API. *others* are added.
+    """
     found = environment_of(folder, "services: {}\n")
     aliases = {"networks": {"back": {"aliases": ["database"]}}}
     services = {

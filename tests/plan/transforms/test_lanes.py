@@ -1,4 +1,4 @@
-"""`--lanes`: what is there once per lane, what is divided, and who sees what."""
+"""`--lanes`: which services exist once for each lane, which are divided into units, and which service sees which."""
 
 from __future__ import annotations
 
@@ -323,7 +323,7 @@ def test_a_nats_of_a_compose_file_has_no_accounts_of_lanes(folder: Path) -> None
 
 
 def composed(folder: Path, text: str) -> Environment:
-    """The environment of *text* as if a Compose file described its services."""
+    """Return the environment of *text* as if a Compose file described its services."""
     found = environment_of(folder, text)
     services = {name: service.model_copy(update={"from_compose": True}) for name, service in found.definition.services.items()}
     definition = found.definition.model_copy(update={"services": services})
@@ -340,7 +340,7 @@ def test_a_service_may_depend_on_one_that_all_lanes_share(folder: Path) -> None:
         apply(composed(folder, text), Selection(lanes=2))
     [problem] = raised.value.problems
     assert "'api' comes from a Compose file and reaches 'search' by a fixed address" in problem.message
-    way = "give it the address with a reference: `env: {NAME: ${search.name}}`"  # without a port there is no URL
+    way = "give it the address with a reference: `env: {NAME: ${search.name}}`"  # without a port the service has no URL
     assert problem.hint == f"{way}; or `scope: environment` for 'search' makes all lanes share it"
     shared = apply(composed(folder, text.replace("image: s}", "image: s, scope: environment}")), Selection(lanes=2))
     assert list(shared.definition.services) == ["search", "api", "api-lane2"]

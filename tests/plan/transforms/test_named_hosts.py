@@ -1,4 +1,4 @@
-"""Which words of a text are addresses, and which are only words."""
+"""Which words of a text are addresses."""
 
 from __future__ import annotations
 

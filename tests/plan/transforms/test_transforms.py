@@ -1,4 +1,4 @@
-"""Transforms are applied one after the other, each to what the one before has made."""
+"""Transforms are applied in order; each one gets the result of the one before it."""
 
 from __future__ import annotations
 

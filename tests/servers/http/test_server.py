@@ -1,4 +1,4 @@
-"""Connections of the shared server: who is let in, what follows an answer, how many there may be."""
+"""Tests of the shared HTTP server's connections: admission, what follows a response, and their maximum number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from envctl.servers.http.wire import Limits, Refused
 
 
 class Application:
-    """Answers as it is told to."""
+    """An application that answers with a given function."""
 
     def __init__(self, answer: Callable[[Request], Response] = lambda request: Response(200, body=request.body)) -> None:
         self._answer = answer
@@ -37,7 +37,7 @@ Talk = Callable[..., socket.socket]
 
 @pytest.fixture
 def talk() -> Iterator[Talk]:
-    """Our end of a connection that is served."""
+    """Return a function that starts serving a connection and returns the client's end of it."""
     open_: list[socket.socket] = []
 
     def begin(application: Application, settings: Settings = Settings()) -> socket.socket:
@@ -117,7 +117,7 @@ def test_who_says_nothing_is_left(talk: Talk, settings: Settings) -> None:
 
 
 def test_a_head_that_drips_has_a_deadline_of_its_own(talk: Talk) -> None:
-    """Each piece comes early enough; all of them would take for ever."""
+    """Each piece arrives in time, but all of them together would take too long."""
     stream, dropped = talk(Application(), Settings(patience=0.2)), False
     with suppress(OSError):
         stream.sendall(b"GET / HTTP/1.1\r\n")
@@ -162,7 +162,7 @@ def test_it_listens_on_both_kinds_of_addresses() -> None:
 
 
 def test_idle_strangers_keep_nobody_out() -> None:
-    """The oldest of them is dropped for a new connection; whoever was admitted stays."""
+    """A new connection replaces the oldest connection without a request; connections that were admitted stay."""
     ask = b"GET / HTTP/1.1\r\n\r\n"
     with listen("127.0.0.1", 0) as listener, ExitStack() as stack:
         settings = Settings(connections=8, strangers=2, first=600.0)

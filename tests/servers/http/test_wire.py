@@ -1,4 +1,4 @@
-"""Bytes to requests and responses to bytes."""
+"""Tests of parsing requests and writing responses."""
 
 from __future__ import annotations
 

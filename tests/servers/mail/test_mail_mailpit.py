@@ -1,4 +1,4 @@
-"""The same mails and requests to Mailpit itself and to our stand-in, and their answers side by side."""
+"""Send the same mails and requests to Mailpit and to envctl's mail server, and compare their answers."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ MAILS = [
 
 @pytest.fixture(scope="module")
 def mailpit(mail_server_at: Callable[[int, int], MailServer]) -> Iterator[MailServer]:
-    """Mailpit in a container of its own."""
+    """Yield Mailpit in a container."""
     if not shutil.which("docker") or _docker("image", "inspect", IMAGE).returncode:
         pytest.skip(f"no Docker daemon with {IMAGE} here")
     options = ["--publish", "127.0.0.1::1025", "--publish", "127.0.0.1::8025", "--env", "MP_DISABLE_VERSION_CHECK=1"]
@@ -154,7 +154,7 @@ Request = tuple[str, str, Any]
 
 @pytest.fixture
 def both(mailpit: MailServer, mail: MailServer) -> tuple[MailServer, MailServer]:
-    """Mailpit and ours, with the same mails."""
+    """Return Mailpit and envctl's mail server, both with the same mails."""
     mailpit.call("DELETE", "/api/v1/messages")
     for server in (mailpit, mail):
         for raw in MAILS:
@@ -163,7 +163,7 @@ def both(mailpit: MailServer, mail: MailServer) -> tuple[MailServer, MailServer]
 
 
 def same(both: tuple[MailServer, MailServer], requests: Callable[[Sequence[str]], Iterator[Request]]) -> None:
-    """Fails with every difference between their answers to the requests, which are made for the ids of either."""
+    """Fail with all differences between the two servers' answers to *requests*, a function of each server's message ids."""
     theirs, ours = (list(_answers(server, requests)) for server in both)
     assert len(theirs) > 3
     assert [each for mine, yours in zip(ours, theirs, strict=True) for each in _differences(mine[:2], mine[2:], yours[2:])] == []
@@ -197,9 +197,10 @@ def _named(text: str, ids: Sequence[str]) -> str:
 
 
 def _masked(body: bytes, ids: Sequence[str]) -> Any:
-    """Without what each server draws or measures itself; it says in Received who it is, which ours leaves out.
+    """Return an answer without its random and measured values.
 
-    docs/local.md says what else is different: addresses of links in a Snippet, and no null for ReplyTo.
+    Mailpit adds Received headers, which envctl's server leaves out. docs/local.md lists the other differences: addresses of
+    links in a Snippet, and no null for ReplyTo.
     """
     text = _named(body.decode("utf-8", "backslashreplace"), ids)
     try:
@@ -239,7 +240,7 @@ def test_searches(both: tuple[MailServer, MailServer]) -> None:
 
 
 def test_messages(both: tuple[MailServer, MailServer]) -> None:
-    """The text of a mail that has HTML only is laid out in another way, and so is left out here."""
+    """This test leaves out the text of mails that have only HTML, because the two servers lay it out differently."""
 
     def requests(ids: Sequence[str]) -> Iterator[Request]:
         only_html = ids[len(MAILS) - 1 - MAILS.index(HTML)], ids[0]

@@ -1,4 +1,4 @@
-"""Whatever a message holds, it is taken; and what was put into it by the book comes out of it."""
+"""Property tests of mails: any message is accepted, and the parts of a valid one are read as they were written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test sees of the mail server: messages in by SMTP, and out by HTTP."""
+"""Tests of the mail server's interfaces: SMTP for sending, HTTP for reading."""
 
 from __future__ import annotations
 
@@ -326,7 +326,7 @@ def test_what_keeps_it_from_starting_is_said(tmp_path: Path) -> None:
 
 
 def started(**environ: str) -> str:
-    """What a server that cannot start says."""
+    """Start a server that must fail; return its error message."""
     addresses = {"MP_SMTP_BIND_ADDR": "127.0.0.1:0", "MP_UI_BIND_ADDR": "127.0.0.1:0"}
     command = [sys.executable, "-m", "envctl.servers.mail"]
     path = {"PYTHONPATH": ":".join(sys.path)}

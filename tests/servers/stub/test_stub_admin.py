@@ -1,4 +1,4 @@
-"""The admin API and the journal."""
+"""Tests of the stub's admin API and journal."""
 
 from __future__ import annotations
 

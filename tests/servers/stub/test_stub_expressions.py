@@ -1,4 +1,4 @@
-"""Expressions of mappings that would take for ever."""
+"""Tests of regular expressions in mappings that would run almost endlessly with backtracking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON comparison and JSONPath, by their properties."""
+"""Property tests of the stub's JSON comparison and JSONPath."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FEW = st.recursive(
 
 
 def canonical(value: Any, ordered: bool) -> str:
-    """A text that equal values share."""
+    """Return a text that is the same for equal values."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(name)}:{canonical(value[name], ordered)}" for name in sorted(value)) + "}"
     if isinstance(value, list):
@@ -37,7 +37,7 @@ def canonical(value: Any, ordered: bool) -> str:
 
 
 def contains(expected: Any, actual: Any) -> bool:
-    """What `ignoreArrayOrder` and `ignoreExtraElements` mean together, by trying every way to pair."""
+    """Return whether *actual* matches with `ignoreArrayOrder` and `ignoreExtraElements`, by trying every way to pair elements."""
     if isinstance(expected, dict):
         return isinstance(actual, dict) and all(name in actual and contains(member, actual[name]) for name, member in expected.items())
     if isinstance(expected, list):
@@ -119,7 +119,7 @@ def quoted(name: str) -> str:
 
 
 def nodes(value: Any, path: str = "$") -> Any:
-    """Every value inside a value, with a path to it."""
+    """Yield *value* and every value in it, each with its JSONPath."""
     yield path, value
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:

@@ -1,4 +1,4 @@
-"""Mapping files: where they are found, and what is said when they are wrong."""
+"""Tests of mapping files: where the stub finds them, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a file below the working directory and returns its relative path."""
+    """Return a function that writes a file below the working directory and returns its relative path."""
     monkeypatch.chdir(tmp_path)
 
     def write(name: str, content: object) -> Path:

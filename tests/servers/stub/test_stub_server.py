@@ -1,4 +1,4 @@
-"""The stub as a server: connections, concurrency, the log, and its end."""
+"""Tests of the stub as a server: connections, concurrency, the log, and its shutdown."""
 
 from __future__ import annotations
 

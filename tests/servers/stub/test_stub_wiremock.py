@@ -1,4 +1,4 @@
-"""The stub against a table of what WireMock 3.13.2 does, and the table against WireMock itself."""
+"""Compare the stub with a table of WireMock 3.13.2's answers, and the table with WireMock itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIREMOCK = "wiremock/wiremock:3.13.2"
 
 @dataclass(frozen=True)
 class Ask:
-    """A request and the status that WireMock answers it with."""
+    """A request, and the status of WireMock's answer."""
 
     status: int
     method: str
@@ -30,7 +30,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Case:
-    """Mappings and what they do."""
+    """Mappings, and the requests that test them."""
 
     name: str
     mappings: tuple[dict[str, Any], ...]
@@ -383,7 +383,7 @@ def test_answers_as_wiremock_does(stub: Any, wiremock: int) -> None:
 
 @pytest.fixture
 def wiremock() -> Iterator[int]:
-    """The port of a real WireMock."""
+    """Yield the port of a real WireMock."""
     if not shutil.which("docker") or _docker("image", "inspect", WIREMOCK).returncode:
         pytest.skip(f"no Docker daemon with {WIREMOCK} here")
     container = _docker("run", "--detach", "--rm", "--publish", "127.0.0.1::8080", WIREMOCK).stdout.strip()
@@ -412,7 +412,7 @@ def _await_health(port: int) -> None:
 
 
 def _ask(port: int, ask: Ask) -> tuple[int, str, bytes, str | None, list[str]]:
-    """What counts as the answer; the explanation that comes with a 404 is everybody's own."""
+    """Return the parts of the answer that must be the same; the text of a 404 may differ."""
     status, reason, body, headers = _send(port, ask.method, ask.url, ask.body, dict(ask.headers))
     if status == 404:
         return status, "", b"", None, []

@@ -1,4 +1,4 @@
-"""The web server that takes nginx's place on this machine, asked over a socket."""
+"""Tests of the web server that replaces nginx on the local engine, with requests over a socket."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.servers.http_client import Reply, call
 
 
 class Behind:
-    """A server that says what it was asked."""
+    """A server that returns the request that it received."""
 
     def admit(self, request: Request) -> None:
-        """Every body is read."""
+        """Admit every request."""
 
     def refusal(self, status: int, words: str) -> Response:
         return Response(status, body=words.encode())
@@ -46,7 +46,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 def serving(pages: Path) -> Iterator[int]:
-    """The port of a site of *pages*, with one server behind it and another that is gone."""
+    """Yield the port of a site that serves *pages* and proxies to one running server and one closed port."""
     behind, nobody, front = (listen("127.0.0.1", 0) for _ in range(3))
     ports = [server.getsockname()[1] for server in (behind, nobody, front)]
     nobody.close()

@@ -1,1 +1,1 @@
-"""The shop: an orders API and a notification worker, the example that envctl's environments are shown with."""
+"""The shop: an orders API and a notification worker, the example for envctl's environments."""

@@ -38,7 +38,7 @@ from shop.tokens import Tokens
 
 @dataclass(frozen=True)
 class Resources:
-    """What the requests share. Nothing is connected yet: /healthz tells when it is."""
+    """The objects that all requests share. No connection exists at first; /healthz reports when the API is ready."""
 
     pool: asyncpg.Pool
     broker: Client
@@ -48,7 +48,7 @@ class Resources:
 
 
 async def _resources() -> Resources:
-    # min_size=0: the API starts without its database, and is ready when that is.
+    # min_size=0: the API can start before its database, and becomes ready with it.
     pool = await asyncpg.create_pool(setting("DATABASE_URL"), min_size=0, max_size=5, command_timeout=10)
     client = Client()
     payments = Payments.at(setting("PAYMENTS_URL"), setting("PAYMENTS_KEY"))
@@ -68,7 +68,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await shared.broker.close()
         await shared.payments.client.aclose()
-        # Not close(), which waits: uvicorn has seen to the requests, and an interrupted transaction is rolled back.
+        # Not close(), which waits for connections: uvicorn has finished the requests, and an open transaction is rolled back.
         shared.pool.terminate()
 
 

@@ -1,4 +1,4 @@
-"""The connection to NATS, which may come late and go away: it is tried again until the process ends."""
+"""The connection to NATS, which is retried until the process ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger("shop.broker")
 
 
 async def connect(client: Client, url: str, name: str, on_reconnect: Callable[[], None] = lambda: None) -> None:
-    """Returns when connected. The client sees to later interruptions, and to its subscriptions, itself."""
+    """Return once the client is connected. The client then reconnects and restores its subscriptions by itself."""
 
     async def failed(error: Exception) -> None:
         log.warning("broker: %s", error or type(error).__name__)
@@ -23,7 +23,7 @@ async def connect(client: Client, url: str, name: str, on_reconnect: Callable[[]
 
     parts = urlsplit(url)
     await client.connect(
-        # Apart from its address, because the client would not decode percent-encoded credentials.
+        # Without the credentials of the URL, because the client does not decode percent-encoded ones.
         f"nats://{parts.netloc.rpartition('@')[2]}",
         user=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,

@@ -1,4 +1,4 @@
-"""What is for sale."""
+"""The products that the shop sells."""
 
 from __future__ import annotations
 

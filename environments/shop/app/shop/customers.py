@@ -1,4 +1,4 @@
-"""Customers register once and prove afterwards who they are."""
+"""Registration and authentication of customers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shop.documents import Credentials, Customer, Registration
 from shop.errors import EmailTaken, NotAuthenticated
 from shop.passwords import hash_password, password_matches
 
-# No password has this hash. Unknown addresses are checked against it, so that the time of an answer tells nothing.
+# No password has this hash. Unknown addresses are checked against it, so that the response time does not reveal them.
 NOBODY = f"16384$8$1${'00' * 16}${'00' * 64}"
 
 

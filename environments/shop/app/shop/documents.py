@@ -1,4 +1,4 @@
-"""The documents that the API takes and gives: its OpenAPI schema is made of these."""
+"""The request and response bodies of the API; FastAPI generates the OpenAPI document from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a customer can be told, and the HTTP status that says it.
+"""The errors that the API reports to a customer, with their HTTP statuses.
 
 ShopError
 ├── EmailTaken         409

@@ -1,10 +1,10 @@
-"""The events that the services tell each other; the subjects and payloads are a contract between them."""
+"""The events between the services; their subjects and payloads are a contract."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the worker knows events, and does without the API's libraries
+if TYPE_CHECKING:  # the worker uses events and does not install the API's libraries
     from shop.documents import Customer, Order
 
 ORDER_CREATED = "order.created"

@@ -1,4 +1,7 @@
-"""Mail by SMTP. SMTP_URL is `smtp://user:password@host:port`, percent-encoded; without credentials nobody logs in."""
+"""Mail by SMTP.
+
+SMTP_URL is `smtp://user:password@host:port`, percent-encoded; without credentials, the client does not log in.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def confirmation(event: Event) -> EmailMessage:
     message["From"] = "Shop <orders@shop.example>"
     message["To"] = customer["email"]
     message["Subject"] = f"Your order {order['id']}"
-    # The same for every delivery of an event, so that a mail server can drop the second one.
+    # Every delivery of an event has the same id, so that a mail server can drop a duplicate.
     message["Message-ID"] = f"<{order['id']}@shop.example>"
     message.set_content(f"Hello {customer['name']},\n\nthank you for your order of {_amount(order['total_cents'])}.\n")
     return message

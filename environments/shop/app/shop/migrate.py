@@ -1,4 +1,4 @@
-"""Brings the database up to date: `python -m shop.migrate` applies the files of `migrations/` that it has not seen."""
+"""Update the database: `python -m shop.migrate` applies the files of `migrations/` that have not been applied yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECORD = """
         name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now()
     )
 """
-# Any number that nobody else locks: two migrations at once wait for each other.
+# Any number that no other program locks: concurrent migrations wait for each other.
 LOCK = 7_340_021
 
 

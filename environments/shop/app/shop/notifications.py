@@ -1,4 +1,4 @@
-"""The notification worker: `python -m shop.notifications` mails a confirmation for every order."""
+"""The notification worker: `python -m shop.notifications` sends a confirmation mail for every order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Notifier:
     smtp_url: str = field(repr=False)
 
     async def handle(self, message: Msg) -> None:
-        """An empty answer: nobody needs this event any more. Any other is the reason to send it again."""
+        """Send the mail and respond with an empty message, or with the reason why the event must be delivered again."""
         reason = await self._notify(message.data)
         if message.reply:
             await message.respond(reason.encode())
@@ -47,9 +47,9 @@ async def work(notifier: Notifier, nats_url: str) -> None:
     client = Client()
     try:
         await broker.connect(client, nats_url, "notifications")
-        # A queue group: of several workers, one gets the event.
+        # In a queue group, only one of several workers gets each event.
         await client.subscribe(ORDER_CREATED, queue="notifications", cb=notifier.handle)
-        # The answer to the flush says that the broker knows of the subscription.
+        # The answer to the flush proves that the broker knows the subscription.
         await client.flush()
         print(f"ready: subscribed to {ORDER_CREATED}", flush=True)
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""An order is stored, paid and announced as a whole, or not at all."""
+"""Orders: an order is stored, paid and announced as a whole, or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def place(pool: asyncpg.Pool, payments: Payments, customer: Customer, requ
         order = _order(await _take_from_stock(connection, request.lines))
         await _store(connection, customer, order)
         await outbox.add(connection, events.ORDER_CREATED, events.order_created(order, customer))
-        # Last: a refusal rolls back all of the above, and once money has moved, only the commit can fail. The price
+        # Last: a refused payment rolls back everything above, and after a payment only the commit can fail. The price
         # is that orders for the same product wait for each other's payments; a busier shop would reserve stock first.
         payment_id = await payments.charge(order.id, customer.email, request.card, order.total_cents)
         await connection.execute("UPDATE orders SET payment_id = $2 WHERE id = $1", order.id, payment_id)
@@ -51,7 +51,7 @@ async def _take_from_stock(connection: asyncpg.Connection, wanted: list[Line]) -
     quantities: Counter[str] = Counter()
     for line in wanted:
         quantities[line.sku] += line.quantity
-    # Always locked in the same order: two orders for the same two products must not wait for each other in a circle.
+    # Rows are always locked in the same order, so that two orders for the same products cannot deadlock.
     select = "SELECT sku, price_cents, stock FROM products WHERE sku = ANY($1) ORDER BY sku FOR UPDATE"
     rows = await connection.fetch(select, list(quantities))
     _require_stock(quantities, {row["sku"]: row["stock"] for row in rows})

@@ -1,7 +1,7 @@
-"""The transactional outbox: no order is lost while the broker is away.
+"""The transactional outbox: no order is lost while the broker is down.
 
-An event is a row, written in the transaction of what it tells of. A background task publishes the rows that are due as
-NATS requests; only the answer of a receiver makes a row published. Core NATS forgets messages that nobody listens to,
+An event is a row, written in the same transaction as the order. A background task publishes the due rows as NATS
+requests, and marks a row as published only after a receiver has answered. Core NATS drops messages without a subscriber,
 so a successful publish alone would prove nothing. The delivery is therefore *at least once*.
 """
 
@@ -55,7 +55,7 @@ class Publisher:
                 await self._publish_due()
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 log.warning("the outbox cannot be read: %s", error)
-            # The sweep finds what was postponed, and what another replica left behind.
+            # The timeout also finds events that were postponed, or left by another replica.
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), SWEEP_SECONDS)
             self._woken.clear()

@@ -1,4 +1,4 @@
-"""Passwords are kept as scrypt hashes, `n$r$p$salt$hash`, so that the cost can be raised later."""
+"""Passwords as scrypt hashes, `n$r$p$salt$hash`; the parameters are stored so that the cost can be raised later."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _matches(password: str, stored: str) -> bool:
     return hmac.compare_digest(actual, bytes.fromhex(expected))
 
 
-# In a thread: 50 ms of computing (which releases the GIL) would hold up every other request.
+# In a thread: 50 ms of computation (which releases the GIL) would delay all other requests.
 async def hash_password(password: str) -> str:
     return await asyncio.to_thread(_hash, password)
 

@@ -1,4 +1,4 @@
-"""The payment provider: a third party, reached over HTTP."""
+"""The client of the payment provider, a third-party HTTP API."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Payments:
     @classmethod
     def at(cls, url: str, key: str) -> Payments:
         headers = {"Authorization": f"Bearer {key}"}
-        # trust_env: a developer's HTTP_PROXY must not come between the shop and its provider.
+        # trust_env: a developer's HTTP_PROXY must not affect requests to the provider.
         return cls(httpx.AsyncClient(base_url=url, headers=headers, timeout=5, trust_env=False))
 
     async def charge(self, order_id: UUID, email: str, card: str, amount_cents: int) -> str:
-        """Returns the provider's id of the payment."""
+        """Charge the card, and return the provider's id of the payment."""
         body = {"reference": str(order_id), "receipt_email": email, "card": card, "amount_cents": amount_cents}
         try:
-            # Never repeated here: a request without an answer may have moved money.
+            # Not retried: a request without a response may already have charged the card.
             response = await self.client.post("/payments", json=body, headers={"Idempotency-Key": str(order_id)})
             return _payment_id(response)
         except httpx.HTTPError as error:

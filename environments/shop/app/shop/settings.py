@@ -1,4 +1,4 @@
-"""Configuration comes from environment variables, and from nowhere else."""
+"""Configuration, which comes only from environment variables."""
 
 from __future__ import annotations
 
