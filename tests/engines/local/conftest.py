@@ -23,7 +23,7 @@ from envctl.plan.model import LocalPlan, Plan, ServicePlan
 from envctl.session import Session
 from tests.builders import plan_with, record_of, service
 
-ID = "t-123456"
+ID = f"t-{os.getpid() % 0x1000000:06x}"
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def shell(name: str, script: str, folder: Path, **changes: Any) -> ServicePlan:
 
 def plan_of(*services: ServicePlan) -> Plan:
     plan = plan_with(*services)
-    return replace(plan, setting=replace(plan.setting, engine=TRAITS))
+    return replace(plan, setting=replace(plan.setting, id=ID, engine=TRAITS))
 
 
 def settings_of(session: Session) -> DeploymentSettings:
