@@ -88,8 +88,7 @@ class DockerDeployment(DockerInstance):
 
     def bring(self, service: ServicePlan, kept: SnapshotRecord, progress: Progress = lambda service, text: None) -> SnapshotRecord:
         if not service.from_compose:
-            assert service.snapshot is not None
-            return replace(kept, place=service.snapshot.folder, volume=volume_of(self.id, service.name))
+            return self._placed(service, kept)
         return snapshot_copies.begin(self.connection.daemon, service, kept, self.id, labels(self.plan), self.in_flight)
 
     def restore(self, snapshots: Mapping[str, SnapshotRecord]) -> None:
@@ -106,10 +105,14 @@ class DockerDeployment(DockerInstance):
         if service is None or kept.folder:
             return kept
         if not service.from_compose:
-            folder = service.snapshot.folder if service.snapshot is not None else ""
-            return replace(kept, place=kept.place or folder, volume=volume_of(self.id, name))
+            return self._placed(service, kept)
         moved = has_moved(self.connection.daemon, kept.volume, name, kept.content, containers)
         return replace(kept, folder=kept.place) if moved else kept
+
+    def _placed(self, service: ServicePlan, kept: SnapshotRecord) -> SnapshotRecord:
+        """Return *kept* with the folder of the data of a kind's server, and its volume; records of earlier versions lack both."""
+        folder = service.snapshot.folder if service.snapshot is not None else ""
+        return replace(kept, place=kept.place or folder, volume=volume_of(self.id, service.name))
 
     def _restored(self, service: ServicePlan, containers: Sequence[Any]) -> ServicePlan:
         kept = self._snapshots.get(service.name)

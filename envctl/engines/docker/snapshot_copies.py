@@ -125,6 +125,10 @@ def mounted(plan: Plan, copies: Mapping[str, str]) -> Plan:
 
 
 def _mounted(service: ServicePlan, folder: str) -> ServicePlan:
-    others = [mount for mount in service.compose.get("volumes") or [] if target_of(mount).rstrip("/") != folder]
     own = {"type": "volume", "source": f"{service.name}.kept", "target": folder, "volume": {}}
-    return replace(service, compose={**service.compose, "volumes": [*others, own]})
+    return replace(service, compose={**service.compose, "volumes": [*mounts_elsewhere(service, folder), own]})
+
+
+def mounts_elsewhere(service: ServicePlan, folder: str) -> list[Any]:
+    """Return the mounts of a service of a Compose file without the one at *folder*."""
+    return [mount for mount in service.compose.get("volumes") or [] if target_of(mount).rstrip("/") != folder]

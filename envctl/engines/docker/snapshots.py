@@ -19,9 +19,8 @@ from typing import Any, NamedTuple, cast
 from envctl.engines.docker.api import NOT_FOUND, ApiError, Daemon
 from envctl.engines.docker.connection import Connection, sdk_errors
 from envctl.engines.docker.containers_and_volumes import remove_container
-from envctl.engines.docker.data_volumes import target_of
 from envctl.engines.docker.images_without_volumes import without_volumes
-from envctl.engines.docker.snapshot_copies import kept_folder, only_volume
+from envctl.engines.docker.snapshot_copies import kept_folder, mounts_elsewhere, only_volume
 from envctl.engines.kept_images import begun
 from envctl.engines.protocol import Saved
 from envctl.errors import EnvctlError
@@ -47,7 +46,7 @@ def restored(service: ServicePlan, ref: str, server: ServerImage, *, moved: bool
         moved: whether the data has moved to a volume at the same path since.
     """
     found = begun(service, service.image if moved else ref, server.entrypoint, server.command)
-    return replace(found, data=found.data if moved else None, labels={**service.labels, IMAGE: f"{service.image} {server.id}"})
+    return replace(found, data=found.data if moved else None, labels=_with_server(service, server))
 
 
 def run_from(service: ServicePlan, ref: str, server: ServerImage, place: str) -> ServicePlan:
@@ -56,9 +55,13 @@ def run_from(service: ServicePlan, ref: str, server: ServerImage, place: str) ->
     The image is on this machine alone, so a policy for pulling it is left out.
     """
     given = {key: value for key, value in service.compose.items() if key != "pull_policy"}
-    others = [mount for mount in given.get("volumes") or [] if target_of(mount).rstrip("/") != place]
-    labels = {**service.labels, IMAGE: f"{service.image} {server.id}"}
-    return replace(service, image=ref, compose={**given, "volumes": others}, labels=labels)
+    compose = {**given, "volumes": mounts_elsewhere(service, place)}
+    return replace(service, image=ref, compose=compose, labels=_with_server(service, server))
+
+
+def _with_server(service: ServicePlan, server: ServerImage) -> Mapping[str, str]:
+    """Return the labels of *service* with the server's own image, so that another one recreates the container."""
+    return {**service.labels, IMAGE: f"{service.image} {server.id}"}
 
 
 class ServerImage(NamedTuple):
