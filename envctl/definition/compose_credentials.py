@@ -27,7 +27,7 @@ _SHORT = re.compile(r"-\w")
 _ASSIGNMENT = re.compile(r"\w+=")
 _BEFORE = ("exec", "if", "then", "elif", "else", "while", "until", "do", "{", "!", "time")
 """Shell words that may precede a command."""
-_SHELLS = ("sh", "bash", "ash", "dash")
+SHELLS = ("sh", "bash", "ash", "dash", "zsh", "ksh")
 
 
 @dataclass
@@ -154,7 +154,7 @@ class Given:
     def _line(self) -> tuple[list[str], bool]:
         """The words of the entry point and the command, and whether a shell interprets them."""
         words = [str(word) for key in ("entrypoint", "command") for word in _plain(self.service.get(key) or [])]
-        return words, any(word.rpartition("/")[2] in _SHELLS for word in words)
+        return words, any(word.rpartition("/")[2] in SHELLS for word in words)
 
     def _variable(self, found: re.Match[str]) -> str:
         name = found[1] or found[3]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from envctl.definition.compose_credentials import Given
+from envctl.definition.compose_credentials import SHELLS, Given
 from envctl.definition.dockerfile import Made, made_by
 from envctl.definition.source import map_texts
 
@@ -17,7 +17,6 @@ _CLIENT = re.compile(
 )
 _ENTRYPOINT = re.compile(r"\S*entrypoint\S*")
 """The name of a script that prepares a server, and then starts the server or the program in its arguments."""
-_SHELL = re.compile(r"(?:ba|da|a|z|k)?sh")
 _IDLE = re.compile(r"sleep|tail|cat|trap|wait|true|:|done|echo")
 """Programs that only keep a container running, so that a user can run commands in it."""
 _SERVER = re.compile(
@@ -66,7 +65,7 @@ def only_waits(service: Mapping[str, Any]) -> bool:
         service: the service, as Compose resolves it.
     """
     programs = list(Given(service, {}, Path(), {}).programs())
-    if not programs or not _SHELL.fullmatch(programs[0]):
+    if not programs or programs[0] not in SHELLS:
         return any(map(_IDLE.fullmatch, programs[:1]))
     run = programs[1:]
     return all(map(_IDLE.fullmatch, run)) if run else bool(service.get("tty") or service.get("stdin_open"))

@@ -34,6 +34,7 @@ def test_a_program_that_only_keeps_the_container_running(service: dict[str, Any]
         {"command": ["bash"]},
         {"command": ["bash", "run.sh"], "tty": True},
         {"command": ["sh", "-c", "npm install && npm start"]},
+        {"command": ["zsh", "-c", "npm start"], "tty": True},
         {"command": ["sh", "-c", "sleep 5; python app.py"]},
         {"command": ["sh", "-c", "sleep 3 && sh /run.sh"]},
         {"command": ["sh", "-c", "python app.py & tail -f /dev/null"]},
